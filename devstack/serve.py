@@ -1,0 +1,74 @@
+"""How every HTTP server of the devstack runs: one process, on 127.0.0.1, that ends with whoever started it."""
+
+import ctypes
+import os
+import random
+import signal
+import socket
+import sys
+from types import FrameType
+from typing import TYPE_CHECKING
+
+from werkzeug.serving import WSGIRequestHandler, make_server
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIApplication
+
+_PR_SET_PDEATHSIG = 1
+
+# Prefix of a command line: the kernel kills that program as soon as the thread that started it ends.
+# setpriv is part of Debian's util-linux; the setting survives execve.
+TETHER = ("setpriv", "--pdeathsig", "KILL", "--")
+
+
+class _QuietRequestHandler(WSGIRequestHandler):
+    """Logs errors only: request lines hold phone numbers and signed query strings."""
+
+    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
+        del code, size
+
+
+def die_with_parent() -> None:
+    """Have the kernel end this process (SIGTERM) when the one that started it ends, SIGKILL included. Linux only."""
+    parent = os.getppid()
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0) != 0:
+        raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG) failed")
+    if os.getppid() != parent:  # it ended between the two lines above
+        sys.exit(0)
+
+
+def free_port() -> int:
+    """A TCP port of 127.0.0.1 that is free now.
+
+    Below Linux's ephemeral range (32768 and up), so that no outgoing connection takes it before it is listened on.
+    """
+    for port in random.sample(range(20000, 32000), 200):
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
+    raise OSError("no free port between 20000 and 32000 on 127.0.0.1")
+
+
+def serve(app: "WSGIApplication", port: int) -> None:
+    """Serve `app` on 127.0.0.1:`port` (0: any free one), a thread a request, until SIGTERM, SIGINT or the parent's end.
+
+    Prints `listening on http://127.0.0.1:PORT` when ready. Call it from the main thread, last.
+    """
+
+    def stop(signum: int, frame: FrameType | None) -> None:
+        del signum, frame
+        raise SystemExit(0)
+
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, stop)
+    die_with_parent()
+    server = make_server("127.0.0.1", port or free_port(), app, threaded=True, request_handler=_QuietRequestHandler)
+    print(f"listening on http://127.0.0.1:{server.port}", flush=True)
+    try:
+        server.serve_forever()
+    finally:
+        server.server_close()
