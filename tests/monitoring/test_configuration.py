@@ -66,7 +66,7 @@ def test_alertmanager_keeps_the_timings_tells_of_resolved_alerts_and_bounds_what
     [receiver] = configuration["receivers"]
     [webhook] = receiver["webhook_configs"]
     assert webhook["send_resolved"] is True
-    assert 0 < webhook["max_alerts"] <= 100
+    assert 0 < webhook["max_alerts"] <= 60
     assert webhook["url"].startswith("https://")
     assert webhook["url"].endswith("/alerts")
 
