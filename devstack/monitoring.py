@@ -10,7 +10,7 @@ from pathlib import Path
 
 _ROOT = Path(__file__).parents[1]
 _PROGRAMS = _ROOT / ".devstack" / "programs" / "usr"  # where `make programs` unpacks Debian's packages
-_PRODUCT = "shop"  # whose URL the site to break is
+_PRODUCT = "product-a"  # of roster.yaml: whose URL the site to break is
 
 # Debian's name of a program, and upstream's.
 _NAMES = {

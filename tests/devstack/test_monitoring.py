@@ -113,12 +113,12 @@ def test_an_outage_of_the_site_reaches_the_gateway_with_the_token_and_so_does_it
     assert group["version"] == "4"
     assert group["groupLabels"] == {
         "alertname": "URL Alert(critical)",
-        "product": "shop",
+        "product": "product-a",
         "severity": "critical",
     }
     [alert] = group["alerts"]
     assert alert["labels"]["instance"] == f"{site}/"
-    assert alert["annotations"]["summary"] == f"shop: {site.removeprefix('http://')} is down"
+    assert alert["annotations"]["summary"] == f"product-a: {site.removeprefix('http://')} is down"
     assert "the last status was 503" in alert["annotations"]["description"]
     assert received_as("resolved")[0][2]["groupKey"] == group["groupKey"]
 
@@ -148,7 +148,9 @@ def test_the_token_is_in_one_file_that_nobody_else_can_read(tmp_path: Path) -> N
 def test_nothing_but_the_site_is_watched(tmp_path: Path) -> None:
     rendered(tmp_path)
     [targets] = (tmp_path / "prometheus/targets").iterdir()
-    assert yaml.safe_load(targets.read_text()) == [{"targets": ["http://127.0.0.1:5/"], "labels": {"product": "shop"}}]
+    assert yaml.safe_load(targets.read_text()) == [
+        {"targets": ["http://127.0.0.1:5/"], "labels": {"product": "product-a"}}
+    ]
     assert "example.com" not in (tmp_path / "prometheus/prometheus.yml").read_text()
 
 
