@@ -14,10 +14,20 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
-from decimal import Decimal
-from functools import cache
 from typing import Any, Literal, get_args
-from zoneinfo import ZoneInfo
+
+from oncall.attributes import (
+    DAYS,
+    Attributes,
+    Problem,
+    attributes_of,
+    format_days,
+    kind_of,
+    parse_clock,
+    parse_day,
+    parse_days,
+    unknown,
+)
 
 Language = Literal["ja", "en"]
 Answer = Literal["key", "connected"]
@@ -30,7 +40,6 @@ DEFAULT_POLICY = "default"
 DEFAULT_TIME_ZONE = "UTC"
 DEFAULT_START = date(2024, 1, 1)  # a Monday
 DEFAULT_HAND_OVER = time(9)
-DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 
 _KINDS = {
     "RESPONDER": "responders",
@@ -43,18 +52,6 @@ _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 _PRODUCT_ID = re.compile(r"[^\x00-\x1f\x7f]{1,200}")  # a label's value; a sort key takes 1,024 bytes
 _E164 = re.compile(r"\+[1-9][0-9]{6,14}")
 _SHIFT = re.compile(r"([0-9]{1,3}) (hour|day|week)s?")
-_CLOCK = re.compile(r"([0-9]{1,2}):([0-9]{2})")
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """What is wrong at `path` (kind, id, attribute, ...) and what to do about it. Never holds a phone number."""
-
-    path: tuple[str | int, ...]
-    message: str
-
-    def __str__(self) -> str:
-        return f"{' '.join(str(part) for part in self.path)}: {self.message}" if self.path else self.message
 
 
 class RosterError(Exception):
@@ -210,17 +207,16 @@ def read_items(items: Iterable[Mapping[str, Any]]) -> tuple[Roster, tuple[Proble
     """
     ordered = sorted(items, key=lambda item: str(item["sk"]))
     meta = next((item for item in ordered if item["sk"] == META), {})
-    version = int(meta.get("version", 0))
+    version = str(meta.get("version", 0))
     document: dict[str, Any] = {key: meta[key] for key in ("time_zone", "default", "applied_at") if key in meta}
-    document["version"] = version
+    document["version"] = meta.get("version")
     groups: dict[str, dict[str, Mapping[str, Any]]] = {group: {} for group in _KINDS.values()}
     for item in ordered:
         kind, _, rest = str(item["sk"]).partition("#")
-        if kind in _KINDS and item.get("version", version) == version:
+        if kind in _KINDS and str(item.get("version", version)) == version:
             # A sort key without a version sorts first: what was made by hand wins.
             groups[_KINDS[kind]].setdefault(str(item.get("id", rest)), item)
-    in_order = sorted(groups["responders"].items(), key=lambda pair: (pair[1].get("position", 1_000_000), pair[0]))
-    groups["responders"] = dict(in_order)
+    groups["responders"] = dict(sorted(groups["responders"].items(), key=lambda pair: (_position(pair[1]), pair[0])))
     roster, problems = parse(document | groups)
     rows = {group: kind for kind, group in _KINDS.items()}
     return roster, tuple(
@@ -231,103 +227,16 @@ def read_items(items: Iterable[Mapping[str, Any]]) -> tuple[Roster, tuple[Proble
     )
 
 
+def _position(item: Mapping[str, Any]) -> int:
+    """Where a responder stands in the file; one added by hand comes last."""
+    position = str(item.get("position"))
+    return int(position) if position.isdecimal() else 10**9
+
+
 def parse(document: Mapping[str, Any]) -> tuple[Roster, tuple[Problem, ...]]:
     """The roster from mappings shaped like the file, and the problems; the unusable is left out or has its default."""
     reader = _Reader(document)
     return reader.roster(), tuple(reader.problems)
-
-
-@dataclass(frozen=True, slots=True)
-class _Part:
-    """The attributes of one part of the roster, read with checks: each notes a problem and returns the default."""
-
-    body: Mapping[str, Any]
-    path: tuple[str | int, ...]
-    problems: list[Problem]
-
-    @property
-    def id(self) -> str:
-        return str(self.path[1])
-
-    def problem(self, key: str | None, message: str, choices: Iterable[str] = ()) -> None:
-        self.problems.append(Problem((*self.path, key) if key else self.path, message + _suggest(message, choices)))
-
-    def text(self, key: str) -> str | None:
-        value = self.body.get(key)
-        if value is None:
-            return None
-        if isinstance(value, str) and value.strip():
-            return value.strip()
-        self.problem(key, f"expected text, found {_kind(value)}: write it between quotes")
-        return None
-
-    def one_of(self, key: str, choices: tuple[str, ...]) -> Any:
-        value = self.text(key)
-        if value is not None and value not in choices:
-            self.problem(key, f"{value!r} is not possible: write {' or '.join(choices)}")
-            return None
-        return value
-
-    def integer(self, key: str, default: int | None, low: int, high: int) -> Any:
-        value = self.body.get(key)
-        if value is None:
-            return default
-        number = value if isinstance(value, int | Decimal) and not isinstance(value, bool) else None
-        if number is not None and number == int(number) and low <= number <= high:
-            return int(number)
-        self.problem(key, f"expected a whole number from {low} to {high}")
-        return default
-
-    def boolean(self, key: str, default: bool) -> bool:
-        value = self.body.get(key, default)
-        if isinstance(value, bool):
-            return value
-        self.problem(key, "write true or false")
-        return default
-
-    def time_zone(self, key: str, default: str) -> str:
-        value = self.text(key)
-        if value is None:
-            return default
-        if known_time_zone(value):
-            return value
-        self.problem(key, f"there is no time zone {value!r}: write a name such as Asia/Tokyo, Europe/Berlin or UTC")
-        return default
-
-    def clock(self, key: str, default: time) -> time:
-        """A local time HH:MM; 24:00 is midnight."""
-        value = self.text(key)
-        if value is None:
-            return default
-        clock = _clock(value)
-        if clock is None:
-            self.problem(key, f"{value!r} is not a time: write hours and minutes, such as 09:00")
-        return clock or default
-
-    def instant(self, key: str) -> datetime | None:
-        value = self.text(key)
-        if value is None:
-            return None
-        try:
-            moment = datetime.fromisoformat(value)
-        except ValueError:
-            self.problem(key, f"{value!r} is not a moment: write it like 2026-11-23T09:00:00+09:00")
-            return None
-        if moment.tzinfo is None:
-            self.problem(key, f"{value!r} does not say in which time zone: add +09:00, or Z for UTC")
-            return None
-        return moment.astimezone(UTC)
-
-
-def _part_of(body: object, path: tuple[str | int, ...], problems: list[Problem]) -> _Part | None:
-    if path[0] == "responders" and isinstance(body, str):
-        body = {"phone": body}  # the short form: a name and its number
-    if body is None:
-        body = {}
-    if isinstance(body, Mapping):
-        return _Part(body, path, problems)
-    problems.append(Problem(path, f"expected settings (key: value), found {_kind(body)}"))
-    return None
 
 
 class _Reader:
@@ -339,7 +248,7 @@ class _Reader:
         self.time_zone = DEFAULT_TIME_ZONE
 
     def roster(self) -> Roster:
-        top = _Part(self.document, (), self.problems)
+        top = Attributes(self.document, (), self.problems)
         self.time_zone = top.time_zone("time_zone", DEFAULT_TIME_ZONE)
         responders = self._group("responders", _ID, _responder)
         schedules = self._group("schedules", _ID, lambda part: _schedule(part, self.time_zone, responders))
@@ -358,22 +267,29 @@ class _Reader:
             overrides=overrides,
             time_zone=self.time_zone,
             default=default,
-            version=int(self.document.get("version", 0)),
+            version=top.integer("version", 0, 0, 10**9),
             applied_at=top.instant("applied_at"),
         )
 
-    def _group[T](self, name: str, ids: re.Pattern[str], read: Callable[[_Part], T | None]) -> dict[str, T]:
+    def _group[T](self, name: str, ids: re.Pattern[str], read: Callable[[Attributes], T | None]) -> dict[str, T]:
         found: dict[str, T] = {}
-        for key, body in _mapping(self.document.get(name), (name,), self.problems).items():
+        bodies = self.document.get(name) or {}
+        if not isinstance(bodies, Mapping):
+            message = f"expected ids with their settings (id: ...), found {kind_of(bodies)}"
+            self.problems.append(Problem((name,), message))
+            return found
+        for key, body in bodies.items():
             if not ids.fullmatch(key):
                 message = f"{key!r} is no usable id: write letters, digits, '.', '_' and '-', at most 63 of them"
                 self.problems.append(Problem((name, key), message))
-            elif (part := _part_of(body, (name, key), self.problems)) and (value := read(part)) is not None:
+                continue
+            part = attributes_of(body, (name, key), self.problems)
+            if part and (value := read(part)) is not None:
                 found[key] = value
         return found
 
 
-def _responder(part: _Part) -> Responder | None:
+def _responder(part: Attributes) -> Responder | None:
     phone = part.text("phone")
     if phone is None:
         if part.body.get("phone") is None:
@@ -388,7 +304,7 @@ def _responder(part: _Part) -> Responder | None:
     return Responder(part.id, name, phone, part.text("slack_user"), part.one_of("language", get_args(Language)))
 
 
-def _schedule(part: _Part, time_zone: str, responders: Mapping[str, Responder]) -> Schedule | None:
+def _schedule(part: Attributes, time_zone: str, responders: Mapping[str, Responder]) -> Schedule | None:
     zone = part.time_zone("time_zone", time_zone)
     written = part.body.get("layers")
     if written is None:
@@ -399,13 +315,13 @@ def _schedule(part: _Part, time_zone: str, responders: Mapping[str, Responder]) 
         return None
     layers = []
     for number, body in enumerate(written):
-        inner = _part_of(body, (*part.path, "layers", number), part.problems)
+        inner = attributes_of(body, (*part.path, "layers", number), part.problems)
         if inner and (layer := _layer(inner, inner.text("name") or f"layer {number + 1}", responders)):
             layers.append(layer)
     return Schedule(part.id, zone, tuple(layers)) if layers else None
 
 
-def _layer(part: _Part, name: str, responders: Mapping[str, Responder]) -> Layer | None:
+def _layer(part: Attributes, name: str, responders: Mapping[str, Responder]) -> Layer | None:
     written = part.body.get("members")
     if not isinstance(written, list | tuple):
         part.problem(None, "has no members: add members: [alice, bob], or [] if nobody is to be rung then")
@@ -415,7 +331,7 @@ def _layer(part: _Part, name: str, responders: Mapping[str, Responder]) -> Layer
         if member in responders:
             members.append(str(member))
         else:
-            part.problems.append(_unknown((*part.path, "members", number), "responder", member, responders))
+            part.problems.append(unknown((*part.path, "members", number), "responder", member, responders))
     if written and not members:
         return None
     windows = tuple(_windows(part))
@@ -424,7 +340,7 @@ def _layer(part: _Part, name: str, responders: Mapping[str, Responder]) -> Layer
     return Layer(name, tuple(members), *_rotation(part), windows)
 
 
-def _rotation(part: _Part) -> tuple[datetime, timedelta]:
+def _rotation(part: Attributes) -> tuple[datetime, timedelta]:
     """The first hand-over (local time) and the length of a shift."""
     length, unit = timedelta(weeks=1), "week"
     shift = part.text("shift")
@@ -439,8 +355,8 @@ def _rotation(part: _Part) -> tuple[datetime, timedelta]:
     hand_over = part.text("hand_over")
     if hand_over is not None:
         words = hand_over.split()
-        clock = _clock(words[-1])
-        day = _day(words[0]) if len(words) == 2 else None
+        clock = parse_clock(words[-1])
+        day = parse_day(words[0]) if len(words) == 2 else None
         if clock is None or len(words) > 2 or (len(words) == 2 and day is None):
             part.problem("hand_over", f"{hand_over!r} is not a hand-over: write it like monday 09:00, or 09:00")
         elif day is not None and unit != "week":
@@ -450,7 +366,7 @@ def _rotation(part: _Part) -> tuple[datetime, timedelta]:
     return datetime.combine(_start(part, day), at), length
 
 
-def _start(part: _Part, day: int | None) -> date:
+def _start(part: Attributes, day: int | None) -> date:
     """The date of the first hand-over: as written, else long ago, on the day of the hand-over."""
     value = part.text("start")
     fallback = DEFAULT_START + timedelta(days=day or 0)
@@ -472,7 +388,7 @@ def _start(part: _Part, day: int | None) -> date:
     return start
 
 
-def _windows(part: _Part) -> Iterable[Window]:
+def _windows(part: Attributes) -> Iterable[Window]:
     written = part.body.get("during")
     if written is None:
         return
@@ -480,7 +396,7 @@ def _windows(part: _Part) -> Iterable[Window]:
         part.problem("during", "expected a list, such as [{days: mon-fri, from: 09:00, to: 18:00}]")
         return
     for number, body in enumerate(written):
-        inner = _part_of(body, (*part.path, "during", number), part.problems)
+        inner = attributes_of(body, (*part.path, "during", number), part.problems)
         if inner is None:
             continue
         days = parse_days(inner.text("days") or "mon-sun")
@@ -490,7 +406,7 @@ def _windows(part: _Part) -> Iterable[Window]:
             yield Window(days, inner.clock("from", time(0)), inner.clock("to", time(0)))
 
 
-def _policy(part: _Part, responders: Mapping[str, Responder], schedules: Mapping[str, Schedule]) -> Policy | None:
+def _policy(part: Attributes, responders: Mapping[str, Responder], schedules: Mapping[str, Schedule]) -> Policy | None:
     steps = tuple(_steps(part, responders, schedules))
     if not steps:
         return None
@@ -509,7 +425,7 @@ def _policy(part: _Part, responders: Mapping[str, Responder], schedules: Mapping
     )
 
 
-def _steps(part: _Part, responders: Mapping[str, Responder], schedules: Mapping[str, Schedule]) -> Iterable[Step]:
+def _steps(part: Attributes, responders: Mapping[str, Responder], schedules: Mapping[str, Schedule]) -> Iterable[Step]:
     written = part.body.get("steps", [EVERYONE])
     if not isinstance(written, list | tuple) or not written:
         part.problem("steps", "expected a list, such as [schedule: primary, responder: alice, everyone]")
@@ -525,15 +441,15 @@ def _steps(part: _Part, responders: Mapping[str, Responder], schedules: Mapping[
         elif kind == "responder" and target in responders:
             yield Step("responder", str(target))
         elif kind in ("schedule", "responder"):
-            part.problems.append(_unknown((*path, kind), kind, target, schedules if kind == "schedule" else responders))
+            part.problems.append(unknown((*path, kind), kind, target, schedules if kind == "schedule" else responders))
         else:
             part.problems.append(Problem(path, "is no step: write schedule: ID, responder: ID, or everyone"))
 
 
-def _product(part: _Part, policies: Mapping[str, Policy], default: str) -> Product:
+def _product(part: Attributes, policies: Mapping[str, Policy], default: str) -> Product:
     policy = part.text("policy") or default
     if policy not in policies and policy != default:
-        part.problems.append(_unknown((*part.path, "policy"), "policy", policy, policies))
+        part.problems.append(unknown((*part.path, "policy"), "policy", policy, policies))
         policy = default
     return Product(
         id=part.id,
@@ -544,7 +460,9 @@ def _product(part: _Part, policies: Mapping[str, Policy], default: str) -> Produ
     )
 
 
-def _override(part: _Part, responders: Mapping[str, Responder], schedules: Mapping[str, Schedule]) -> Override | None:
+def _override(
+    part: Attributes, responders: Mapping[str, Responder], schedules: Mapping[str, Schedule]
+) -> Override | None:
     """An override; one whose responder or schedule has left the roster since is nothing to complain about."""
     responder, schedule = part.text("responder"), part.text("schedule")
     expires_at = part.integer("expires_at", None, 0, 253_402_300_799)
@@ -644,83 +562,3 @@ def _plain(value: object, *names: str) -> dict[str, Any]:
 
 def _without_none(attributes: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in attributes.items() if value is not None}
-
-
-@cache
-def known_time_zone(name: str) -> bool:
-    """Whether the time zone database has it."""
-    try:
-        ZoneInfo(name)
-    except (KeyError, OSError, ValueError):  # unknown; the name of a folder; a path that leads outside
-        return False
-    return True
-
-
-def parse_days(text: str) -> frozenset[int] | None:
-    """Days of the week as numbers, 0 for Monday, from `mon-fri` or `sat, sun`; None if it cannot be read."""
-    days: set[int] = set()
-    for part in text.split(","):
-        first, dash, last = part.partition("-")
-        low, high = _day(first), _day(last if dash else first)
-        if low is None or high is None:
-            return None
-        days.update((low + step) % 7 for step in range((high - low) % 7 + 1))
-    return frozenset(days)
-
-
-def format_days(days: Iterable[int]) -> str:
-    """What `parse_days` reads back: `mon-fri`, or `sat, sun`."""
-    numbers = sorted(days)
-    if len(numbers) > 2 and numbers == list(range(numbers[0], numbers[-1] + 1)):
-        return f"{DAYS[numbers[0]][:3]}-{DAYS[numbers[-1]][:3]}"
-    return ", ".join(DAYS[number][:3] for number in numbers)
-
-
-def _day(text: str) -> int | None:
-    word = text.strip().lower()
-    return next((number for number, day in enumerate(DAYS) if word in (day, day[:3])), None)
-
-
-def _clock(text: str) -> time | None:
-    found = _CLOCK.fullmatch(text)
-    hours, minutes = (int(found[1]), int(found[2])) if found else (99, 99)
-    if (hours, minutes) == (24, 0):
-        return time(0)
-    return time(hours, minutes) if hours < 24 and minutes < 60 else None
-
-
-def _mapping(value: object, path: tuple[str | int, ...], problems: list[Problem]) -> Mapping[str, Any]:
-    if value is None:
-        return {}
-    if isinstance(value, Mapping):
-        return value
-    problems.append(Problem(path, f"expected ids with their settings (id: ...), found {_kind(value)}"))
-    return {}
-
-
-def _unknown(path: tuple[str | int, ...], kind: str, target: object, known: Iterable[str]) -> Problem:
-    names = list(known)
-    message = f"there is no {kind} {target!r}"
-    return Problem(path, message + _suggest(str(target), names))
-
-
-def _suggest(wrong: str, choices: Iterable[str]) -> str:
-    """`: did you mean ...?` or the possible names. difflib is only loaded when something is wrong."""
-    from difflib import get_close_matches  # noqa: PLC0415  the way from webhook to ring does not need it
-
-    names = list(choices)
-    if close := get_close_matches(wrong, names, 1):
-        return f": did you mean {close[0]}?"
-    return f": there are {', '.join(names[:10])}{' ...' if len(names) > 10 else ''}" if names else ""
-
-
-def _kind(value: object) -> str:
-    kinds = {
-        bool: "true or false",
-        str: "text",
-        type(None): "nothing",
-        list: "a list",
-        tuple: "a list",
-        dict: "settings",
-    }
-    return kinds.get(type(value), "a number")

@@ -1,0 +1,299 @@
+"""The PhoneCall step: moves a page on by one step. It is the only place that rings, and that hangs up.
+
+Whoever changes a page (a key, a button, a resolution, a call's end) writes the table and releases the waiting step; the
+step then looks at the page and does what follows. Entered twice, late, or after a death in the middle, it finds in the
+page what was begun: a call without an answer from Twilio is looked up before anybody is rung again.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from aws_lambda_powertools import Logger
+
+from oncall import incidents, pages, roster, schedules
+from oncall.fallback import Fallback
+from oncall.incidents import Event
+from oncall.pages import GiveUp, Pause, Ring
+from oncall.roster import Language, Policy, Responder
+from oncall.signals import Answer
+from oncall.store import ConditionFailedError, Item, Table
+from oncall.telephone import Callbacks, NumberRefusedError, Telephone, TwilioUnavailableError
+from oncall.times import at
+from oncall.voice import Voice
+
+logger = Logger(child=True)
+
+FRESH_MS = 10_000  # for so long the responders that ReceiveAlerts found need not be looked up again
+TOO_LONG_MS = 300_000  # a call that somebody listens to for longer than the ringing and this is ended
+UNAVAILABLE_MS = 30_000  # when Twilio has taken no call for so long, people are told
+LOOKS = 5  # at a page that others keep changing under our hands
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """What the step works with."""
+
+    table: Table
+    telephone: Callable[[], Telephone]  # made when it is needed: Twilio's library is heavy
+    fallback: Fallback
+    slack: Callable[[Sequence[str]], None]
+    now: Callable[[], int]  # epoch milliseconds
+    language: Language
+    ring_seconds: int
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One entry of the step: the page as ReceiveAlerts handed it on, who enters, and the token it would wait with."""
+
+    page: Mapping[str, Any]
+    responders: Sequence[Mapping[str, Any]]
+    execution: str
+    token: str
+
+
+def advance(desk: Desk, turn: Turn) -> Answer | None:
+    """Moves the page on. None: a phone rings (or is listened to) and the step waits to be released.
+
+    Raises TwilioUnavailableError if a phone that has to stop could not be hung up, and whatever DynamoDB raises.
+    """
+    if not turn.page["call"]:
+        return Answer("skip", "this product needs no call", "end")
+    if turn.page["attempt"] == 0 and turn.responders and desk.now() - turn.page["decided_at"] < FRESH_MS:
+        first = Ring(_responder(turn.responders[0]), 1)
+        try:
+            return _ring(desk, turn, turn.page, first)
+        except ConditionFailedError:
+            pass  # not the first attempt, or not now: look at the page
+    for _ in range(LOOKS):
+        page = pages.read(desk.table, turn.page["policy"])
+        if page is None or page["page"] != turn.page["page"]:
+            return Answer("skip", "the page is over", "end")
+        try:
+            return _step(desk, turn, page)
+        except ConditionFailedError:
+            continue  # somebody changed it in between
+    raise ConditionFailedError(None)
+
+
+def _step(desk: Desk, turn: Turn, page: Item) -> Answer | None:
+    now = desk.now()
+    if page["state"] != "open":
+        return _finish(desk, page)
+    if page["owner"] != turn.execution:
+        return Answer("skip", "another execution works on this page", "end")
+    if page["ring_at"] > now:
+        return _wait(desk, turn, page, Pause(-(-(page["ring_at"] - now) // 1000), "quiet window"))
+    call = pages.current_call(page)
+    if call and not pages.has_ended(call):
+        try:
+            ended = _look_up(desk, turn, page, call)
+        except TwilioUnavailableError as error:
+            return _unavailable(desk, turn, page, str(error))
+        if not isinstance(ended, Mapping):
+            return ended
+        page, call = ended, ended["calls"][f"c{call['number']}"]
+    if call:
+        _tell(desk, page, _ended_event(page, call))
+    lead = _lead(desk, page)
+    return Answer("skip", "resolved", "call") if lead is None else _go_on(desk, turn, lead)
+
+
+def _go_on(desk: Desk, turn: Turn, page: Item) -> Answer | None:
+    """Rings the next responder by the roster as it is now, or pauses, or gives up."""
+    now = desk.now()
+    known, problems = roster.read_items(desk.table.query(roster.PARTITION))
+    for problem in problems:
+        logger.warning("the roster has a mistake", problem=str(problem))
+    policy = known.policies.get(page["policy"]) or Policy(page["policy"])
+    order = [on_call.responder for on_call in schedules.responders_on_call(known, policy, at(now))]
+    match pages.next_step(page, order, policy, now=now):
+        case Ring() as ring:
+            return _ring(desk, turn, page, ring)
+        case Pause() as pause:
+            return _wait(desk, turn, page, pause)
+        case GiveUp(reason):
+            return _finish(desk, pages.give_up(desk.table, page, reason=reason))
+
+
+def _ring(desk: Desk, turn: Turn, page: Mapping[str, Any], ring: Ring) -> Answer | None:
+    """Rings a responder. Raises ConditionFailedError if the page is not where it was."""
+    begun = pages.begin_call(desk.table, dict(page), ring, execution=turn.execution, token=turn.token, now=desk.now())
+    return _place(desk, turn, begun)
+
+
+def _place(desk: Desk, turn: Turn, page: Item) -> Answer | None:
+    """Asks Twilio for the page's current call, which the table already knows."""
+    call = page["calls"][f"c{page['attempt']}"]
+    number = call["number"]
+    callbacks = Callbacks(page["base"], page["policy"], page["page"], number)
+    language: Language = call["language"] or page["about"].get("language") or desk.language
+    try:
+        sid = desk.telephone().call(
+            call["phone"],
+            Voice(language, callbacks).alert(page["about"]),
+            callbacks=callbacks,
+            ring_seconds=page["ring_seconds"],
+        )
+    except NumberRefusedError as refused:
+        changes = {"status": "failed", "reason": str(refused), "ended_at": desk.now()}
+        page = pages.update_call(desk.table, page, number, changes)
+        logger.warning("a responder cannot be called", responder=call["responder"], reason=str(refused))
+        _tell(desk, page, _ended_event(page, page["calls"][f"c{number}"]))
+        return Answer("fail", str(refused), "call")
+    except TwilioUnavailableError as error:
+        return _unavailable(desk, turn, page, str(error))
+    try:
+        page = pages.update_call(desk.table, page, number, {"sid": sid})
+    except ConditionFailedError:
+        logger.info("the call ended before Twilio's answer was written", call=number)
+        return None  # and its callback has released this step
+    if page["state"] != "open":  # taken or resolved while Twilio was being asked
+        return _finish(desk, page)
+    if "unavailable_since" in page:
+        page = pages.note(desk.table, page, {}, remove=("unavailable_since",))
+    _tell(
+        desk, page, Event("ringing", key=_key(page, call, "ringing"), who=call["name"], detail={"round": call["round"]})
+    )
+    return None
+
+
+def _look_up(desk: Desk, turn: Turn, page: Item, call: Item) -> Item | Answer | None:
+    """Asks Twilio about a call of which nothing was heard. Returns the page if the call has ended.
+
+    Otherwise the step goes on waiting for it, or places it if Twilio has never had it.
+    """
+    now = desk.now()
+    telephone = desk.telephone()
+    known = telephone.fetch(call["sid"]) if "sid" in call else telephone.find(call["phone"], since=call["started_at"])
+    if known is None:
+        again = pages.hold(
+            desk.table, page, execution=turn.execution, token=turn.token, now=now, seconds=page["ring_seconds"]
+        )
+        return _place(desk, turn, again)
+    status = str(known.status)
+    if status in pages.ENDED:
+        return pages.update_call(
+            desk.table, page, call["number"], {"sid": known.sid, "status": status, "ended_at": now}
+        )
+    if now - call["started_at"] > page["ring_seconds"] * 1000 + TOO_LONG_MS:
+        telephone.end(known.sid, _voice(desk, page, call).goodbye("silence"))
+        return pages.update_call(
+            desk.table, page, call["number"], {"sid": known.sid, "status": "completed", "ended_at": now}
+        )
+    if "sid" not in call:
+        pages.update_call(desk.table, page, call["number"], {"sid": known.sid})
+    pages.hold(desk.table, page, execution=turn.execution, token=turn.token, now=now, seconds=page["ring_seconds"])
+    return None
+
+
+def _wait(desk: Desk, turn: Turn, page: Item, pause: Pause) -> Answer:
+    pages.note(desk.table, page, pages.lease(desk.now(), pause.seconds))
+    logger.info("nobody is rung for a while", seconds=pause.seconds, reason=pause.reason, owner=turn.execution)
+    return Answer("fail", pause.reason, "wait", wait_seconds=pause.seconds)
+
+
+def _unavailable(desk: Desk, turn: Turn, page: Item, reason: str) -> Answer:
+    """Twilio takes no calls: goes on trying, faster at first, and tells people before long."""
+    now = desk.now()
+    since = page.get("unavailable_since", now)
+    wait = Pause(min(30, max(1, (now - since) // 2000)), reason)
+    logger.error("Twilio takes no calls", reason=reason, seconds=(now - since) // 1000)
+    if "unavailable_since" not in page:
+        page = pages.note(desk.table, page, {"unavailable_since": now})
+    if now - since >= UNAVAILABLE_MS and page.get("told") != "unavailable":
+        about = page["about"]
+        desk.fallback.tell(
+            "Twilio takes no calls, nobody is rung",
+            f"{reason}.\nNobody can be rung for: {about['summary']} (product {about['product'] or 'not named'}, "
+            f"incident {about['incident']}).\nTrying again until Twilio answers. Acknowledge in Slack to stop.",
+        )
+        page = pages.note(desk.table, page, {"told": "unavailable"})
+        _tell(desk, page, Event("unavailable", key=f"{page['page']}/unavailable/{since}", detail={"reason": reason}))
+    return _wait(desk, turn, page, wait)
+
+
+def _finish(desk: Desk, page: Item) -> Answer:
+    """The page has ended: no phone rings any more, everybody hears of it, the incidents follow."""
+    failed: TwilioUnavailableError | None = None
+    for call in page["calls"].values():
+        if pages.has_ended(call) or "sid" not in call:
+            continue
+        try:
+            desk.telephone().end(call["sid"], _goodbye(desk, page, call))
+        except TwilioUnavailableError as error:
+            failed = error
+    if page["state"] == "unanswered" and page.get("told") != "unanswered":
+        desk.fallback.tell("nobody took a page", _unanswered(page))
+        page = pages.note(desk.table, page, {"told": "unanswered"})
+    covered = pages.settle(desk.table, page, now=desk.now())
+    if failed:
+        raise failed
+    match page["state"]:
+        case "acknowledged":
+            return Answer("success", f"acknowledged by {page['acknowledged_by']}", "end", incidents=tuple(covered))
+        case "resolved":
+            return Answer("skip", "resolved", "end")
+        case _:
+            return Answer("fail", page.get("reason", "unanswered"), "end", incidents=tuple(covered))
+
+
+def _goodbye(desk: Desk, page: Item, call: Item) -> str:
+    voice = _voice(desk, page, call)
+    if page["state"] == "acknowledged":
+        minutes = (desk.now() - page["acknowledged_at"]) // 60_000
+        return voice.goodbye("other", who=page["acknowledged_by"], minutes=minutes)
+    return voice.goodbye("over" if page["state"] == "resolved" else "gone")
+
+
+def _voice(desk: Desk, page: Item, call: Item) -> Voice:
+    language: Language = call["language"] or page["about"].get("language") or desk.language
+    return Voice(language, Callbacks(page["base"], page["policy"], page["page"], call["number"]))
+
+
+def _lead(desk: Desk, page: Item) -> Item | None:
+    """The page with an incident that is still open as what it is about; None if there is none left."""
+    candidates = sorted(page.get("incidents", set()), key=lambda incident: incident != page["about"]["incident"])
+    for candidate in candidates:
+        incident = incidents.read(desk.table, candidate)
+        if incident and incident["state"] == "triggered":
+            if candidate == page["about"]["incident"]:
+                return page
+            return pages.note(desk.table, page, {"about": incidents.about(incident)})
+        pages.leave(desk.table, page["policy"], candidate)
+    return None
+
+
+def _tell(desk: Desk, page: Item, event: Event) -> None:
+    """Tells the story of a call in the timeline of the incident that it is about, and in Slack beside us."""
+    incident = page["about"]["incident"]
+    incidents.tell(desk.table, incident, event, now=desk.now())
+    desk.slack([incident])
+
+
+def _ended_event(page: Item, call: Item) -> Event:
+    seconds = (call.get("ended_at", call["started_at"]) - call["started_at"]) // 1000
+    detail = {"status": call["status"], "seconds": seconds, "reason": call.get("reason", ""), "round": call["round"]}
+    if "answered_at" in call:
+        detail["answered"] = True
+    return Event("call_ended", key=_key(page, call, "ended"), who=call["name"], detail=detail)
+
+
+def _key(page: Item, call: Item, what: str) -> str:
+    return f"{page['page']}/{call['number']}/{what}"
+
+
+def _unanswered(page: Item) -> str:
+    about = page["about"]
+    rang = "; ".join(f"{call['name']}: {call.get('reason') or call['status']}" for call in page["calls"].values())
+    return (
+        f"Nobody has taken this page ({page.get('reason', '')}).\n"
+        f"What: {about['summary']}\nProduct: {about['product'] or 'not named'}\nEscalation policy: {page['policy']}\n"
+        f"Incidents: {', '.join(sorted(page.get('incidents', set())))}\nCalled: {rang or 'nobody'}\n"
+        "Acknowledge it in Slack. The next repeat of the alert starts a new page."
+    )
+
+
+def _responder(handed: Mapping[str, Any]) -> Responder:
+    return Responder(handed["id"], handed["name"], handed["phone"], language=handed.get("language"))

@@ -1,0 +1,101 @@
+"""The functions' settings: read once from the environment, and the secrets from SSM."""
+
+import os
+import time
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING, Any, cast
+
+import boto3
+from botocore.config import Config
+
+from oncall.errors import ConfigurationError
+from oncall.roster import Language
+
+if TYPE_CHECKING:
+    from mypy_boto3_ssm import SSMClient
+
+# Shorter than any function's time limit, so that a function can still say what happened.
+PATIENCE = Config(connect_timeout=2, read_timeout=5, retries={"mode": "standard", "total_max_attempts": 3})
+# For the functions somebody waits for on the phone or in Slack: they would rather ask for a moment.
+HURRY = Config(connect_timeout=1, read_timeout=2, retries={"mode": "standard", "total_max_attempts": 2})
+
+SECRET_SECONDS = 300  # how long a secret is kept before SSM is asked again
+FRESH_SECONDS = 10  # how often at the most SSM is asked because a secret did not fit
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The environment that template.yaml gives the functions; each function has only what it needs."""
+
+    table: str
+    fallback_topic: str
+    state_machine: str
+    slack_notification_function: str
+    slack_channel: str
+    caller_number: str
+    ring_seconds: int
+    language: Language
+    twilio_api_url: str
+    slack_api_url: str
+    public_url: str
+
+
+@cache
+def settings() -> Settings:
+    """The settings of this function."""
+    env = os.environ.get
+    return Settings(
+        table=env("TABLE_NAME", ""),
+        fallback_topic=env("FALLBACK_TOPIC_ARN", ""),
+        state_machine=env("STATE_MACHINE_ARN", ""),
+        slack_notification_function=env("SLACK_NOTIFICATION_FUNCTION", ""),
+        slack_channel=env("SLACK_CHANNEL", ""),
+        caller_number=env("CALLER_NUMBER", ""),
+        ring_seconds=int(env("RING_SECONDS", "25")),
+        language=cast("Language", env("LANGUAGE", "ja")),
+        twilio_api_url=env("TWILIO_API_URL", ""),
+        slack_api_url=env("SLACK_API_URL", ""),
+        public_url=env("PUBLIC_URL", ""),
+    )
+
+
+@cache
+def client(service: str, config: Config = PATIENCE) -> Any:
+    """The one boto3 client of a service, made when it is first needed."""
+    return boto3.client(service, config=config)  # type: ignore[call-overload]  # one function for every service
+
+
+_secrets: dict[str, tuple[str, float]] = {}
+
+
+def secret(setting: str, *, fresh: bool = False) -> str:
+    """The secret in the SSM parameter that the environment variable `setting` names.
+
+    `fresh` asks SSM again unless it was asked in the last ten seconds: for a secret that did not fit.
+    Raises ConfigurationError if there is no such parameter or it is empty.
+    """
+    return secrets(setting, fresh=fresh)[0]
+
+
+def secrets(*names: str, fresh: bool = False) -> list[str]:
+    """Several secrets in one request to SSM; see `secret`."""
+    parameters = {setting: os.environ.get(setting, "") for setting in names}
+    now = time.monotonic()
+    age = FRESH_SECONDS if fresh else SECRET_SECONDS
+    wanted = [name for name in parameters.values() if name not in _secrets or now - _secrets[name][1] > age]
+    if wanted:
+        ssm: SSMClient = client("ssm")
+        found = ssm.get_parameters(Names=wanted, WithDecryption=True)
+        for parameter in found["Parameters"]:
+            _secrets[parameter["Name"]] = (parameter["Value"].strip(), now)
+        missing = [name for name in found["InvalidParameters"] if name in wanted]
+        if missing:
+            raise ConfigurationError(
+                f"SSM has no parameter {', '.join(missing)}: store the secret there "
+                "(aws ssm put-parameter --type SecureString)"
+            )
+    values = [_secrets[name][0] for name in parameters.values()]
+    if not all(values):
+        raise ConfigurationError(f"one of the SSM parameters {', '.join(parameters.values())} is empty")
+    return values

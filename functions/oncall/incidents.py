@@ -1,0 +1,337 @@
+"""Incidents: one episode of one alert group each, with its timeline.
+
+An incident is the partition INCIDENT#id: the item STATE, and the events EVENT#000001, EVENT#000002 ... of its timeline.
+Each change writes the state (on the condition of the version that was read) and its event in one transaction, so the
+timeline has no gap and no two orders. A pointer in the partition GROUP#hash leads from the alert group to its open
+incident; opening is a conditional write on it, so that a group has one open incident however many webhooks arrive.
+"""
+
+import hashlib
+import random
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+from oncall.alertmanager import KEPT_ALERTS, Alert, AlertGroup
+from oncall.store import DUE, ConditionFailedError, ConflictError, Item, Put, Table, Update
+
+State = Literal["triggered", "acknowledged", "resolved"]
+
+KEPT_DAYS = 400  # how long a resolved incident and its timeline stay
+TRIES = 12  # at a write that others keep changing under our hands
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One line of a timeline: what happened, and who did it. `key` is unique in the incident: said twice, it stays once."""
+
+    kind: str
+    key: str
+    who: str = ""  # a responder's or Slack user's name
+    detail: Mapping[str, Any] | None = None
+    in_thread: bool = True  # whether Slack's thread tells it; the message itself shows the rest
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """What came of opening an incident for a firing group: it is ours, or another one (or none) stands there."""
+
+    incident: Item
+    is_new: bool
+
+
+def incident_id(execution: str, now: int) -> str:
+    """A new incident's id: its time (UTC) and six digits of the execution that opens it, so that a retry finds its own."""
+    moment = datetime.fromtimestamp(now / 1000, UTC)
+    return f"{moment:%Y%m%d-%H%M%S}-{hashlib.sha256(execution.encode()).hexdigest()[:6]}"
+
+
+def partition(incident: str) -> str:
+    """The partition of an incident."""
+    return f"INCIDENT#{incident}"
+
+
+def read(table: Table, incident: str) -> Item | None:
+    """The incident's state, or None."""
+    return table.get(partition(incident), "STATE")
+
+
+def pointer(table: Table, group: AlertGroup) -> Item | None:
+    """What the table knows of an alert group: its incident, whether that is open, when it was last resolved."""
+    return table.get(f"GROUP#{group.id}", "GROUP")
+
+
+def open_incident(
+    table: Table, group: AlertGroup, *, execution: str, now: int, attributes: Mapping[str, Any]
+) -> Opened:
+    """Opens an incident for a firing group, or finds the open one, or the one that this very execution opened.
+
+    A group that was resolved after this webhook was received gets an incident that is resolved from the start: it ends
+    in Slack and rings nobody. One round trip when the group is new.
+    """
+    for attempt in range(TRIES):
+        try:
+            return _open(table, group, execution=execution, now=now, attributes=attributes, state="triggered")
+        except ConditionFailedError as refused:
+            known = refused.item or {}
+            if known.get("open") or known.get("opened_by") == execution:
+                incident = read(table, known["incident"])
+                if incident is not None:
+                    return Opened(incident, is_new=incident["opened_by"] == execution)
+            elif known.get("resolved_received_at", 0) > group.received_at:
+                return _open(table, group, execution=execution, now=now, attributes=attributes, state="resolved")
+        except ConflictError:
+            pass
+        _pause(attempt)
+    raise ConflictError
+
+
+def _open(
+    table: Table, group: AlertGroup, *, execution: str, now: int, attributes: Mapping[str, Any], state: State
+) -> Opened:
+    """Writes the pointer, the state and the first event. Raises ConditionFailedError with the pointer, ConflictError."""
+    new = incident_id(execution, now)
+    incident: Item = {
+        "pk": partition(new),
+        "sk": "STATE",
+        "id": new,
+        "state": state,
+        "group": group.id,
+        "opened_by": execution,
+        "opened_at": now,
+        "changed_at": now,
+        "version": 1,
+        "slack_version": 0,
+        DUE: DUE,
+        "due_at": now,
+        **summary(group),
+        **attributes,
+    }
+    pointer_set: dict[str, Any] = {"incident": new, "opened_by": execution}
+    if state == "triggered":
+        pointer_set["open"] = True
+        condition = (
+            "(attribute_not_exists(#open) OR #open = :no) AND (attribute_not_exists(#opened_by) OR #opened_by <> :me)"
+            " AND (attribute_not_exists(#resolved_received_at) OR #resolved_received_at <= :received)"
+        )
+        values = {"no": False, "me": execution, "received": group.received_at}
+    else:
+        incident |= {"resolved_at": now, "expires_at": now // 1000 + KEPT_DAYS * 86400}
+        condition, values = "#open = :no", {"no": False}
+    opening = Event(state, key=f"{state}/{execution}", in_thread=False)
+    table.transact(
+        [
+            Update(f"GROUP#{group.id}", "GROUP", set=pointer_set, condition=condition, values=values),
+            Put(incident, condition="attribute_not_exists(pk)"),
+            Put(_event_item(incident, opening, number=1, now=now)),
+        ]
+    )
+    return Opened(incident, is_new=True)
+
+
+def resolve_group(table: Table, group: AlertGroup, *, now: int) -> Item | None:
+    """Resolves the group's open incident and returns it. None if there is none: then the resolution waits for its firing.
+
+    Asked again it returns the same incident.
+    """
+    for attempt in range(TRIES):
+        known = pointer(table, group)
+        if known is None or "incident" not in known:
+            try:
+                table.update(
+                    Update(
+                        f"GROUP#{group.id}",
+                        "GROUP",
+                        set={"open": False, "resolved_received_at": group.received_at},
+                        condition="attribute_not_exists(#incident)",
+                    )
+                )
+            except ConditionFailedError:
+                continue  # its firing was faster
+            return None
+        incident = read(table, known["incident"])
+        if incident is None:
+            return None
+        if incident["state"] == "resolved":
+            if known.get("resolved_received_at", 0) < group.received_at and not known.get("open"):
+                table.update(Update(f"GROUP#{group.id}", "GROUP", set={"resolved_received_at": group.received_at}))
+            return incident
+        release = Update(
+            f"GROUP#{group.id}",
+            "GROUP",
+            set={"open": False, "resolved_received_at": group.received_at},
+            condition="#incident = :incident",
+            values={"incident": incident["id"]},
+        )
+        try:
+            return change(
+                table,
+                incident,
+                Event("resolved", key="resolved", detail={"by": "alertmanager"}),
+                now=now,
+                state="resolved",
+                set_={
+                    "resolved_at": now,
+                    "firing": 0,
+                    "alerts": [dict(alert, status="resolved") for alert in incident["alerts"]],
+                    "expires_at": now // 1000 + KEPT_DAYS * 86400,
+                },
+                also=[release],
+            )
+        except (ConditionFailedError, ConflictError):
+            _pause(attempt)
+    raise ConflictError
+
+
+def change(
+    table: Table,
+    incident: Item,
+    event: Event,
+    *,
+    now: int,
+    state: State | None = None,
+    set_: Mapping[str, Any] | None = None,
+    also: Sequence[Update] = (),
+) -> Item:
+    """Changes an incident and tells it in its timeline, or neither. Returns the state after it.
+
+    An event whose key the timeline has already changes nothing. Raises ConditionFailedError if `incident` is out of
+    date, ConflictError.
+    """
+    number = incident["version"] + 1
+    changes: dict[str, Any] = {"version": number, "changed_at": now, DUE: DUE, "due_at": now, **(set_ or {})}
+    if state:
+        changes["state"] = state
+    writes: list[Update | Put] = [
+        Put(
+            {"pk": incident["pk"], "sk": f"ONCE#{event.key}", "version": number, **_expiry(incident)},
+            condition="attribute_not_exists(pk)",
+        ),
+        Update(
+            incident["pk"],
+            "STATE",
+            set=changes,
+            condition="#version = :version",
+            values={"version": incident["version"]},
+        ),
+        Put(_event_item(incident, event, number=number, now=now)),
+        *also,
+    ]
+    try:
+        table.transact(writes)
+    except ConditionFailedError as refused:
+        if refused.index == 0:
+            return read(table, incident["id"]) or incident
+        raise
+    return {**incident, **changes}
+
+
+def tell(
+    table: Table,
+    incident: str,
+    event: Event,
+    *,
+    now: int,
+    state: State | None = None,
+    unless: tuple[State, ...] = (),
+    set_: Mapping[str, Any] | None = None,
+) -> Item | None:
+    """Reads an incident and changes it, again and again until nobody is in between. None if it is in a state of `unless`.
+
+    Raises ConflictError after many tries.
+    """
+    for attempt in range(TRIES):
+        current = read(table, incident)
+        if current is None or current["state"] in unless:
+            return None
+        try:
+            return change(table, current, event, now=now, state=state, set_=set_)
+        except (ConditionFailedError, ConflictError):
+            _pause(attempt)
+    raise ConflictError
+
+
+def timeline(table: Table, incident: str, *, after: int = 0) -> list[Item]:
+    """The events after the one of that number, in order."""
+    items = table.query(partition(incident), after=f"EVENT#{after:06d}")
+    return [item for item in items if item["sk"].startswith("EVENT#")]
+
+
+def summary(group: AlertGroup) -> dict[str, Any]:
+    """What an incident keeps of its alert group."""
+    # The most telling first: what fires, and of that what is critical.
+    ordered = sorted(group.alerts, key=lambda a: (a.status != "firing", a.labels.get("severity") == "warning"))
+    shown = ordered[:KEPT_ALERTS]
+    return {
+        "group_key": group.key[:500],
+        "severity": group.severity,
+        "severity_note": group.severity_note,
+        "product": group.product,
+        "title": title(shown[0]),
+        "summary": shown[0].annotations.get("summary") or shown[0].annotations.get("description") or title(shown[0]),
+        "firing": len(group.firing) + group.left_out if group.status == "firing" else 0,
+        "alerts": [_kept(alert) for alert in shown],
+        "fingerprints": [alert.fingerprint for alert in group.firing][:1000],
+        "left_out": group.left_out + len(ordered) - len(shown),
+        "cut_characters": group.cut_characters,
+        "external_url": group.external_url,
+        "received_at": group.received_at,
+    }
+
+
+def about(incident: Item) -> dict[str, Any]:
+    """What a call says of an incident."""
+    return {
+        "incident": incident["id"],
+        "product": incident["product"],
+        "summary": incident["summary"],
+        "firing": incident["firing"],
+        "cut": incident["cut_characters"] > 0,
+        "language": incident.get("language") or "",
+    }
+
+
+def title(alert: Alert) -> str:
+    """What an alert is called: its name and what it is about."""
+    name = alert.labels.get("alertname") or "an alert without a name"
+    instance = alert.labels.get("instance")
+    return f"{name}: {instance}" if instance else name
+
+
+def _kept(alert: Alert) -> dict[str, Any]:
+    """An alert as an incident keeps it: an item of the table holds 400 KB, so long texts are cut."""
+    return {
+        "status": alert.status,
+        "title": title(alert)[:300],
+        "labels": {name: value[:200] for name, value in list(alert.labels.items())[:20]},
+        "annotations": {name: value[:500] for name, value in list(alert.annotations.items())[:10]},
+        "starts_at": alert.starts_at,
+        "generator_url": alert.generator_url,
+        "fingerprint": alert.fingerprint,
+    }
+
+
+def _event_item(incident: Item, event: Event, *, number: int, now: int) -> Item:
+    return {
+        "pk": incident["pk"],
+        "sk": f"EVENT#{number:06d}",
+        "number": number,
+        "at": now,
+        "kind": event.kind,
+        "who": event.who,
+        "detail": dict(event.detail or {}),
+        "in_thread": event.in_thread,
+        **_expiry(incident),
+    }
+
+
+def _expiry(incident: Item) -> dict[str, int]:
+    """Events end after the incident: a long one is told to the end."""
+    return {"expires_at": incident["opened_at"] // 1000 + 2 * KEPT_DAYS * 86400}
+
+
+def _pause(attempt: int) -> None:
+    """Lets whoever else writes finish: up to 25 ms, then more, and never in step with them."""
+    time.sleep(random.uniform(0.005, 0.025 * (attempt + 1)))  # noqa: S311  # not a secret

@@ -1,0 +1,263 @@
+"""The ReceiveAlerts step: from a webhook to an incident, and to what has to be done about it."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from aws_lambda_powertools import Logger
+
+from oncall import incidents, pages, roster, schedules
+from oncall.alertmanager import AlertGroup, read_webhook
+from oncall.errors import WebhookError
+from oncall.incidents import Event
+from oncall.roster import Language, Policy, Roster
+from oncall.signals import Answer
+from oncall.store import ConditionFailedError, Item, Table
+from oncall.times import at
+
+logger = Logger(child=True)
+
+# page: SlackAlert beside the PhoneCall loop. alert: SlackAlert. notify: SlackNotification. none: nothing is left to do.
+Action = Literal["page", "alert", "notify", "none"]
+
+NO_CALL_SECONDS = 60  # time limit of a PhoneCall step that rings nobody
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """What the step works with."""
+
+    table: Table
+    release: Callable[[str | None, Answer], None]
+    now: Callable[[], int]  # epoch milliseconds
+    language: Language
+    ring_seconds: int
+    slack_channel: str
+    public_url: str
+
+
+def receive(desk: Desk, request: Mapping[str, Any], *, execution: str) -> dict[str, Any]:
+    """Decides what an execution does. The same execution asked again decides the same.
+
+    `request` is the execution's input: a webhook from the gateway, or what the reconciler found due.
+    Raises WebhookError if it can never be read.
+    """
+    match request.get("source"):
+        case "alertmanager":
+            gateway = desk.public_url or f"https://{request['gateway']}"
+            group = read_webhook(request.get("webhook"), received_at=request["received_at"], cut=request.get("cut"))
+            if group.status == "resolved":
+                return _resolve(desk, group)
+            return _fire(desk, group, execution=execution, base=gateway)
+        case "reconciler" if "policy" in request:
+            return _resume(desk, str(request["policy"]), execution=execution)
+        case "reconciler":
+            return _revisit(desk, str(request["incident"]), execution=execution)
+        case source:
+            raise WebhookError(f"the execution's input has no known source, but {source!r}")
+
+
+def _resolve(desk: Desk, group: AlertGroup) -> dict[str, Any]:
+    incident = incidents.resolve_group(desk.table, group, now=desk.now())
+    if incident is None:
+        logger.info("resolved before it was known to fire", group=group.id)
+        return _decision("none", group.severity, [])
+    ended = pages.leave(desk.table, incident["policy"], incident["id"])
+    if ended:
+        desk.release(ended.get("token"), Answer("skip", "resolved", "call"))
+    return _decision("notify", incident["severity"], [incident["id"]])
+
+
+def _fire(desk: Desk, group: AlertGroup, *, execution: str, base: str) -> dict[str, Any]:
+    known = _roster(desk)
+    product = known.product(group.product)
+    policy = known.policy_for(group.product)
+    attributes = {
+        "policy": policy.id,
+        "call": product.call,
+        "language": product.language or "",
+        "channel": product.slack_channel or desk.slack_channel,
+        "base": base,
+    }
+    opened = incidents.open_incident(desk.table, group, execution=execution, now=desk.now(), attributes=attributes)
+    incident = opened.incident
+    if opened.is_new:
+        if incident["state"] == "resolved":  # its resolution was faster
+            return _decision("notify", incident["severity"], [incident["id"]])
+        if incident["severity"] == "warning":
+            return _decision("alert", "warning", [incident["id"]])
+        return _page(desk, known, incident, execution=execution)
+    return _update(desk, known, incident, group, execution=execution)
+
+
+def _update(desk: Desk, known: Roster, incident: Item, group: AlertGroup, *, execution: str) -> dict[str, Any]:
+    """A group that fires again: a repeat changes nothing but a line in the timeline; what is new in it may ring."""
+    policy = known.policy_for(group.product)
+    incident = _settled(desk, incident)
+    if group.received_at < incident["received_at"] or incident["state"] == "resolved":
+        return _decision("notify", incident["severity"], [incident["id"]])
+    new = set(incident_fingerprints(group)) - set(incident["fingerprints"])
+    worse = group.severity == "critical" and incident["severity"] == "warning"
+    again = (
+        incident["state"] == "acknowledged"
+        and bool(new)
+        and group.severity == "critical"
+        and (policy.ring_on_new_alerts or worse)
+    )
+    minute = group.received_at // 60_000
+    if worse:
+        event = Event("worse", key=f"worse/{group.received_at}")
+    elif new:
+        event = Event("new_alerts", key=f"new/{','.join(sorted(new))[:200]}", detail={"count": len(new)})
+    else:
+        event = Event("repeated", key=f"repeated/{minute}", in_thread=False)
+    changed = incidents.tell(
+        desk.table,
+        incident["id"],
+        event,
+        now=desk.now(),
+        unless=("resolved",),
+        state="triggered" if again or (worse and incident["state"] == "acknowledged") else None,
+        set_=incidents.summary(group),
+    )
+    if changed is None or changed["severity"] == "warning" or changed["state"] == "acknowledged":
+        return _decision("notify", group.severity, [incident["id"]])
+    if changed.get("unanswered") and not policy.repeat_page and not worse and not new:
+        return _decision("notify", group.severity, [incident["id"]])
+    return _page(desk, known, changed, execution=execution)
+
+
+def incident_fingerprints(group: AlertGroup) -> list[str]:
+    """The fingerprints of what fires."""
+    return [alert.fingerprint for alert in group.firing]
+
+
+def _settled(desk: Desk, incident: Item) -> Item:
+    """The incident after the end of its page has reached it."""
+    page = pages.read(desk.table, incident["policy"])
+    if page is None or page["state"] == "open" or "settled_at" in page:
+        return incident
+    if incident["id"] not in page.get("incidents", set()):
+        return incident
+    pages.settle(desk.table, page, now=desk.now())
+    return incidents.read(desk.table, incident["id"]) or incident
+
+
+def _page(desk: Desk, known: Roster, incident: Item, *, execution: str) -> dict[str, Any]:
+    """Puts a critical incident on its policy's page, and hands on who is on call."""
+    if not incident["call"]:
+        handed = {"call": False, "timeout_seconds": NO_CALL_SECONDS}
+        return _decision("page", "critical", [incident["id"]], page=handed)
+    policy = known.policies.get(incident["policy"]) or Policy(incident["policy"])
+    now = desk.now()
+    joined = pages.join(
+        desk.table,
+        policy,
+        incidents.about(incident),
+        execution=execution,
+        now=now,
+        ring=pages.ring_seconds(policy, desk.ring_seconds),
+        base=incident["base"],
+    )
+    if joined.is_ours:
+        return _own(desk, known, policy, joined.page, [incident["id"]])
+    if joined.is_new:
+        lead = joined.page["about"]["incident"]
+        event = Event("joined", key=f"joined/{joined.page['page']}", detail={"incident": lead}, in_thread=False)
+        incidents.tell(desk.table, incident["id"], event, now=now, unless=("resolved",))
+        return _decision("alert", "critical", [incident["id"]])
+    return _decision("notify", "critical", [incident["id"]])
+
+
+def _own(desk: Desk, known: Roster, policy: Policy, page: Item, covered: Sequence[str]) -> dict[str, Any]:
+    """What an execution that owns a page is handed: the page, and the responders in the order in which they are rung."""
+    now = desk.now()
+    on_call = schedules.responders_on_call(known, policy, at(now))
+    if not on_call:
+        logger.error("nobody is on call", policy=policy.id)
+    handed = {
+        "call": True,
+        "pk": page["pk"],
+        "sk": page["sk"],
+        "policy": page["policy"],
+        "page": page["page"],
+        "attempt": page["attempt"],
+        "ring_seconds": page["ring_seconds"],
+        "decided_at": now,
+        "timeout_seconds": page["ring_seconds"] + pages.LISTENING_SECONDS,
+    }
+    responders = [
+        {
+            "id": entry.responder.id,
+            "name": entry.responder.name,
+            "phone": entry.responder.phone,
+            "language": entry.responder.language,
+        }
+        for entry in on_call
+    ]
+    return _decision("page", "critical", covered, page=handed, responders=responders)
+
+
+def _resume(desk: Desk, policy_id: str, *, execution: str) -> dict[str, Any]:
+    """Takes over a page whose owner is gone."""
+    page = pages.read(desk.table, policy_id)
+    if page is None or "settled_at" in page:
+        return _decision("none", "critical", [])
+    if page["owner"] != execution:
+        if page["lease_until"] > desk.now():
+            return _decision("none", "critical", [])
+        try:
+            page = pages.take_over(desk.table, page, execution=execution, now=desk.now())
+        except ConditionFailedError:
+            return _decision("none", "critical", [])
+    lead = page["about"]["incident"]
+    event = Event("resumed", key=f"{page['page']}/resumed/{execution[-36:]}")
+    incidents.tell(desk.table, lead, event, now=desk.now())
+    known = _roster(desk)
+    return _own(desk, known, known.policies.get(policy_id) or Policy(policy_id), page, [lead])
+
+
+def _revisit(desk: Desk, incident_id: str, *, execution: str) -> dict[str, Any]:
+    """Looks again at an incident that is due: one that no page covers is paged, and Slack is brought up to date."""
+    incident = incidents.read(desk.table, incident_id)
+    if incident is None:
+        return _decision("none", "critical", [])
+    incident = _settled(desk, incident)
+    if needs_page(incident):
+        return _page(desk, _roster(desk), incident, execution=execution)
+    return _decision("notify", incident["severity"], [incident_id])
+
+
+def needs_page(incident: Mapping[str, Any]) -> bool:
+    """Whether phones have to ring for an incident, unless its page does already."""
+    return (
+        incident["state"] == "triggered"
+        and incident["severity"] == "critical"
+        and bool(incident["call"])
+        and not incident.get("unanswered")
+    )
+
+
+def _roster(desk: Desk) -> Roster:
+    """The roster as it is now. What is wrong in it is left out and told in the log: the rest may still wake somebody."""
+    known, problems = roster.read_items(desk.table.query(roster.PARTITION))
+    for problem in problems:
+        logger.warning("the roster has a mistake", problem=str(problem))
+    return known
+
+
+def _decision(
+    action: Action,
+    severity: str,
+    covered: Sequence[str],
+    *,
+    page: Mapping[str, Any] | None = None,
+    responders: Sequence[Mapping[str, Any]] = (),
+) -> dict[str, Any]:
+    return {
+        "action": action,
+        "severity": severity,
+        "incidents": list(covered),
+        "page": dict(page or {}),
+        "responders": [dict(responder) for responder in responders],
+    }

@@ -1,0 +1,55 @@
+"""Signals: they make others look at the table sooner. Losing one changes when something happens, never whether."""
+
+import json
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Literal
+
+from aws_lambda_powertools import Logger
+from botocore.exceptions import BotoCoreError, ClientError
+
+if TYPE_CHECKING:
+    from mypy_boto3_lambda import LambdaClient
+    from mypy_boto3_stepfunctions import SFNClient
+
+logger = Logger(child=True)
+
+# The step has gone on without us: its time was up, or another key released it.
+_GONE = ("TaskTimedOut", "TaskDoesNotExist", "InvalidToken")
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a PhoneCall step says to the state machine.
+
+    `next`: "call" looks at the page again (the next responder rings, or it ends), "wait" does so after `wait_seconds`,
+    "end" leaves the loop. `incidents` are those whose end has to reach Slack.
+    """
+
+    result: Literal["success", "fail", "skip"]
+    reason: str
+    next: Literal["call", "wait", "end"]
+    wait_seconds: int = 0
+    incidents: tuple[str, ...] = ()
+
+
+def release(client: "SFNClient", token: str | None, answer: Answer) -> None:
+    """Releases the waiting PhoneCall step, if it still waits."""
+    if not token:
+        return
+    try:
+        client.send_task_success(taskToken=token, output=json.dumps(asdict(answer)))
+    except ClientError as error:
+        if error.response["Error"]["Code"] not in _GONE:
+            raise
+        logger.info("the step no longer waits", reason=answer.reason)
+
+
+def slack_later(client: "LambdaClient", function: str, incidents: Iterable[str]) -> None:
+    """Has Slack brought up to date beside us. If this cannot be asked for, the reconciler does it within two minutes."""
+    try:
+        client.invoke(
+            FunctionName=function, InvocationType="Event", Payload=json.dumps({"incidents": sorted(incidents)})
+        )
+    except (ClientError, BotoCoreError) as error:
+        logger.warning("Slack is brought up to date by the reconciler", error=type(error).__name__)

@@ -1,0 +1,194 @@
+"""The on-call table: reads, and conditional writes that say what stood in their way."""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
+from botocore.exceptions import ClientError
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+Item = dict[str, Any]
+
+DUE = "due"  # the value of the sparse index's hash key; a constant, since what is due fits in one partition
+INDEX = "due"
+
+_serialize = TypeSerializer().serialize
+_deserialize = TypeDeserializer().deserialize
+_NAME = re.compile(r"#(\w+)")
+
+
+class ConditionFailedError(Exception):
+    """A conditional write found something else. `item` is what stands there, if anything does."""
+
+    def __init__(self, item: Item | None, index: int = 0) -> None:
+        super().__init__("a conditional write found something else")
+        self.item = item
+        self.index = index  # which write of a transaction
+
+
+class ConflictError(Exception):
+    """Another transaction was writing the same items at the same moment; nothing was written."""
+
+
+@dataclass(frozen=True, slots=True)
+class Update:
+    """One item's update. Paths are dotted (`calls.3.status`); conditions name attributes as #attribute."""
+
+    pk: str
+    sk: str
+    set: Mapping[str, Any] = field(default_factory=dict)
+    add: Mapping[str, Any] = field(default_factory=dict)
+    delete: Mapping[str, Any] = field(default_factory=dict)
+    remove: Sequence[str] = ()
+    condition: str = ""
+    values: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Put:
+    """One item, written whole."""
+
+    item: Item
+    condition: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """The on-call table."""
+
+    client: "DynamoDBClient"
+    name: str
+
+    def get(self, pk: str, sk: str) -> Item | None:
+        """The item as it is now, or None."""
+        answer = self.client.get_item(TableName=self.name, Key=_item({"pk": pk, "sk": sk}), ConsistentRead=True)
+        return _plain_item(answer["Item"]) if "Item" in answer else None
+
+    def query(self, pk: str, *, after: str = "", prefix: str = "", consistent: bool = True) -> list[Item]:
+        """All items of a partition in the order of their sort keys: those after one, or those with a prefix."""
+        condition, values = "pk = :pk", {":pk": pk}
+        if prefix:
+            condition, values = "pk = :pk AND begins_with(sk, :sk)", {":pk": pk, ":sk": prefix}
+        elif after:
+            condition, values = "pk = :pk AND sk > :sk", {":pk": pk, ":sk": after}
+        pages = self.client.get_paginator("query").paginate(
+            TableName=self.name,
+            KeyConditionExpression=condition,
+            ExpressionAttributeValues=_item(values),
+            ConsistentRead=consistent,
+        )
+        return [_plain_item(item) for page in pages for item in page["Items"]]
+
+    def due(self, before: int) -> list[Item]:
+        """Keys of what was due before a time (epoch milliseconds), the longest due first. Eventually consistent."""
+        pages = self.client.get_paginator("query").paginate(
+            TableName=self.name,
+            IndexName=INDEX,
+            KeyConditionExpression="due = :due AND due_at < :before",
+            ExpressionAttributeValues=_item({":due": DUE, ":before": before}),
+        )
+        return [_plain_item(item) for page in pages for item in page["Items"]]
+
+    def update(self, update: Update) -> Item:
+        """Writes one item and returns it as it is then. Raises ConditionFailedError."""
+        try:
+            answer = self.client.update_item(
+                TableName=self.name,
+                **_update(update),
+                ReturnValues="ALL_NEW",
+                ReturnValuesOnConditionCheckFailure="ALL_OLD",
+            )
+        except self.client.exceptions.ConditionalCheckFailedException as error:
+            item: Any = error.response.get("Item")
+            raise ConditionFailedError(_plain_item(item) if item else None) from error
+        except ClientError as error:
+            if error.response["Error"]["Code"] == "TransactionConflictException":
+                raise ConflictError from error
+            raise
+        return _plain_item(answer["Attributes"])
+
+    def transact(self, writes: Iterable[Update | Put]) -> None:
+        """Writes all or nothing. Raises ConditionFailedError for the first write that was refused, ConflictError."""
+        items: list[Any] = []
+        for write in writes:
+            if isinstance(write, Update):
+                items.append({"Update": {"TableName": self.name, **_update(write), **_OLD}})
+            else:
+                put: dict[str, Any] = {"TableName": self.name, "Item": _item(write.item), **_OLD}
+                if write.condition:
+                    put["ConditionExpression"] = write.condition
+                items.append({"Put": put})
+        try:
+            self.client.transact_write_items(TransactItems=items)
+        except self.client.exceptions.TransactionCanceledException as error:
+            reasons: list[Any] = list(error.response.get("CancellationReasons", []))
+            for index, reason in enumerate(reasons):
+                if reason.get("Code") == "ConditionalCheckFailed":
+                    item = reason.get("Item")
+                    raise ConditionFailedError(_plain_item(item) if item else None, index) from error
+            if any(reason.get("Code") == "TransactionConflict" for reason in reasons):
+                raise ConflictError from error
+            raise
+
+
+_OLD = {"ReturnValuesOnConditionCheckFailure": "ALL_OLD"}
+
+
+def _update(update: Update) -> dict[str, Any]:
+    """The update as DynamoDB's expressions; every name is a placeholder, since many words are reserved."""
+    names: dict[str, str] = {}
+    values: dict[str, Any] = {f":{name}": value for name, value in update.values.items()}
+
+    def path(dotted: str) -> str:
+        parts = []
+        for part in dotted.split("."):
+            placeholder = f"#{part}"
+            names[placeholder] = part
+            parts.append(placeholder)
+        return ".".join(parts)
+
+    def value(given: Any) -> str:
+        placeholder = f":v{len(values)}"
+        values[placeholder] = given
+        return placeholder
+
+    clauses = []
+    for keyword, changes, sign in (("SET", update.set, " ="), ("ADD", update.add, ""), ("DELETE", update.delete, "")):
+        if changes:
+            parts = [f"{path(name)}{sign} {value(new)}" for name, new in changes.items()]
+            clauses.append(f"{keyword} {', '.join(parts)}")
+    if update.remove:
+        clauses.append("REMOVE " + ", ".join(path(name) for name in update.remove))
+    names |= {f"#{name}": name for name in _NAME.findall(update.condition)}
+    request: dict[str, Any] = {"Key": _item({"pk": update.pk, "sk": update.sk}), "UpdateExpression": " ".join(clauses)}
+    if update.condition:
+        request["ConditionExpression"] = update.condition
+    if names:
+        request["ExpressionAttributeNames"] = names
+    if values:
+        request["ExpressionAttributeValues"] = _item(values)
+    return request
+
+
+def _item(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: _serialize(value) for name, value in values.items()}
+
+
+def _plain_item(item: Mapping[str, Any]) -> Item:
+    return {name: _plain(_deserialize(value)) for name, value in item.items()}
+
+
+def _plain(value: Any) -> Any:
+    """Whole numbers as int, as they were written; DynamoDB's library gives Decimal."""
+    if isinstance(value, Decimal):
+        return int(value) if value == value.to_integral_value() else value
+    if isinstance(value, dict):
+        return {name: _plain(inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [_plain(inner) for inner in value]
+    return value

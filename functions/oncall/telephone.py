@@ -1,0 +1,147 @@
+"""Twilio's calls: placing, looking up, ending. Nothing else in the project talks to Twilio."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Literal
+from urllib.parse import urlencode
+
+from requests.exceptions import RequestException
+from twilio.base.exceptions import TwilioRestException
+from twilio.http.http_client import TwilioHttpClient
+from twilio.rest import Client
+
+if TYPE_CHECKING:
+    from twilio.rest.api.v2010.account.call import CallInstance
+
+TIMEOUT_SECONDS = 6.0  # of one request to Twilio; two of them fit into the function's time limit
+
+# Twilio's error codes that are about this number, so that the next responder's may work: not a valid number, a country
+# or a kind of number that is not allowed, unverified on a trial account, blocked.
+NUMBER_REFUSED = frozenset({13214, 13223, 13224, 13225, 13226, 13227, 21210, 21211, 21214, 21215, 21216, 21217, 21219})
+
+
+class NumberRefusedError(Exception):
+    """Twilio will not call this number. The message says why, without the number."""
+
+
+class TwilioUnavailableError(Exception):
+    """Twilio took no call, or it is not known whether it did. The message says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Telephone:
+    """An account at Twilio with the number that calls."""
+
+    client: Client
+    caller_number: str
+
+    def call(self, number: str, twiml: str, *, callbacks: "Callbacks", ring_seconds: int) -> str:
+        """Asks for a call; returns its SID. `ring_seconds` is 5 to 600 (Twilio: Timeout).
+
+        Raises NumberRefusedError, TwilioUnavailableError.
+        """
+        try:
+            call = self.client.calls.create(
+                to=number,
+                from_=self.caller_number,
+                twiml=twiml,
+                timeout=ring_seconds,
+                status_callback=callbacks.status,
+                status_callback_event=["initiated", "answered", "completed"],
+                status_callback_method="POST",
+            )
+        except TwilioRestException as error:
+            if error.code in NUMBER_REFUSED:
+                raise NumberRefusedError(f"Twilio refuses the number (error {error.code})") from error
+            raise TwilioUnavailableError(_reason(error)) from error
+        except RequestException as error:
+            raise TwilioUnavailableError(type(error).__name__) from error
+        return str(call.sid)
+
+    def find(self, number: str, *, since: int) -> "CallInstance | None":
+        """The call to a number that was placed since a time (epoch milliseconds): for when Twilio's answer was lost.
+
+        Raises TwilioUnavailableError.
+        """
+        earliest = datetime.fromtimestamp(since // 1000 - 1, UTC)  # Twilio's times are whole seconds
+        try:
+            calls = self.client.calls.list(to=number, from_=self.caller_number, limit=20)
+        except (TwilioRestException, RequestException) as error:
+            raise TwilioUnavailableError(_reason(error)) from error
+        return next((call for call in calls if call.date_created and call.date_created >= earliest), None)
+
+    def fetch(self, sid: str) -> "CallInstance":
+        """The call as Twilio knows it. Raises TwilioUnavailableError."""
+        try:
+            return self.client.calls(sid).fetch()
+        except (TwilioRestException, RequestException) as error:
+            raise TwilioUnavailableError(_reason(error)) from error
+
+    def end(self, sid: str, goodbye: str) -> None:
+        """Ends a call: one that rings stops ringing; a person who is listening hears `goodbye` (TwiML) first.
+
+        Raises TwilioUnavailableError.
+        """
+        try:
+            call = self.client.calls(sid)
+            status = str(call.fetch().status)
+            if status == "in-progress":
+                call.update(twiml=goodbye)
+            elif status in ("queued", "initiated", "ringing"):
+                call.update(status="completed")
+        except TwilioRestException as error:
+            if error.code == 21220:  # Twilio: the call is not in progress, it ended in between
+                return
+            raise TwilioUnavailableError(_reason(error)) from error
+        except RequestException as error:
+            raise TwilioUnavailableError(_reason(error)) from error
+
+
+@dataclass(frozen=True, slots=True)
+class Callbacks:
+    """Where Twilio posts what happens in one call. The addresses are all that a callback is known by, and are signed."""
+
+    base: str  # the gateway's address, stage included
+    policy: str
+    page: str
+    number: int  # of the call in its page
+
+    @property
+    def key(self) -> str:
+        """For the keys that are pressed."""
+        return self._url("key")
+
+    @property
+    def status(self) -> str:
+        """For what becomes of the call."""
+        return self._url("status")
+
+    def retry(self, digits: str, tries: int) -> str:
+        """For the same key again, after a moment."""
+        return self._url("key", digits=digits, tries=str(tries))
+
+    def _url(self, kind: Literal["key", "status"], **more: str) -> str:
+        return callback_url(
+            self.base, kind, {"policy": self.policy, "page": self.page, "call": str(self.number), **more}
+        )
+
+
+def callback_url(base: str, kind: str, query: dict[str, str]) -> str:
+    """The address of a callback. Written in one way only, so that it can be rebuilt to check Twilio's signature."""
+    return f"{base}/calls/{kind}?{urlencode(sorted(query.items()))}"
+
+
+def telephone(account_sid: str, auth_token: str, *, caller_number: str, api_url: str) -> Telephone:
+    """The telephone of an account. `api_url` replaces https://api.twilio.com unless it is empty."""
+    # No pooled connections: a function sleeps between two calls, and a connection that died meanwhile costs an answer.
+    http = TwilioHttpClient(pool_connections=False, timeout=TIMEOUT_SECONDS)
+    client = Client(account_sid, auth_token, http_client=http)
+    if api_url:
+        client.api.base_url = api_url
+    return Telephone(client, caller_number)
+
+
+def _reason(error: TwilioRestException | RequestException) -> str:
+    if isinstance(error, TwilioRestException):
+        return f"Twilio answered {error.status}" + (f" (error {error.code})" if error.code else "")
+    return f"Twilio did not answer ({type(error).__name__})"
