@@ -15,9 +15,11 @@ import base64
 import binascii
 import functools
 import json
+import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any, NoReturn
 from urllib.parse import quote, unquote_plus
 
@@ -120,13 +122,14 @@ def _string(value: Value) -> str:
 
 def _double(value: float) -> str:
     """Java's Double.toString: scientific notation outside 0.001 to 10,000,000."""
+    if math.isinf(value):  # what a JSON number too large for it becomes
+        return "Infinity" if value > 0 else "-Infinity"
     if value == 0 or 1e-3 <= abs(value) < 1e7:
         return repr(value)
-    mantissa, exponent = f"{value!r}e0".split("e")[:2] if "e" in repr(value) else f"{value:.16e}".split("e")
-    if "e" not in repr(value):
-        digits = repr(abs(value)).replace(".", "").rstrip("0")
-        mantissa = ("-" if value < 0 else "") + digits[0] + "." + (digits[1:] or "0")
-    return f"{mantissa if '.' in mantissa else mantissa + '.0'}E{int(exponent)}"
+    number = Decimal(repr(value)).normalize().as_tuple()
+    first, *rest = map(str, number.digits)
+    exponent = len(rest) + int(number.exponent)
+    return f"{'-' if number.sign else ''}{first}.{''.join(rest) or '0'}E{exponent}"
 
 
 @dataclass(frozen=True)
