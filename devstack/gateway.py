@@ -191,7 +191,7 @@ class Faults:
 
 
 class _Routes:
-    """Finds the method for a path: fixed segments win over {one}, {one} over {all+}."""
+    """Finds the method for a path: of the resources that have it, fixed segments win over {one}, {one} over {all+}."""
 
     def __init__(self, methods: Iterable[Method]) -> None:
         self._resources: dict[str, dict[str, Method]] = {}
@@ -223,12 +223,10 @@ class _Routes:
         """The method and its path parameters. Raises a MISSING_AUTHENTICATION_TOKEN failure, as API Gateway does."""
         for _, pattern, resource in self._patterns:
             match = pattern.fullmatch(path.rstrip("/") or "/")
-            if match is None:
-                continue
             methods = self._resources[resource]
             method = methods.get(http_method) or methods.get("ANY")
-            if method is None:
-                break
+            if match is None or method is None:
+                continue
             names = ((bytes.fromhex(name[2:]).decode(), value) for name, value in match.groupdict().items())
             return method, {name: unquote(value) for name, value in names}
         raise _FailureError("MISSING_AUTHENTICATION_TOKEN", "Missing Authentication Token")
@@ -815,19 +813,23 @@ class Gateway:
         return answer
 
 
+def _is_list_of_texts(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(item, str) for item in value)
+
+
 def _proxy_result(result: Any) -> dict[str, Any]:
     """A proxied function's result. Raises ValueError unless it has exactly the documented form."""
     if not isinstance(result, dict) or "errorType" in result or "errorMessage" in result:
         raise ValueError("the function failed")
     if result.keys() - {"statusCode", "headers", "multiValueHeaders", "body", "isBase64Encoded"}:
         raise ValueError("malformed proxy response: unknown keys")
-    headers, multiple = result.get("headers") or {}, result.get("multiValueHeaders") or {}
-    status = result.get("statusCode")
+    status, headers, multiple = (result.get(name) for name in ("statusCode", "headers", "multiValueHeaders"))
     parts = {
         "statusCode": isinstance(status, int) and not isinstance(status, bool) and 100 <= status <= 599,
-        "headers": isinstance(headers, dict) and all(isinstance(value, str) for value in headers.values()),
-        "multiValueHeaders": isinstance(multiple, dict)
-        and all(isinstance(values, list) and all(isinstance(v, str) for v in values) for values in multiple.values()),
+        "headers": headers is None
+        or (isinstance(headers, dict) and all(isinstance(value, str) for value in headers.values())),
+        "multiValueHeaders": multiple is None
+        or (isinstance(multiple, dict) and all(map(_is_list_of_texts, multiple.values()))),
         "body": isinstance(result.get("body"), str | None),
         "isBase64Encoded": isinstance(result.get("isBase64Encoded", False), bool),
     }

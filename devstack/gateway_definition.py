@@ -281,15 +281,17 @@ class _Reader:
         else:
             content = operation.get("requestBody", {}).get("content", {})
             schemas = {media_type: value["schema"] for media_type, value in content.items() if "schema" in value}
-        found: dict[str, jsonschema.Draft4Validator] = {}
-        for media_type, schema in schemas.items():
-            root = {"allOf": [schema], "components": self.components, "definitions": self.body.get("definitions", {})}
+        named = {**self.components.get("schemas", {}), **self.body.get("definitions", {})}
+        for name, schema in (named | schemas).items():
             try:
-                jsonschema.Draft4Validator.check_schema(root)
+                jsonschema.Draft4Validator.check_schema(schema)
             except jsonschema.SchemaError as error:
-                raise DefinitionError(f"{where}: the model for {media_type} is no schema: {error.message}") from error
-            found[media_type.lower()] = jsonschema.Draft4Validator(root)
-        return found
+                raise DefinitionError(f"{where}: the model {name} is no schema: {error.message}") from error
+        # References are to names below components or definitions.
+        roots = {"components": self.components, "definitions": self.body.get("definitions", {})}
+        return {
+            kind.lower(): jsonschema.Draft4Validator({"allOf": [schema], **roots}) for kind, schema in schemas.items()
+        }
 
     # Integrations.
 
