@@ -20,6 +20,7 @@ from oncall.store import DUE, ConditionFailedError, ConflictError, Item, Put, Ta
 State = Literal["triggered", "acknowledged", "resolved"]
 
 KEPT_DAYS = 400  # how long a resolved incident and its timeline stay
+GRACE_MS = 45_000  # after a change, so long may Slack take before the reconciler looks after it
 TRIES = 12  # at a write that others keep changing under our hands
 
 
@@ -105,7 +106,7 @@ def _open(
         "version": 1,
         "slack_version": 0,
         DUE: DUE,
-        "due_at": now,
+        "due_at": now + GRACE_MS,
         **summary(group),
         **attributes,
     }
@@ -201,7 +202,7 @@ def change(
     date, ConflictError.
     """
     number = incident["version"] + 1
-    changes: dict[str, Any] = {"version": number, "changed_at": now, DUE: DUE, "due_at": now, **(set_ or {})}
+    changes: dict[str, Any] = {"version": number, "changed_at": now, DUE: DUE, "due_at": now + GRACE_MS, **(set_ or {})}
     if state:
         changes["state"] = state
     writes: list[Update | Put] = [

@@ -52,7 +52,7 @@ def receive(desk: Desk, request: Mapping[str, Any], *, execution: str) -> dict[s
         case "reconciler" if "policy" in request:
             return _resume(desk, str(request["policy"]), execution=execution)
         case "reconciler":
-            return _revisit(desk, str(request["incident"]), execution=execution)
+            return _revisit(desk, [str(incident) for incident in request["incidents"]], execution=execution)
         case source:
             raise WebhookError(f"the execution's input has no known source, but {source!r}")
 
@@ -181,6 +181,7 @@ def _own(desk: Desk, known: Roster, policy: Policy, page: Item, covered: Sequenc
         "sk": page["sk"],
         "policy": page["policy"],
         "page": page["page"],
+        "incident": page["about"]["incident"],
         "attempt": page["attempt"],
         "ring_seconds": page["ring_seconds"],
         "decided_at": now,
@@ -204,7 +205,7 @@ def _resume(desk: Desk, policy_id: str, *, execution: str) -> dict[str, Any]:
     if page is None or "settled_at" in page:
         return _decision("none", "critical", [])
     if page["owner"] != execution:
-        if page["lease_until"] > desk.now():
+        if page["state"] == "open" and page["lease_until"] > desk.now():
             return _decision("none", "critical", [])
         try:
             page = pages.take_over(desk.table, page, execution=execution, now=desk.now())
@@ -217,15 +218,13 @@ def _resume(desk: Desk, policy_id: str, *, execution: str) -> dict[str, Any]:
     return _own(desk, known, known.policies.get(policy_id) or Policy(policy_id), page, [lead])
 
 
-def _revisit(desk: Desk, incident_id: str, *, execution: str) -> dict[str, Any]:
-    """Looks again at an incident that is due: one that no page covers is paged, and Slack is brought up to date."""
-    incident = incidents.read(desk.table, incident_id)
-    if incident is None:
-        return _decision("none", "critical", [])
-    incident = _settled(desk, incident)
-    if needs_page(incident):
-        return _page(desk, _roster(desk), incident, execution=execution)
-    return _decision("notify", incident["severity"], [incident_id])
+def _revisit(desk: Desk, due: list[str], *, execution: str) -> dict[str, Any]:
+    """Looks again at incidents that are due: one that no page covers is paged, for others Slack is brought up to date."""
+    if len(due) == 1:
+        incident = incidents.read(desk.table, due[0])
+        if incident and needs_page(incident := _settled(desk, incident)):
+            return _page(desk, _roster(desk), incident, execution=execution)
+    return _decision("notify", "critical", due)
 
 
 def needs_page(incident: Mapping[str, Any]) -> bool:

@@ -216,8 +216,8 @@ def acknowledge(
 ) -> Item:
     """Ends the page: a human has it. Counts as well for a page that nobody answered in time.
 
-    `who` is a name, `responder` an id of the roster or empty, `call` the number of the call in which it was said. Raises ConditionFailedError with the page as it is if it
-    has ended otherwise, or is another one by now.
+    `who` is a name, `responder` an id of the roster or empty, `call` the number of the call in which it was said.
+    Raises ConditionFailedError with the page as it is if it has ended otherwise, or is another one by now.
     """
     return table.update(
         Update(

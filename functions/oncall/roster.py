@@ -316,7 +316,7 @@ def _schedule(part: Attributes, time_zone: str, responders: Mapping[str, Respond
     layers = []
     for number, body in enumerate(written):
         inner = attributes_of(body, (*part.path, "layers", number), part.problems)
-        if inner and (layer := _layer(inner, inner.text("name") or f"layer {number + 1}", responders)):
+        if inner and (layer := _layer(inner, inner.text("name") or "", responders)):
             layers.append(layer)
     return Schedule(part.id, zone, tuple(layers)) if layers else None
 

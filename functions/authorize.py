@@ -1,0 +1,41 @@
+"""Authorize: lets Alertmanager in by its bearer token. API Gateway keeps the answer for five minutes."""
+
+import hmac
+from typing import Any
+
+from aws_lambda_powertools import Logger, Tracer
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from oncall import config
+
+logger = Logger()
+tracer = Tracer()
+
+
+@logger.inject_lambda_context
+@tracer.capture_lambda_handler
+def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """Allows or denies; an error (no such secret, SSM away) becomes 503, so that Alertmanager tries again."""
+    scheme, _, token = str(event.get("authorizationToken", "")).partition(" ")
+    given = token.strip() if scheme.lower() == "bearer" else ""
+    is_known = _is_known(given, fresh=False) or _is_known(given, fresh=True)
+    if not is_known:
+        logger.warning("a bearer token was refused")
+    # The answer is cached by token and used for every method, so it must not name one alone.
+    arn = str(event["methodArn"])
+    stage = "/".join(arn.split("/")[:2])
+    return {
+        "principalId": "alertmanager",
+        "policyDocument": {
+            "Version": "2012-10-17",
+            "Statement": [
+                {"Action": "execute-api:Invoke", "Effect": "Allow" if is_known else "Deny", "Resource": f"{stage}/*"}
+            ],
+        },
+    }
+
+
+def _is_known(given: str, *, fresh: bool) -> bool:
+    """Whether it is one of the tokens in the secret, which holds two during a change. Compared in constant time."""
+    known = config.secret("BEARER_TOKEN_PARAMETER", fresh=fresh).split()
+    return any(hmac.compare_digest(token.encode(), given.encode()) for token in known)

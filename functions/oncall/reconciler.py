@@ -1,0 +1,133 @@
+"""The reconciler: resumes what is due and nobody works on.
+
+Pages whose owner died go on under a new execution; an end that never reached its incidents is carried there; incidents
+that no page covers, or that Slack has not heard of, are looked at again. It finds them in the sparse index of what is due.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from aws_lambda_powertools import Logger
+
+from oncall import incidents, intake, pages
+from oncall.fallback import Fallback
+from oncall.store import DUE, ConditionFailedError, Item, Table, Update
+
+if TYPE_CHECKING:
+    from mypy_boto3_stepfunctions import SFNClient
+
+logger = Logger(child=True)
+
+LATER_MS = 120_000  # when what has been resumed is looked at again, should that die too
+MOST = 200  # looked at in one run; the rest has its turn in the next
+MOST_IN_ONE = 100  # incidents that one execution brings to Slack
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """What the reconciler works with."""
+
+    table: Table
+    start: Callable[[str, Mapping[str, Any]], None]  # an execution's name and input
+    fallback: Fallback
+    now: Callable[[], int]  # epoch milliseconds
+
+
+def starter(client: "SFNClient", state_machine: str) -> Callable[[str, Mapping[str, Any]], None]:
+    """Starts executions. One that was started already under this name is left alone."""
+
+    def start(name: str, given: Mapping[str, Any]) -> None:
+        with suppress(client.exceptions.ExecutionAlreadyExists):
+            client.start_execution(stateMachineArn=state_machine, name=name, input=json.dumps(given))
+
+    return start
+
+
+def bury(desk: Desk, execution: str) -> None:
+    """An execution was stopped or timed out: what it owned is due now."""
+    now = desk.now()
+    for key in desk.table.due(before=now + 86_400_000):
+        if not key["pk"].startswith("PAGE#"):
+            continue
+        with suppress(ConditionFailedError):  # another owner's, or over
+            desk.table.update(
+                Update(
+                    key["pk"],
+                    key["sk"],
+                    set={"lease_until": now - 1, "due_at": now - 1},
+                    condition="#owner = :dead AND attribute_not_exists(#settled_at)",
+                    values={"dead": execution},
+                )
+            )
+            logger.warning("a page has lost its execution", page=key["pk"])
+            _resume_page(desk, key["pk"])
+
+
+def reconcile(desk: Desk) -> int:
+    """Resumes what is due; returns how many things that were."""
+    due = desk.table.due(before=desk.now())[:MOST]
+    behind: list[str] = []
+    for key in due:
+        kind, _, name = key["pk"].partition("#")
+        if kind == "PAGE":
+            _resume_page(desk, key["pk"])
+        elif kind == "INCIDENT":
+            incident = incidents.read(desk.table, name)
+            if incident is None or not _postpone(desk, incident):
+                continue
+            if intake.needs_page(incident):
+                logger.warning("an incident without a page is looked at again", incident=name)
+                desk.start(_name(desk, key["pk"]), {"source": "reconciler", "incidents": [name]})
+            else:
+                behind.append(name)
+    for first in range(0, len(behind), MOST_IN_ONE):
+        some = behind[first : first + MOST_IN_ONE]
+        logger.warning("Slack is behind", incidents=len(some))
+        desk.start(_name(desk, *some), {"source": "reconciler", "incidents": some})
+    return len(due)
+
+
+def _resume_page(desk: Desk, pk: str) -> None:
+    policy = pk.partition("#")[2]
+    page = pages.read(desk.table, policy)
+    if page is None or "settled_at" in page:
+        return
+    if page["lease_until"] > desk.now() and page["state"] == "open":
+        return  # the index was behind: its owner is at work
+    logger.warning("a page goes on under a new execution", policy=policy, state=page["state"])
+    desk.start(_name(desk, pk, page["page"], str(page["lease_until"])), {"source": "reconciler", "policy": policy})
+    if page["state"] == "open":
+        about = page["about"]
+        desk.fallback.tell(
+            "a page had stopped and goes on",
+            f"The execution that rang for {about['summary']} (incident {about['incident']}, escalation policy {policy}) "
+            "had ended or was silent for too long. Another one goes on with it now. If this comes again, look at the "
+            "state machine's failed executions.",
+        )
+
+
+def _postpone(desk: Desk, incident: Item) -> bool:
+    """Looks at an incident again later; False if it is not due any more."""
+    now = desk.now()
+    later = Update(
+        incident["pk"],
+        incident["sk"],
+        set={DUE: DUE, "due_at": now + LATER_MS},
+        condition="#due_at < :now",
+        values={"now": now},
+    )
+    try:
+        desk.table.update(later)
+    except ConditionFailedError:
+        return False
+    return True
+
+
+def _name(desk: Desk, *parts: str) -> str:
+    """An execution's name, the same for a minute: a reconciler that runs twice starts one."""
+    digest = hashlib.sha256(" ".join(parts).encode()).hexdigest()[:24]
+    return f"reconcile-{digest}-{desk.now() // 60_000}"

@@ -1,0 +1,53 @@
+"""PhoneCall: moves a page on by one step; rings the next responder, or ends it."""
+
+from typing import Any
+
+from aws_lambda_powertools import Logger, Metrics, Tracer
+from aws_lambda_powertools.metrics import MetricUnit
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from oncall import calls, config, signals, times
+from oncall.fallback import Fallback
+from oncall.store import Table
+from oncall.telephone import Telephone, telephone
+
+logger = Logger()
+tracer = Tracer()
+metrics = Metrics()
+
+
+@logger.inject_lambda_context(clear_state=True)
+@tracer.capture_lambda_handler(capture_response=False)
+@metrics.log_metrics
+def lambda_handler(event: dict[str, Any], context: LambdaContext) -> None:
+    """`event` has the task token, the execution's ARN, and the page and responders that ReceiveAlerts handed on."""
+    settings = config.settings()
+    page = event["page"]
+    logger.set_correlation_id(page.get("incident"))
+    desk = calls.Desk(
+        table=Table(config.client("dynamodb"), settings.table),
+        telephone=_telephone,
+        fallback=Fallback(config.client("sns"), settings.fallback_topic),
+        slack=lambda incidents: signals.slack_later(
+            config.client("lambda"), settings.slack_notification_function, incidents
+        ),
+        now=times.now,
+        language=settings.language,
+        ring_seconds=settings.ring_seconds,
+    )
+    turn = calls.Turn(page, event["responders"], execution=event["execution"], token=event["token"])
+    answer = calls.advance(desk, turn)
+    if answer is None:
+        logger.info("waiting for a call")
+        return
+    logger.info("moved on", result=answer.result, reason=answer.reason, next=answer.next)
+    if answer.next == "end":
+        metrics.add_metric(name=f"Page{answer.result.title()}", unit=MetricUnit.Count, value=1)
+    signals.release(config.client("stepfunctions"), event["token"], answer)
+
+
+def _telephone() -> Telephone:
+    """The telephone with the secrets as they are now; making it again costs next to nothing."""
+    settings = config.settings()
+    account_sid, auth_token = config.secrets("TWILIO_ACCOUNT_SID_PARAMETER", "TWILIO_AUTH_TOKEN_PARAMETER")
+    return telephone(account_sid, auth_token, caller_number=settings.caller_number, api_url=settings.twilio_api_url)

@@ -1,0 +1,78 @@
+"""PhoneReply: Twilio's callbacks; the keys that people press, and what became of a call."""
+
+from typing import Any
+from urllib.parse import parse_qsl
+
+from aws_lambda_powertools import Logger, Metrics, Tracer
+from aws_lambda_powertools.metrics import MetricUnit
+from aws_lambda_powertools.utilities.typing import LambdaContext
+from botocore.exceptions import BotoCoreError, ClientError
+from twilio.request_validator import RequestValidator
+
+from oncall import config, replies, signals, times
+from oncall.store import ConflictError, Table
+from oncall.telephone import Callbacks, callback_url
+from oncall.voice import Voice
+
+logger = Logger()
+tracer = Tracer()
+metrics = Metrics()
+
+TRIES = 12  # at a key that cannot be written: more than half a minute
+QUERY = {"policy", "page", "call", "digits", "tries"}
+
+
+@logger.inject_lambda_context(clear_state=True)
+@tracer.capture_lambda_handler(capture_response=False)
+@metrics.log_metrics(raise_on_empty_metrics=False)
+def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """An API Gateway proxy event with a form that Twilio has signed; answers TwiML to keys."""
+    settings = config.settings()
+    kind = str(event["path"]).rsplit("/", 1)[-1]
+    context_ = event["requestContext"]
+    base = settings.public_url or f"https://{context_['domainName']}/{context_['stage']}"
+    query = {name: str(value) for name, value in (event.get("queryStringParameters") or {}).items()}
+    form = dict(parse_qsl(event.get("body") or "", keep_blank_values=True))
+    if not _is_signed(event, base, kind, query, form) or not _is_complete(query):
+        logger.warning("a request that Twilio has not signed was refused", path=kind)
+        metrics.add_metric(name="RequestsRefused", unit=MetricUnit.Count, value=1)
+        return {"statusCode": 403, "headers": {"Content-Type": "text/plain"}, "body": "Not signed by Twilio."}
+    callbacks = Callbacks(base, query["policy"], query["page"], int(query["call"]))
+    desk = replies.Desk(
+        table=Table(config.client("dynamodb", config.HURRY), settings.table),
+        release=lambda token, answer: signals.release(config.client("stepfunctions", config.HURRY), token, answer),
+        slack=lambda incidents: signals.slack_later(
+            config.client("lambda", config.HURRY), settings.slack_notification_function, incidents
+        ),
+        now=times.now,
+        language=settings.language,
+    )
+    if kind == "status":
+        replies.call_changed(desk, callbacks, form.get("CallStatus", ""), form.get("CallSid", ""))
+        return {"statusCode": 204, "headers": {}, "body": ""}
+    digits = form.get("Digits") or query.get("digits", "")
+    try:
+        twiml = replies.key_pressed(desk, callbacks, digits)
+    except (ClientError, BotoCoreError, ConflictError) as error:
+        tries = int(query.get("tries", "0")) + 1
+        logger.exception("a key could not be written", error=type(error).__name__, tries=tries)
+        voice = Voice(settings.language, callbacks)
+        twiml = voice.moment(digits, tries) if tries < TRIES else voice.goodbye("unwritten")
+    return {"statusCode": 200, "headers": {"Content-Type": "text/xml; charset=utf-8"}, "body": twiml}
+
+
+def _is_complete(query: dict[str, str]) -> bool:
+    return query.keys() <= QUERY and {"policy", "page", "call"} <= query.keys() and query["call"].isdigit()
+
+
+def _is_signed(event: dict[str, Any], base: str, kind: str, query: dict[str, str], form: dict[str, str]) -> bool:
+    """Twilio: HMAC-SHA1 of the full public address and the sorted form, compared in constant time."""
+    headers = {name.lower(): value for name, value in (event.get("headers") or {}).items()}
+    signature = str(headers.get("x-twilio-signature", ""))
+    if not signature or not signature.isascii():
+        return False
+    url = callback_url(base, kind, query)
+    return any(
+        RequestValidator(config.secret("TWILIO_AUTH_TOKEN_PARAMETER", fresh=fresh)).validate(url, form, signature)
+        for fresh in (False, True)  # the token may just have been changed
+    )

@@ -1,0 +1,36 @@
+"""ReceiveAlerts: reads the alert group, opens or updates the incident, finds who is on call, decides what to do."""
+
+from typing import Any
+
+from aws_lambda_powertools import Logger, Metrics, Tracer
+from aws_lambda_powertools.metrics import MetricUnit
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from oncall import config, intake, signals, times
+from oncall.store import Table
+
+logger = Logger()
+tracer = Tracer()
+metrics = Metrics()
+
+
+@logger.inject_lambda_context(clear_state=True)
+@tracer.capture_lambda_handler(capture_response=False)
+@metrics.log_metrics
+def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """`event` has the execution's ARN and its input; returns what the state machine branches on."""
+    settings = config.settings()
+    desk = intake.Desk(
+        table=Table(config.client("dynamodb"), settings.table),
+        release=lambda token, answer: signals.release(config.client("stepfunctions"), token, answer),
+        now=times.now,
+        language=settings.language,
+        ring_seconds=settings.ring_seconds,
+        slack_channel=settings.slack_channel,
+        public_url=settings.public_url,
+    )
+    decision = intake.receive(desk, event["input"], execution=event["execution"])
+    logger.set_correlation_id(next(iter(decision["incidents"]), None))
+    logger.info("decided", action=decision["action"], severity=decision["severity"], execution=event["execution"])
+    metrics.add_metric(name=f"Alerts{decision['action'].title()}", unit=MetricUnit.Count, value=1)
+    return decision

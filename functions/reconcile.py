@@ -1,0 +1,36 @@
+"""Reconcile: resumes what is due and nobody works on. Runs every minute, and when an execution ends badly."""
+
+from typing import Any
+
+from aws_lambda_powertools import Logger, Metrics, Tracer
+from aws_lambda_powertools.metrics import MetricUnit
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from oncall import config, reconciler, times
+from oncall.fallback import Fallback
+from oncall.store import Table
+
+logger = Logger()
+tracer = Tracer()
+metrics = Metrics()
+
+
+@logger.inject_lambda_context(clear_state=True)
+@tracer.capture_lambda_handler
+@metrics.log_metrics(raise_on_empty_metrics=False)
+def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, int]:
+    """A schedule's event, or one of Step Functions that an execution failed, timed out or was stopped."""
+    settings = config.settings()
+    desk = reconciler.Desk(
+        table=Table(config.client("dynamodb"), settings.table),
+        start=reconciler.starter(config.client("stepfunctions"), settings.state_machine),
+        fallback=Fallback(config.client("sns"), settings.fallback_topic),
+        now=times.now,
+    )
+    detail = event.get("detail", {})
+    if detail.get("status") in ("ABORTED", "TIMED_OUT"):
+        reconciler.bury(desk, str(detail["executionArn"]))
+    # What an execution that failed has left comes back with its lease: at once it would only fail again.
+    resumed = reconciler.reconcile(desk)
+    metrics.add_metric(name="Resumed", unit=MetricUnit.Count, value=resumed)
+    return {"resumed": resumed}
