@@ -1,0 +1,196 @@
+"""The commands and their options. What a command needs is imported when it runs, so that `--help` answers at once."""
+
+import inspect
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from cli.errors import CommandError
+from cli.target import DEFAULT_STACK, Target, find
+
+
+class Commands(TyperGroup):
+    """Ends with a message and exit status 1, without a traceback, when a command cannot do what was asked."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except CommandError as error:
+            typer.echo(f"oncall: {error}", err=True)
+            raise typer.Exit(1) from error
+
+
+app = typer.Typer(
+    cls=Commands,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Who is on call, and everything around it: on the stack of your AWS account, or with --devstack on this machine's.",
+)
+roster_app = typer.Typer(no_args_is_help=True, help="The roster: check a file, apply it, look at what was applied.")
+app.add_typer(roster_app, name="roster")
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+File = Annotated[Path, typer.Argument(help="The roster file (YAML).")]
+
+_TARGET_OPTIONS: dict[str, tuple[Any, Any]] = {
+    "devstack": (
+        Annotated[bool, typer.Option("--devstack", help="The devstack of this folder ($DEVSTACK_DIR).")],
+        False,
+    ),
+    "stack_name": (Annotated[str, typer.Option(envvar="ONCALL_STACK_NAME", help="The deployed stack.")], DEFAULT_STACK),
+    "region": (Annotated[str | None, typer.Option(help="AWS region.")], None),
+    "profile": (Annotated[str | None, typer.Option(help="AWS profile.")], None),
+    "table": (Annotated[str | None, typer.Option(help="The table, if not the stack's.")], None),
+    "endpoint_url": (Annotated[str | None, typer.Option(help="AWS endpoint, if not AWS's own.")], None),
+}
+
+
+def on_target(command: Callable[..., None]) -> Callable[..., None]:
+    """Gives a command the options that say which system it works on, and hands it the Target."""
+
+    @wraps(command)
+    def run(**options: Any) -> None:
+        chosen = {name: options.pop(name) for name in _TARGET_OPTIONS}
+        command(target=find(**chosen), **options)
+
+    own = inspect.signature(command).parameters
+    added = {
+        name: inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
+        for name, (annotation, default) in _TARGET_OPTIONS.items()
+    }
+    parameters = {name: parameter for name, parameter in own.items() if name != "target"} | added
+    # What Typer reads to know a command's options.
+    vars(run)["__signature__"] = inspect.Signature([p.replace(kind=p.KEYWORD_ONLY) for p in parameters.values()])
+    run.__annotations__ = {name: parameter.annotation for name, parameter in parameters.items()}
+    return run
+
+
+@roster_app.command("check")
+def roster_check(file: File, *, json: Json = False) -> None:
+    """Check a roster file: its form, names, numbers, and gaps within the next 14 days.
+
+    Example: oncall roster check roster.yaml
+    """
+    from cli.roster_commands import check_file
+
+    check_file(file, as_json=json)
+
+
+@roster_app.command("apply")
+@on_target
+def roster_apply(
+    target: Target,
+    file: File,
+    *,
+    yes: Yes = False,
+    force: Annotated[bool, typer.Option("--force", help="Also over a newer change.")] = False,
+    json: Json = False,
+) -> None:
+    """Check a roster file, show what it changes, and make it the one that counts, whole or not at all.
+
+    Example: oncall roster apply roster.yaml
+    """
+    from cli.roster_commands import apply_file
+
+    apply_file(target, file, yes=yes, force=force, as_json=json)
+
+
+@roster_app.command("diff")
+@on_target
+def roster_diff(target: Target, file: File, *, json: Json = False) -> None:
+    """Show what applying a file would change. Exits with 1 if anything would.
+
+    Example: oncall roster diff roster.yaml
+    """
+    from cli.roster_commands import diff_file
+
+    diff_file(target, file, as_json=json)
+
+
+@roster_app.command("show")
+@on_target
+def roster_show(
+    target: Target,
+    *,
+    version: Annotated[int | None, typer.Option(help="An earlier version's file.")] = None,
+    json: Json = False,
+) -> None:
+    """Print the roster that counts, as a file.
+
+    Example: oncall roster show > roster.yaml
+    """
+    from cli.roster_commands import show
+
+    show(target, version, as_json=json)
+
+
+@roster_app.command("history")
+@on_target
+def roster_history(target: Target, *, json: Json = False) -> None:
+    """List the versions that were applied, newest first.
+
+    Example: oncall roster history
+    """
+    from cli.roster_commands import show_history
+
+    show_history(target, as_json=json)
+
+
+@roster_app.command("rollback")
+@on_target
+def roster_rollback(
+    target: Target,
+    version: Annotated[int | None, typer.Argument(help="Which version. Default: the one before.")] = None,
+    *,
+    yes: Yes = False,
+    json: Json = False,
+) -> None:
+    """Apply an earlier version again, as a new one.
+
+    Example: oncall roster rollback 12
+    """
+    from cli.roster_commands import rollback
+
+    rollback(target, version, yes=yes, as_json=json)
+
+
+@roster_app.command("schema")
+def roster_schema() -> None:
+    """Print the JSON schema of roster files, for an editor's completion.
+
+    Example: oncall roster schema > roster.schema.json
+    """
+    from cli.roster_check import SCHEMA
+
+    typer.echo(SCHEMA.read_text(encoding="utf-8"), nl=False)
+
+
+@app.command("who")
+@on_target
+def who(
+    target: Target,
+    *,
+    product: Annotated[str, typer.Option(help="The product of the alert. Default: one with the default policy.")] = "",
+    at: Annotated[
+        str, typer.Option(help="When, in your time zone: 03:12, 'sun 03:12', '2026-11-23 09:00', +2h.")
+    ] = "now",
+    json: Json = False,
+) -> None:
+    """Show who would be rung, in which order, and why.
+
+    Example: oncall who --product product-a --at "sun 03:12"
+    """
+    from cli.schedule_commands import show_who
+
+    show_who(target, product, at, as_json=json)
+
+
+def main() -> None:
+    """Runs the command line."""
+    app(prog_name="oncall")
