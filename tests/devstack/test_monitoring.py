@@ -39,7 +39,7 @@ def eventually(condition: Callable[[], bool], what: str) -> None:
 def served(app: "WSGIApplication") -> Iterator[str]:
     """The address of `app`, served from a thread."""
     server = make_server("127.0.0.1", 0, app, threaded=True)
-    thread = threading.Thread(target=server.serve_forever)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
     thread.start()
     try:
         yield f"http://127.0.0.1:{server.port}"
