@@ -245,7 +245,7 @@ class _Slack:
         channel = self._workspace.channels.get(wanted)
         if channel is None and by_name:
             named = (each for each in self._workspace.channels.values() if each.name == str(wanted).removeprefix("#"))
-            channel = next(named, None)
+            channel = next(named, None) or self._direct_message(str(wanted))
         if channel is None:
             raise SlackError("channel_not_found")
         if member and not channel.member:
@@ -253,6 +253,13 @@ class _Slack:
         if member and channel.archived:
             raise SlackError("is_archived")
         return channel
+
+    def _direct_message(self, user: str) -> Channel | None:
+        """Slack: a message to a user's id goes to the direct messages between the bot and that user."""
+        if user not in self._workspace.users:
+            return None
+        name = f"D{user[1:]}"
+        return self._workspace.channels.setdefault(name, Channel(name, "directmessage"))
 
     def _auth_test(self, arguments: dict[str, Any]) -> dict[str, Any]:
         del arguments

@@ -436,7 +436,7 @@ class Network:
                 self._wait(call, verb.length, stop)
             case twiml.Play():
                 for _ in range(verb.loop or _MOST_LOOPS):
-                    if self._wait(call, 1.0, stop):
+                    if self._wait(call, 1.0 / self.settings.speech_rate, stop):  # how long it is, nobody looks
                         return
             case twiml.Say():
                 for _ in range(verb.loop or _MOST_LOOPS):
@@ -514,7 +514,7 @@ class Network:
             try:
                 answer = webhooks.send(self._auth_token, url, method, parameters)
             except webhooks.WebhookError as error:
-                self._note(call, url, parameters, str(error), error.status)
+                self._note(call, url, parameters, f"{error} (attempts: {error.attempts})", error.status)
                 if attempt == times - 1:
                     raise
             else:

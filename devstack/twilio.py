@@ -65,7 +65,7 @@ CALL_PARAMETERS_WITHOUT_EFFECT = frozenset(
         "SipAuthUsername", "SipAuthPassword", "MachineDetectionTimeout", "RecordingStatusCallbackEvent", "Trim",
         "CallerId", "MachineDetectionSpeechThreshold", "MachineDetectionSpeechEndThreshold",
         "MachineDetectionSilenceTimeout", "Byoc", "CallToken", "RecordingTrack", "TimeLimit", "ClientNotificationUrl",
-        "ApplicationSid",
+        "ApplicationSid", "RecordingConfigurationId", "Passports",
     }
 )  # fmt: skip
 UPDATE_PARAMETERS = frozenset({"Url", "Method", "Twiml", "Status", "StatusCallback", "StatusCallbackMethod"})
@@ -76,7 +76,15 @@ LIST_PARAMETERS = frozenset(
         "EndTime>", "PageSize", "Page", "PageToken",
     }
 )  # fmt: skip
-MESSAGE_PARAMETERS = frozenset({"To", "From", "MessagingServiceSid", "Body", "StatusCallback"})
+MESSAGE_PARAMETERS = frozenset({"To", "From", "Body"})
+MESSAGE_PARAMETERS_WITHOUT_EFFECT = frozenset(
+    {
+        "StatusCallback", "ApplicationSid", "MaxPrice", "ProvideFeedback", "Attempt", "ValidityPeriod", "ForceDelivery",
+        "ContentRetention", "AddressRetention", "SmartEncoded", "PersistentAction", "TrafficType", "ShortenUrls",
+        "ScheduleType", "SendAt", "SendAsMms", "ContentVariables", "RiskCheck", "FallbackFrom", "MessagingServiceSid",
+        "MediaUrl", "ContentSid", "MessageIntent",
+    }
+)  # fmt: skip
 
 
 class ApiError(Exception):
@@ -218,8 +226,8 @@ class _Twilio:
         timeout = form.get("Timeout", "60")
         if not (timeout.isascii() and timeout.isdigit()) or not 1 <= int(timeout) <= 600:
             raise ApiError(400, 21208, f"Timeout must be 1 to 600 seconds, not {timeout!r}")
-        call = self._network.dial(form["To"], form["From"], form)
-        with self._network.changed:
+        with self._network.changed:  # nothing happens to the call before it is described
+            call = self._network.dial(form["To"], form["From"], form)
             answer = json_response(self._call_resource(call), 201)
         return _answer_by(fault, answer)
 
@@ -329,14 +337,12 @@ class _Twilio:
         refusal = _refusal_by(fault)
         if refusal is not None:
             return refusal
-        form = _form(request, MESSAGE_PARAMETERS, frozenset())
-        form.setdefault("From", "" if "MessagingServiceSid" not in form else self._numbers[0] if self._numbers else "")
+        form = _form(request, MESSAGE_PARAMETERS, MESSAGE_PARAMETERS_WITHOUT_EFFECT)
         self._check_numbers(form, 21604, 21603)
         if not form.get("Body"):
             raise ApiError(400, 21602, "Message body is required.")
         if len(form["Body"]) > 1600:
             raise ApiError(400, 21617, "The concatenated message body exceeds the 1600 character limit.")
-        _check_callbacks(form)
         message = {
             "sid": "SM" + uuid.uuid4().hex,
             "to": form["To"],

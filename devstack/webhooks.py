@@ -29,6 +29,7 @@ class WebhookError(Exception):
         self.code = code
         self.kind = kind
         self.status = status
+        self.attempts = 1
 
 
 @dataclass(frozen=True)
@@ -133,6 +134,7 @@ def send(auth_token: str, url: str, method: str, parameters: Mapping[str, str]) 
         except WebhookError as error:
             wanted = connection.policies & {error.kind, "all"}
             if not wanted or attempt == connection.retries or time.monotonic() >= give_up:
+                error.attempts = attempt + 1
                 raise
     raise AssertionError("the loop above returns or raises")
 
