@@ -616,7 +616,7 @@ class Gateway:
         response = requests.post(
             f"{self._aws_endpoint}/2015-03-31/functions/{function}/invocations",
             data=event,
-            headers={"Content-Type": "application/json", **self._signature("lambda")},
+            headers={"Content-Type": "application/json", **self._signature("lambda", "devstack")},
             timeout=timeout,
         )
         if response.status_code != 200:
@@ -625,9 +625,9 @@ class Gateway:
             return b'{"errorType": "Unhandled"}'
         return response.content
 
-    def _signature(self, service: str) -> dict[str, str]:
-        """Just enough of Signature Version 4 for moto to know region and service."""
-        scope = f"devstack/{datetime.now(UTC):%Y%m%d}/{self._region}/{service}/aws4_request"
+    def _signature(self, service: str, key: str) -> dict[str, str]:
+        """Just enough of Signature Version 4 to tell region, service and who asks."""
+        scope = f"{key}/{datetime.now(UTC):%Y%m%d}/{self._region}/{service}/aws4_request"
         return {"Authorization": f"AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders=host, Signature=0"}
 
     def _fault(self) -> None:
@@ -780,7 +780,7 @@ class Gateway:
             response = requests.post(
                 url,
                 data=text.encode("utf-8", "replace"),
-                headers={**headers, **self._signature(service)},
+                headers={**headers, **self._signature(service, integration.role)},
                 timeout=integration.timeout,
             )
         except requests.Timeout as error:
@@ -894,13 +894,16 @@ def create_app(
 
 
 def main() -> None:
-    """Serve a definition file: {"body", "stage", "stage_properties", "aws_endpoint", "region"}."""
+    """Serve a definition: a JSON file with body, stage and stage_properties."""
     parser = argparse.ArgumentParser(description=main.__doc__)
-    parser.add_argument("--definition", type=Path, required=True, help="JSON file")
+    parser.add_argument("--definition", type=Path, required=True)
+    parser.add_argument("--aws-endpoint", required=True, help="URL")
+    parser.add_argument("--region", required=True)
     parser.add_argument("--port", type=int, default=0, help="0: any free one")
     arguments = parser.parse_args()
     definition = json.loads(arguments.definition.read_text())
-    serve(create_app(**definition), arguments.port)
+    app = create_app(**definition, aws_endpoint=arguments.aws_endpoint, region=arguments.region)
+    serve(app, arguments.port)
 
 
 if __name__ == "__main__":

@@ -95,6 +95,7 @@ class Integration:
     kind: str
     function: str  # aws_proxy: the function's name
     action: tuple[str, str]  # aws: service and action
+    role: str  # aws: name of the role that the service is called with
     timeout: float  # seconds
     passthrough: str  # never, when_no_match, when_no_templates
     headers: Mapping[str, str]
@@ -317,6 +318,7 @@ class _Reader:
             kind=kind,
             function=self.function(raw.get("uri"), where) if kind == "aws_proxy" else "",
             action=self.action(raw, where) if kind == "aws" else ("", ""),
+            role=str(raw.get("credentials", "")).rpartition("/")[2],
             timeout=timeout / 1000,
             passthrough=passthrough,
             headers=parameters["header"],

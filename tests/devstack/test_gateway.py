@@ -6,13 +6,18 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache, partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import boto3
 import pytest
 import requests
+from moto.server import ThreadedMotoServer
 from werkzeug import Request, Response
 from werkzeug.serving import WSGIRequestHandler, make_server
 
+from devstack import template
 from devstack.gateway import MAX_BODY, StepFunctionsError, check_start_execution, create_app, evaluate_policy
 from devstack.gateway_definition import DefinitionError
 
@@ -140,7 +145,8 @@ def definition() -> dict[str, Any]:
                             "integration.request.header.Content-Type": "'application/x-www-form-urlencoded'"
                         },
                         "requestTemplates": {
-                            "application/json": "Version=2010-08-01&Namespace=OnCall&MetricData.member.1.Value=1"
+                            "application/json": "Version=2010-08-01&Namespace=OnCall"
+                            "&MetricData.member.1.MetricName=Heartbeat&MetricData.member.1.Value=1"
                         },
                         "responses": {
                             "default": {"statusCode": "200", "responseTemplates": {"application/json": "{}"}}
@@ -353,8 +359,52 @@ def test_a_service_that_cannot_be_reached_is_an_integration_failure(aws: Aws) ->
 def test_put_metric_data_is_sent_in_the_query_protocol(client: Client) -> None:
     assert client.send("POST", "/heartbeat", json={}).status_code == 200
     assert client.aws.actions == [
-        ("PutMetricData", {"Version": "2010-08-01", "Namespace": "OnCall", "MetricData.member.1.Value": "1"})
+        (
+            "PutMetricData",
+            {
+                "Version": "2010-08-01",
+                "Namespace": "OnCall",
+                "MetricData.member.1.MetricName": "Heartbeat",
+                "MetricData.member.1.Value": "1",
+            },
+        )
     ]
+
+
+def test_the_actions_are_understood_by_moto() -> None:
+    moto = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+    moto.start()
+    try:
+        endpoint = "http://{}:{}".format(*moto.get_host_and_port())
+        boto = partial(
+            boto3.client,
+            endpoint_url=endpoint,
+            region_name=REGION,
+            aws_access_key_id="test",
+            aws_secret_access_key="test",
+        )
+        states = boto("stepfunctions")
+        machine = states.create_state_machine(
+            name="on-call",
+            definition=json.dumps({"StartAt": "Done", "States": {"Done": {"Type": "Succeed"}}}),
+            roleArn="arn:aws:iam::123456789012:role/machine",
+        )["stateMachineArn"]
+        assert machine == MACHINE
+        body = definition()
+        del body["paths"]["/alerts"]["post"]["security"]
+        app = create_app(body=body, stage="prod", stage_properties={}, aws_endpoint=endpoint, region=REGION)
+        with serving(app) as root:
+            accepted = requests.post(f"{root}/prod/alerts", json={"alerts": [{"a": "it's"}]}, timeout=20)
+            assert requests.post(f"{root}/prod/heartbeat", json={}, timeout=20).status_code == 200
+        execution = states.describe_execution(
+            executionArn=f"{machine.replace(':stateMachine:', ':execution:')}:{accepted.json()['execution']}"
+        )
+        assert json.loads(execution["input"])["webhook"] == {"alerts": [{"a": "it's"}]}
+        assert [m["MetricName"] for m in boto("cloudwatch").list_metrics(Namespace="OnCall")["Metrics"]] == [
+            "Heartbeat"
+        ]
+    finally:
+        moto.stop()
 
 
 def test_a_mock_integration_answers_with_its_own_status(client: Client) -> None:
@@ -894,3 +944,155 @@ def test_a_definition_that_cannot_be_imported_is_refused(spoil: Callable[[dict[s
     spoil(body)
     with pytest.raises(DefinitionError, match=message):
         create_app(body=body, stage="prod", stage_properties={}, aws_endpoint="http://127.0.0.1:1", region=REGION)
+
+
+# The project's own API.
+
+TEMPLATE = Path(__file__).parents[2] / "template.yaml"
+
+
+@cache
+def own_api() -> dict[str, Any]:
+    """The body of template.yaml's REST API, translated, with every intrinsic resolved."""
+    source = template.parse(TEMPLATE.read_text())
+    given = {"SlackChannel": "C0123456789", "CallerNumber": "+12025550199"}
+    parameters = template.parameter_values(source, given, {})
+    # A folder of code is uploaded, and its address put here, by whoever deploys.
+    text = json.dumps(source).replace('"functions/"', '"s3://bucket/key"')
+    text = text.replace('"statemachine/on_call.asl.json"', '"s3://bucket/key"')
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("AWS_DEFAULT_REGION", REGION)  # SAM asks for it
+        translated = template.translate(json.loads(text), parameters, REGION)
+    resources = translated["Resources"]
+    arns = {"AWS::Lambda::Function": "lambda:%s:123456789012:function:", "AWS::IAM::Role": "iam:%s:123456789012:role/"}
+
+    def attribute(name: str, _: str) -> str:
+        return f"arn:aws:{arns.get(resources[name]['Type'], 'other:%s:123456789012:') % REGION}{name}"
+
+    pseudo = {
+        "AWS::Partition": "aws",
+        "AWS::Region": REGION,
+        "AWS::AccountId": "123456789012",
+        "AWS::StackName": "test",
+    }
+    refs = {**pseudo, **parameters, **{name: MACHINE if name == "StateMachine" else name for name in resources}}
+    scope = template.Scope(refs, attribute, condition_definitions=translated.get("Conditions", {}))
+    (api,) = [resource for resource in resources.values() if resource["Type"] == "AWS::ApiGateway::RestApi"]
+    body: dict[str, Any] = scope.resolve(api["Properties"]["Body"])
+    return body
+
+
+@pytest.fixture
+def own(aws: Aws) -> Iterator[Client]:
+    aws.functions = {"AuthorizeFunction": allow}
+    with gateway(own_api(), aws) as found:
+        yield found
+
+
+LABEL = "it's \"quoted\" \\' \\\\\n\t\x01\u2028\x7f é漢字😀 $x ${x} $!x #set($y=1) #end *# ## </script>"
+
+
+def webhook(alerts: list[dict[str, Any]], **changes: Any) -> dict[str, Any]:
+    return {"version": "4", "groupKey": '{}:{alertname="URL Alert"}', "status": "firing", "alerts": alerts} | changes
+
+
+def alert(*, labels: Any = None, **others: Any) -> dict[str, Any]:
+    return {"status": "firing", "labels": {"alertname": "URL Alert"} if labels is None else labels} | others
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        webhook([alert(labels={LABEL: LABEL})], groupKey=LABEL, commonLabels={LABEL: LABEL}, newField=[1, None, 2.5]),
+        webhook([alert(annotations=LABEL, startsAt=None)], commonLabels=None),
+        webhook([alert()] * 300),
+        webhook([alert(labels={"a": "漢" * 70_000})]),
+    ],
+)
+def test_a_webhook_that_fits_is_handed_on_as_it_is(own: Client, payload: dict[str, Any]) -> None:
+    response = own.alerts(payload)
+    assert (response.status_code, response.json()) == (202, {"execution": response.headers["x-amzn-RequestId"]})
+    assert json.loads(own.aws.started[0]["input"])["webhook"] == payload
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        webhook([alert(labels={"a": "x" * 1_000_000})]),
+        webhook([alert(labels={"alertname": "a", "n": str(n)}, annotations={"s": LABEL}) for n in range(10_000)]),
+        webhook([alert(labels={f"{LABEL}{n}": LABEL for n in range(2_000)})], commonLabels={LABEL * 9: LABEL * 99}),
+        webhook([alert(labels={"a": "😀" * 100_000, "b": "a" + "😀" * 100_000})], groupKey="😀" * 100_000),
+        webhook([alert(labels={"a": "\x01" * 20_000}, annotations={"a": "\x02" * 300}) for _ in range(12)]),
+        webhook([alert(annotations="x" * 100_000), alert(annotations=[1]), alert(annotations=None)], commonLabels=[]),
+        webhook([alert(generatorURL="http://example.com/" + "x" * 90_000, fingerprint={"a": 1})]),
+    ],
+)
+def test_an_oversized_webhook_is_cut_to_fit_and_says_so(own: Client, payload: dict[str, Any]) -> None:
+    response = own.alerts(payload)
+    assert response.status_code == 202
+    given = json.loads(own.aws.started[0]["input"])
+    assert given["cut"]["alerts"] == len(payload["alerts"])
+    assert given["webhook"]["status"] == "firing"
+    assert 1 <= len(given["webhook"]["alerts"]) <= 10
+
+
+@pytest.mark.parametrize(
+    ("answer", "status"),
+    [
+        ({"__type": "com.amazonaws.swf.service.v2.model#ThrottlingException"}, 503),
+        ({"__type": "com.amazonaws.swf.service.v2.model#ExecutionLimitExceeded"}, 503),
+        ({"__type": "com.amazonaws.swf.service.v2.model#StateMachineDoesNotExist"}, 503),
+        ({"__type": "com.amazon.coral.service#AccessDeniedException"}, 503),
+        ({"message": "no type"}, 503),
+        ({"__type": "com.amazonaws.swf.service.v2.model#ExecutionAlreadyExists"}, 202),
+        ({"__type": "com.amazonaws.swf.service.v2.model#InvalidExecutionInput"}, 400),
+        ({"__type": "com.amazon.coral.service#SerializationException"}, 400),
+    ],
+)
+def test_what_may_pass_is_a_503_and_what_can_never_work_a_400(own: Client, answer: dict[str, str], status: int) -> None:
+    own.aws.answer = (400, answer)
+    response = own.alerts(webhook([alert()]))
+    assert response.status_code == status
+    assert response.json()["execution" if status == 202 else "message"]
+
+
+def test_our_own_faults_are_a_503_with_retry_after_and_never_a_429(own: Client) -> None:
+    own.aws.answer = (500, {})
+    assert own.alerts(webhook([alert()])).status_code == 503
+    for fault in ({"throttle": 1}, {"integration": {"error": "timeout"}}, {"integration": {"error": "failure"}}):
+        own.faults(fault)
+        response = own.alerts(webhook([alert()]))
+        assert (response.status_code, response.headers["Retry-After"]) == (503, "1")
+        assert response.json()["message"]
+    own.aws.functions["AuthorizeFunction"] = failing("Exception", "SSM is away")
+    response = own.alerts(webhook([alert()]), headers={"Authorization": "Bearer other"})
+    assert (response.status_code, response.headers["Retry-After"]) == (503, "1")
+
+
+def test_what_can_never_work_says_why(own: Client) -> None:
+    def deny(_: dict[str, Any]) -> dict[str, Any]:
+        return policy({"Effect": "Deny", "Action": "execute-api:Invoke", "Resource": "*"})
+
+    json_type = {"Content-Type": "application/json"}
+    answers = [
+        (401, own.send("POST", "/alerts", json={})),
+        (400, own.alerts(data=b"", headers=json_type)),
+        (400, own.alerts(data=b"not json", headers=json_type)),
+        (400, own.alerts([])),
+        (400, own.alerts(webhook([]))),
+        (400, own.alerts(webhook([alert()], status="other"))),
+        (400, own.alerts(webhook([alert()], groupKey=""))),
+        (415, own.alerts(data=b"{}", headers={"Content-Type": "text/plain"})),
+        (413, own.alerts(data=b"x" * (MAX_BODY + 1), headers=json_type)),
+        (404, own.send("GET", "/alerts")),
+        (404, own.send("POST", "/alert")),
+    ]
+    own.aws.functions["AuthorizeFunction"] = deny
+    answers.append((403, own.alerts(webhook([alert()]), headers={"Authorization": "Bearer wrong"})))
+    assert [response.status_code for _, response in answers] == [status for status, _ in answers]
+    for _, response in answers:
+        assert response.headers["Content-Type"] == "application/json"
+        assert response.json()["message"]
+        assert response.json()["request"] == response.headers["x-amzn-RequestId"]
+    assert answers[0][1].headers["WWW-Authenticate"] == "Bearer"
+    assert own.aws.started == []
