@@ -36,7 +36,7 @@ from devstack.gateway_definition import (
     Method,
     read_definition,
 )
-from devstack.mapping_templates import BodyIsNotJsonError, Template, TemplateError
+from devstack.mapping_templates import BodyIsNotJsonError, Template, TemplateError, json_problem, parse_json
 from devstack.serve import serve
 
 if TYPE_CHECKING:
@@ -364,7 +364,7 @@ def check_start_execution(text: str) -> None:
     Stricter than the service: unknown fields are refused, and names hold only what CloudWatch Logs can take.
     """
     try:
-        request = json.loads(text, parse_constant=_refuse_constant)
+        request = parse_json(text)
     except ValueError as error:
         raise StepFunctionsError(_NOT_SERIAL, "The request is not JSON") from error
     if not isinstance(request, dict) or request.keys() - {"stateMachineArn", "name", "input", "traceHeader"}:
@@ -397,16 +397,10 @@ def _check_input(text: str) -> None:
             _NOT_VALID, _constraint("input", f"Member must have length less than or equal to {MAX_INPUT}")
         )
     try:
-        json.loads(text, parse_constant=_refuse_constant)
+        parse_json(text)
     except ValueError as error:
-        reason = getattr(error, "msg", "not JSON")
-        raise StepFunctionsError(
-            _STATES_MODEL + "InvalidExecutionInput", f"Invalid State Machine Execution Input: '{reason}'"
-        ) from error
-
-
-def _refuse_constant(name: str) -> float:
-    raise ValueError(f"{name} is not JSON")
+        message = f"Invalid State Machine Execution Input: '{json_problem(error)}'"
+        raise StepFunctionsError(_STATES_MODEL + "InvalidExecutionInput", message) from error
 
 
 # The gateway.
@@ -557,9 +551,9 @@ class Gateway:
         if model is None:
             return
         try:
-            body = json.loads(call.body or b"{}", parse_constant=_refuse_constant)
-        except (ValueError, RecursionError) as error:
-            raise _not_json(error) from error
+            body = parse_json(call.body.decode() or "{}")
+        except ValueError as error:
+            raise _not_json(json_problem(error)) from error
         problems = [f"{problem.json_path}: {problem.validator}" for problem in model.iter_errors(body)]
         if problems:
             raise _FailureError("BAD_REQUEST_BODY", "Invalid request body", detail=f"[{', '.join(problems[:10])}]")
@@ -739,7 +733,7 @@ class Gateway:
                 stage_variables=self._stage_variables,
             )
         except BodyIsNotJsonError as error:
-            raise _not_json(error) from error
+            raise _not_json(str(error)) from error
         except TemplateError as error:
             _log(f"{call.id} mapping template: {error}")
             raise _internal() from error
@@ -839,8 +833,7 @@ def _proxy_result(result: Any) -> dict[str, Any]:
     return result
 
 
-def _not_json(error: Exception) -> _FailureError:
-    reason = f"{error.msg} at character {error.pos + 1}" if isinstance(error, json.JSONDecodeError) else str(error)
+def _not_json(reason: str) -> _FailureError:
     return _FailureError("BAD_REQUEST_BODY", f"Could not parse request body into json: {reason}")
 
 

@@ -17,6 +17,8 @@ import functools
 import json
 import math
 import re
+import sys
+from array import array
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
@@ -43,6 +45,8 @@ class _BreakError(Exception):
     """#break: leaves the innermost #foreach."""
 
 
+_UTF_16, _UTF_32 = (f"utf-{bits}-{'le' if sys.byteorder == 'little' else 'be'}" for bits in (16, 32))
+
 # Java's strings: what Python reads as one character above U+FFFF is two units there.
 
 
@@ -50,21 +54,12 @@ def to_java(text: str) -> str:
     """The UTF-16 units of a text, each as one character."""
     if text.isascii() or max(text) <= "\uffff":
         return text
-    return re.sub(
-        "[\U00010000-\U0010ffff]",
-        lambda m: chr(0xD7C0 + (ord(m[0]) >> 10)) + chr(0xDC00 + (ord(m[0]) & 0x3FF)),
-        text,
-    )
+    units = array("H", text.encode(_UTF_16, "surrogatepass"))
+    return array("I", units).tobytes().decode(_UTF_32, "surrogatepass")
 
 
 def _join_pairs(units: str) -> str:
-    if units.isascii():
-        return units
-    return re.sub(
-        "[\ud800-\udbff][\udc00-\udfff]",
-        lambda m: chr(0x10000 + ((ord(m[0][0]) & 0x3FF) << 10) + (ord(m[0][1]) & 0x3FF)),
-        units,
-    )
+    return units if units.isascii() else units.encode(_UTF_16, "surrogatepass").decode(_UTF_16, "surrogatepass")
 
 
 def from_java(units: str) -> str:
@@ -95,10 +90,17 @@ def _python_values(value: Any) -> Any:
     return value
 
 
-def _parse_json(units: str) -> Value:
-    """Raises ValueError."""
-    value: Value = json.loads(_join_pairs(units), parse_constant=_no_constant)
-    return value if units.isascii() and "\\u" not in units else _java_values(value)
+def parse_json(text: str) -> Any:
+    """Strictly JSON: no NaN, no Infinity. Raises ValueError, also for what is nested too deeply to be read here."""
+    try:
+        return json.loads(text, parse_constant=_no_constant)
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error
+
+
+def json_problem(error: ValueError) -> str:
+    """What parse_json() has against a text, without the text."""
+    return f"{error.msg} at character {error.pos + 1}" if isinstance(error, json.JSONDecodeError) else str(error)
 
 
 def _no_constant(name: str) -> NoReturn:
@@ -420,7 +422,8 @@ class Input:
     """
 
     def __init__(self, body: str, parameters: Mapping[str, Mapping[str, str]]) -> None:
-        self.body = to_java(body) or "{}"
+        self._text = body or "{}"
+        self.body = to_java(self._text)
         self._parameters: dict[str, Value] = {
             kind: {to_java(k): to_java(v) for k, v in parameters.get(kind, {}).items()}
             for kind in ("path", "querystring", "header")
@@ -429,12 +432,10 @@ class Input:
     @functools.cached_property
     def _payload(self) -> Value:
         try:
-            return _parse_json(self.body)
-        except (ValueError, RecursionError) as error:
-            reason = (
-                f"{error.msg} at character {error.pos + 1}" if isinstance(error, json.JSONDecodeError) else str(error)
-            )
-            raise BodyIsNotJsonError(reason) from error
+            payload = parse_json(self._text)
+        except ValueError as error:
+            raise BodyIsNotJsonError(json_problem(error)) from error
+        return payload if self._text.isascii() and "\\u" not in self._text else _java_values(payload)
 
     def _find(self, path: Value) -> tuple[bool, Value]:
         if not isinstance(path, str):
@@ -468,7 +469,7 @@ class Input:
 
 def _parse_json_text(text: str) -> Value:
     try:
-        return _parse_json(text)
+        return _java_values(parse_json(_join_pairs(text)))
     except ValueError as error:
         raise TemplateError("$util.parseJson() met what is not JSON") from error
 
@@ -1088,4 +1089,6 @@ class Template:
             _run(self._statements, scope, out)
         except _BreakError as error:
             raise TemplateError("#break outside of #foreach") from error
+        except RecursionError as error:
+            raise TemplateError("the body is nested too deeply") from error
         return Rendering(from_java("".join(out)), _python_values(own_context))

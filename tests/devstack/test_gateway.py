@@ -2,6 +2,9 @@
 
 import base64
 import json
+import re
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -25,6 +28,7 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 REGION = "eu-west-1"
+TEMPLATE = Path(__file__).parents[2] / "template.yaml"
 LAMBDA = (
     f"arn:aws:apigateway:{REGION}:lambda:path/2015-03-31/functions/"
     f"arn:aws:lambda:{REGION}:123456789012:function:%s/invocations"
@@ -946,9 +950,29 @@ def test_a_definition_that_cannot_be_imported_is_refused(spoil: Callable[[dict[s
         create_app(body=body, stage="prod", stage_properties={}, aws_endpoint="http://127.0.0.1:1", region=REGION)
 
 
-# The project's own API.
+# The program.
 
-TEMPLATE = Path(__file__).parents[2] / "template.yaml"
+
+def test_the_program_serves_a_definition_file_until_it_is_told_to_end(tmp_path: Path, aws: Aws) -> None:
+    file = tmp_path / "gateway.json"
+    file.write_text(json.dumps({"body": definition(), "stage": "prod", "stage_properties": {"StageName": "prod"}}))
+    with serving(aws) as endpoint:
+        command = [sys.executable, "-m", "devstack.gateway", "--definition", str(file)]
+        command += ["--aws-endpoint", endpoint, "--region", REGION]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=TEMPLATE.parent) as process:
+            try:
+                assert process.stdout
+                root = process.stdout.readline().removeprefix("listening on ").strip()
+                response = requests.post(f"{root}/prod/calls/key", timeout=20)
+                log = process.stdout.readline()
+            finally:
+                process.terminate()
+    assert response.status_code == 200
+    assert re.fullmatch(r"POST /prod/calls/key 200 \d+ms [0-9a-f-]{36}\n", log)
+    assert process.returncode == 0
+
+
+# The project's own API.
 
 
 @cache

@@ -211,6 +211,12 @@ def test_what_json_does_not_know_is_not_json(body: str) -> None:
         Template("$input.path('$')").render(body=body)
 
 
+def test_a_body_nested_too_deeply_to_be_handed_on_is_an_error_of_the_template() -> None:
+    deep = '{"é": ' + "[" * 3_000 + "]" * 3_000 + "}"
+    with pytest.raises(TemplateError, match="nested too deeply"):
+        Template("$input.json('$')").render(body=deep)
+
+
 def test_parameters_are_searched_in_path_then_query_then_headers() -> None:
     parameters = {"path": {"id": "p"}, "querystring": {"id": "q", "only": "query"}, "header": {"id": "h", "X": "head"}}
     template = Template(
