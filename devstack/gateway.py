@@ -722,9 +722,13 @@ class Gateway:
             if integration.passthrough == "never" or (integration.passthrough == "when_no_templates" and templates):
                 raise _FailureError("UNSUPPORTED_MEDIA_TYPE", "Unsupported Media Type")
             return call.body.decode("utf-8", "replace")
-        return self._render(call, template, call.body)
+        try:
+            return self._render(call, template, call.body)
+        except BodyIsNotJsonError as error:
+            raise _not_json(str(error)) from error
 
     def _render(self, call: _Call, template: Template, body: bytes) -> str:
+        """Raises BodyIsNotJsonError, which means one thing of a request and another of an answer."""
         try:
             rendering = template.render(
                 body=body.decode("utf-8", "replace"),
@@ -732,8 +736,6 @@ class Gateway:
                 context=call.context,
                 stage_variables=self._stage_variables,
             )
-        except BodyIsNotJsonError as error:
-            raise _not_json(str(error)) from error
         except TemplateError as error:
             _log(f"{call.id} mapping template: {error}")
             raise _internal() from error
@@ -793,7 +795,11 @@ class Gateway:
                 (kind for kind in (accepted, "application/json") if kind in response.templates),
                 next(iter(response.templates)),
             )
-            body = self._render(call, response.templates[media_type], body).encode()
+            try:
+                body = self._render(call, response.templates[media_type], body).encode()
+            except BodyIsNotJsonError as error:
+                _log(f"{call.id} the integration's answer is not JSON: {error}")
+                raise _internal() from error
         override = call.context["responseOverride"]
         status = override.get("status")
         # "AWS ignores the status if the override isn't an integer between 100 and 599": so a text does nothing.

@@ -196,6 +196,7 @@ class Aws:
     started: list[dict[str, Any]] = field(default_factory=list)
     actions: list[tuple[str, dict[str, str]]] = field(default_factory=list)
     answer: tuple[int, dict[str, Any]] = (200, {"executionArn": "arn", "startDate": 1.0})
+    raw_answer: Response | None = None
 
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Any:
         return self.respond(Request(environ))(environ, start_response)
@@ -210,7 +211,7 @@ class Aws:
         if request.headers.get("X-Amz-Target") == "AWSStepFunctions.StartExecution":
             assert request.content_type == "application/x-amz-json-1.0"
             self.started.append(json.loads(request.get_data()))
-            return Response(json.dumps(self.answer[1]), status=self.answer[0])
+            return self.raw_answer or Response(json.dumps(self.answer[1]), status=self.answer[0])
         self.actions.append((request.args["Action"], request.form.to_dict()))
         return Response("<PutMetricDataResponse/>", content_type="text/xml")
 
@@ -324,6 +325,12 @@ def test_errors_of_step_functions_are_mapped_by_status_then_by_template(
     assert response.status_code == status
     assert response.json()["type"].endswith(type_)
     assert response.headers.get("X-Reason", type_).endswith(type_)
+
+
+def test_an_answer_that_the_template_cannot_read_is_an_internal_error_not_the_clients(client: Client) -> None:
+    client.aws.raw_answer = Response("<html>", status=400)
+    response = client.alerts()
+    assert (response.status_code, response.json()) == (500, {"message": "Internal server error"})
 
 
 def test_an_input_too_large_for_step_functions_is_refused_as_it_refuses_it(client: Client) -> None:
@@ -959,7 +966,8 @@ def test_the_program_serves_a_definition_file_until_it_is_told_to_end(tmp_path: 
     with serving(aws) as endpoint:
         command = [sys.executable, "-m", "devstack.gateway", "--definition", str(file)]
         command += ["--aws-endpoint", endpoint, "--region", REGION]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=TEMPLATE.parent) as process:
+        # Our own program.
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=TEMPLATE.parent) as process:  # noqa: S603
             try:
                 assert process.stdout
                 root = process.stdout.readline().removeprefix("listening on ").strip()
