@@ -3,17 +3,20 @@
 import hmac
 from typing import Any
 
-from aws_lambda_powertools import Logger, Tracer
+from aws_lambda_powertools import Logger, Metrics, Tracer
+from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from oncall import config
 
 logger = Logger()
 tracer = Tracer()
+metrics = Metrics()
 
 
 @logger.inject_lambda_context
 @tracer.capture_lambda_handler
+@metrics.log_metrics(raise_on_empty_metrics=False)
 def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Allows or denies; an error (no such secret, SSM away) becomes 503, so that Alertmanager tries again."""
     scheme, _, token = str(event.get("authorizationToken", "")).partition(" ")
@@ -21,6 +24,7 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, A
     is_known = _is_known(given, fresh=False) or _is_known(given, fresh=True)
     if not is_known:
         logger.warning("a bearer token was refused")
+        metrics.add_metric(name="RequestsRefused", unit=MetricUnit.Count, value=1)
     # The answer is cached by token and used for every method, so it must not name one alone.
     arn = str(event["methodArn"])
     stage = "/".join(arn.split("/")[:2])

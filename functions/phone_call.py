@@ -7,6 +7,7 @@ from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from oncall import calls, config, signals, times
+from oncall.errors import ConfigurationError
 from oncall.fallback import Fallback
 from oncall.store import Table
 from oncall.telephone import Telephone, telephone
@@ -36,7 +37,13 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> None:
         ring_seconds=settings.ring_seconds,
     )
     turn = calls.Turn(page, event["responders"], execution=event["execution"], token=event["token"])
-    answer = calls.advance(desk, turn)
+    try:
+        answer = calls.advance(desk, turn)
+    except ConfigurationError as error:
+        desk.fallback.tell(
+            "nobody can be called", f"{error}. Until then nobody is rung for incident {page['incident']}."
+        )
+        raise
     if answer is None:
         logger.info("waiting for a call")
         return

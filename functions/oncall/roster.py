@@ -328,8 +328,8 @@ def _layer(part: Attributes, name: str, responders: Mapping[str, Responder]) -> 
         return None
     members = []
     for number, member in enumerate(written):
-        if member in responders:
-            members.append(str(member))
+        if isinstance(member, str) and member in responders:
+            members.append(member)
         else:
             part.problems.append(unknown((*part.path, "members", number), "responder", member, responders))
     if written and not members:
@@ -436,10 +436,9 @@ def _steps(part: Attributes, responders: Mapping[str, Responder], schedules: Map
             yield Step("everyone")
             continue
         kind, target = next(iter(body.items())) if isinstance(body, Mapping) and len(body) == 1 else ("", None)
-        if kind == "schedule" and (target in schedules or target == EVERYONE):
-            yield Step("schedule", str(target))
-        elif kind == "responder" and target in responders:
-            yield Step("responder", str(target))
+        known = {"schedule": {*schedules, EVERYONE}, "responder": {*responders}}.get(kind, set())
+        if isinstance(target, str) and target in known:
+            yield Step("schedule" if kind == "schedule" else "responder", target)
         elif kind in ("schedule", "responder"):
             part.problems.append(unknown((*path, kind), kind, target, schedules if kind == "schedule" else responders))
         else:

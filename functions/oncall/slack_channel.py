@@ -18,6 +18,7 @@ from slack_sdk import WebClient
 from slack_sdk.errors import SlackApiError
 
 from oncall import incidents, slack_messages
+from oncall.errors import ConfigurationError
 from oncall.fallback import Fallback
 from oncall.roster import Language
 from oncall.store import DUE, ConditionFailedError, Item, Table, Update
@@ -275,6 +276,8 @@ def _call(desk: Desk, method: str, **arguments: Any) -> Mapping[str, Any]:
         wrong = code if code in WRONG else ""
         reason = f"Slack answered {code or error.response.status_code}"
         raise NotNowError(reason, seconds=60 if wrong else 10, code=code, wrong=wrong) from error
+    except ConfigurationError as error:
+        raise NotNowError(str(error), seconds=60, wrong=str(error)) from error
     except (OSError, HTTPException) as error:
         raise NotNowError(f"Slack did not answer ({type(error).__name__})", seconds=10) from error
     return cast("Mapping[str, Any]", answer)
