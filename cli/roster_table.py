@@ -4,7 +4,6 @@ The partition ROSTER#HISTORY holds each version's file, so that any can be shown
 each apply, also one that is interrupted, takes a number of its own, so its items can never be mistaken for another's.
 """
 
-import hashlib
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -79,7 +78,7 @@ def apply(
         version = Version(number, now.astimezone(UTC), by, text, commit, before)
         applied = replace(roster, version=number, applied_at=version.applied_at, overrides={})
         *items, meta = to_items(applied)
-        _write(target, [{"PutRequest": {"Item": _serialize(item)}} for item in items])
+        _write(target, [_put(item) for item in items])
         try:
             _commit(target, meta | {"applied_by": by}, version)
         except RosterChangedError:
@@ -91,29 +90,16 @@ def apply(
 
 def retire(target: Target, current: int, now: datetime) -> None:
     """Lets the items of earlier versions go: TTL takes them after an hour; those whose hour is over are deleted."""
-    over = []
+    requests: list[Any] = []
     for item in _query(target, PARTITION):
         version = item.get("version")
-        if (
-            item["sk"] == META or version is None or version >= current
-        ):  # a later apply may have begun, or won, meanwhile
-            continue
+        if item["sk"] == META or version is None or version >= current:
+            continue  # a later apply may have begun, or won, meanwhile
         if "expires_at" not in item:
-            target.dynamodb.update_item(
-                TableName=target.table,
-                Key=_serialize({"pk": item["pk"], "sk": item["sk"]}),
-                UpdateExpression="SET expires_at = :at",
-                ConditionExpression="attribute_exists(pk)",
-                ExpressionAttributeValues=_serialize({":at": int(now.timestamp()) + KEEP_SECONDS}),
-            )
+            requests.append(_put(item | {"expires_at": int(now.timestamp()) + KEEP_SECONDS}))
         elif item["expires_at"] <= now.timestamp():
-            over.append(_delete(item))
-    _write(target, over)
-
-
-def checksum(text: str) -> str:
-    """Tells files apart."""
-    return hashlib.sha256(text.encode()).hexdigest()
+            requests.append(_delete(item))
+    _write(target, requests)
 
 
 def _adopt(target: Target, current: Current, version: int) -> None:
@@ -226,6 +212,10 @@ def _write(target: Target, requests: list[Any]) -> None:
         if refused:
             time.sleep(pause)
             pause = min(pause * 2, 5)
+
+
+def _put(item: Item) -> Any:
+    return {"PutRequest": {"Item": _serialize(item)}}
 
 
 def _delete(item: Item) -> Any:
