@@ -6,7 +6,7 @@ Beside AWS's own APIs (https://docs.aws.amazon.com) it answers, for tests:
 - `GET /_sim/requests`: the requests of the stack itself: `principal, action, resource, status, time, ms`.
 - `PUT /_sim/faults`: `{"dynamodb": {...}, "states:StartExecution": {...}, "lambda:PhoneCallFunction": {...}}`; `{}` clears.
   By service, action, or function: `status` and `type` of the error (503 ServiceUnavailable), `delay` in seconds, for `times`
-  requests or `seconds`; for a function also `kill`: `"before"` the handler gets the event, `"after"` it has worked, or `after_ms`.
+  requests or `seconds`; for a function also `kill`: `"before"` the handler has the event, `"after"` it worked, or `after_ms`.
 Faults meet the stack itself: functions, state machine and gateway. Who signs with another key, as tests do, is not touched by
 them, and not held to any role's policies either.
 """
@@ -14,6 +14,7 @@ them, and not held to any role's policies either.
 import argparse
 import io
 import json
+import logging
 import os
 import re
 import sys
@@ -342,6 +343,8 @@ def main() -> None:
         "AWS_ACCESS_KEY_ID": "test",
         "AWS_SECRET_ACCESS_KEY": "test",
     }
+    # moto logs a failed state with all that it was given: telephone numbers and task tokens.
+    logging.getLogger("moto.stepfunctions").setLevel(logging.CRITICAL + 1)
     options.directory.mkdir(parents=True, exist_ok=True)
     app = Aws(
         port=port,

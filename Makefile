@@ -1,0 +1,72 @@
+# Every command of the project. `make help` lists them.
+
+MAKEFLAGS += --no-print-directory
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+# What pip and the AWS SDKs would otherwise take from outside, and SAM tell outside.
+export SAM_CLI_TELEMETRY := 0
+export PYTHONDONTWRITEBYTECODE :=
+
+PYTHON := .venv/bin/python
+UV := .venv/bin/uv
+SAM_BUILD := .aws-sam/build/.complete
+RUNTIME := .devstack/runtime/.complete
+PROGRAMS := .devstack/programs/.complete
+SOURCES := template.yaml $(shell find functions statemachine -type f -not -path '*/__pycache__/*' 2>/dev/null)
+
+help: ## List the commands
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
+
+setup: .venv/.complete $(RUNTIME) programs ## Install everything that the other commands need
+
+.venv/.complete: uv.lock pyproject.toml
+	@test -x .venv/bin/pip || python3.13 -m venv .venv
+	@test -x $(UV) || .venv/bin/pip install --quiet --disable-pip-version-check uv
+	@$(UV) sync --quiet --frozen
+	@touch $@
+
+# What a function finds on Lambda: the runtime client and boto3, and nothing else.
+$(RUNTIME): uv.lock .venv/.complete
+	@UV_PROJECT_ENVIRONMENT=.devstack/runtime $(UV) sync --quiet --frozen --no-default-groups --group runtime --compile-bytecode
+	@touch $@
+
+programs: $(PROGRAMS) ## Fetch Prometheus, Alertmanager and the exporters, where they are not installed
+
+$(PROGRAMS): .ci/programs
+	@.ci/programs .devstack/programs
+	@touch $@
+
+build: .venv/.complete $(SAM_BUILD) ## Build the functions for deployment
+
+# Lambda's code folder is read-only, so what is not compiled here is compiled again at every cold start. A zip changes the times of files,
+# so the bytecode may not depend on them. Every function has the same code: one folder is compiled.
+$(SAM_BUILD): $(SOURCES)
+	@mkdir -p .aws-sam
+	@flock .aws-sam/lock $(PYTHON) -m devstack.build
+
+up: setup ## Start the whole system on this machine (MONITORING=0: without Prometheus; ROSTER=file.yaml: another roster)
+	@$(PYTHON) -m devstack up
+
+demo: setup ## The same with the console in a browser; AUTO=1: play one incident and end
+	@$(PYTHON) -m devstack demo
+
+lint: .venv/.complete ## Check style, types and the template
+	@.venv/bin/ruff check --quiet
+	@.venv/bin/ruff format --check --quiet
+	@.venv/bin/mypy
+	@.venv/bin/sam validate --lint --region us-east-1 > .devstack/sam-validate.log 2>&1 || { cat .devstack/sam-validate.log; exit 1; }
+	@.venv/bin/cfn-lint template.yaml
+	@$(PYTHON) -m devstack.build --translate | .venv/bin/cfn-lint --regions us-east-1 ap-northeast-1 -- -
+
+test: setup build lint ## Everything that CI checks
+	@.venv/bin/pytest -q
+
+requirements: .venv/.complete ## Write functions/requirements.txt from the lock file
+	@$(UV) export --quiet --frozen --no-default-groups --group functions --no-hashes --no-header --no-annotate --output-file functions/requirements.txt
+
+clean: ## Remove what was built and what the devstack left
+	@rm -rf .aws-sam .devstack .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+.PHONY: help setup programs build up demo lint test requirements clean
