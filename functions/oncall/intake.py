@@ -96,13 +96,12 @@ def _update(desk: Desk, known: Roster, incident: Item, group: AlertGroup, *, exe
     incident = _settled(desk, incident)
     if group.received_at < incident["received_at"] or incident["state"] == "resolved":
         return _decision("notify", incident["severity"], [incident["id"]])
-    new = set(incident_fingerprints(group)) - set(incident["fingerprints"])
+    new = {alert.fingerprint for alert in group.firing} - set(incident["fingerprints"])
     worse = group.severity == "critical" and incident["severity"] == "warning"
     again = (
         incident["state"] == "acknowledged"
-        and bool(new)
         and group.severity == "critical"
-        and (policy.ring_on_new_alerts or worse)
+        and (worse or (bool(new) and policy.ring_on_new_alerts))
     )
     minute = group.received_at // 60_000
     if worse:
@@ -111,25 +110,20 @@ def _update(desk: Desk, known: Roster, incident: Item, group: AlertGroup, *, exe
         event = Event("new_alerts", key=f"new/{','.join(sorted(new))[:200]}", detail={"count": len(new)})
     else:
         event = Event("repeated", key=f"repeated/{minute}", in_thread=False)
+    may_ring = policy.repeat_page or worse or bool(new) or not incident.get("unanswered")
+    rings = group.severity == "critical" and (incident["state"] == "triggered" or again) and may_ring
     changed = incidents.tell(
         desk.table,
         incident["id"],
         event,
         now=desk.now(),
         unless=("resolved",),
-        state="triggered" if again or (worse and incident["state"] == "acknowledged") else None,
-        set_=incidents.summary(group),
+        state="triggered" if again else None,
+        set_={**incidents.summary(group), "unanswered": False} if rings else incidents.summary(group),
     )
-    if changed is None or changed["severity"] == "warning" or changed["state"] == "acknowledged":
-        return _decision("notify", group.severity, [incident["id"]])
-    if changed.get("unanswered") and not policy.repeat_page and not worse and not new:
+    if changed is None or not needs_page(changed):
         return _decision("notify", group.severity, [incident["id"]])
     return _page(desk, known, changed, execution=execution)
-
-
-def incident_fingerprints(group: AlertGroup) -> list[str]:
-    """The fingerprints of what fires."""
-    return [alert.fingerprint for alert in group.firing]
 
 
 def _settled(desk: Desk, incident: Item) -> Item:
@@ -175,6 +169,11 @@ def _own(desk: Desk, known: Roster, policy: Policy, page: Item, covered: Sequenc
     on_call = schedules.responders_on_call(known, policy, at(now))
     if not on_call:
         logger.error("nobody is on call", policy=policy.id)
+    if page["ring_at"] > now and "quiet_for" in page:
+        somebody = known.responders.get(page["quiet_for"]["responder"])
+        detail = {"slack_user": (somebody and somebody.slack_user) or "", "until": page["ring_at"]}
+        event = Event("quiet", key=f"{page['page']}/quiet", who=page["quiet_for"]["name"], detail=detail)
+        incidents.tell(desk.table, page["about"]["incident"], event, now=now, unless=("resolved", "acknowledged"))
     handed = {
         "call": True,
         "pk": page["pk"],
@@ -222,9 +221,29 @@ def _revisit(desk: Desk, due: list[str], *, execution: str) -> dict[str, Any]:
     """Looks again at incidents that are due: one that no page covers is paged, for others Slack is brought up to date."""
     if len(due) == 1:
         incident = incidents.read(desk.table, due[0])
-        if incident and needs_page(incident := _settled(desk, incident)):
+        if incident and is_overdue(incident := _settled(desk, incident), desk.now()):
+            incident = _remind(desk, incident) or incident
+        if incident and needs_page(incident):
             return _page(desk, _roster(desk), incident, execution=execution)
     return _decision("notify", "critical", due)
+
+
+def _remind(desk: Desk, incident: Item) -> Item | None:
+    """An acknowledged incident is not resolved for too long: Slack is reminded first, the phones ring the next time."""
+    now = desk.now()
+    if not incident["reminded"]:
+        changes = {"reminded": True, "remind_at": now + incident["remind_after_minutes"] * 60_000}
+        event = Event("reminded", key=f"reminded/{incident['remind_at']}", who=incident["acknowledged_by"])
+        return incidents.tell(desk.table, incident["id"], event, now=now, unless=("resolved",), set_=changes)
+    event = Event("overdue", key=f"overdue/{incident['remind_at']}", who=incident["acknowledged_by"])
+    return incidents.tell(
+        desk.table, incident["id"], event, now=now, unless=("resolved", "triggered"), state="triggered"
+    )
+
+
+def is_overdue(incident: Mapping[str, Any], now: int) -> bool:
+    """Whether somebody has had an incident for longer than its policy likes."""
+    return bool(incident["state"] == "acknowledged" and incident.get("remind_at", now + 1) <= now)
 
 
 def needs_page(incident: Mapping[str, Any]) -> bool:

@@ -100,19 +100,26 @@ def join(
         "about": dict(about),
         "quiet_seconds": policy.quiet_seconds,
         "answer": policy.answer,
+        "remind_after_minutes": policy.remind_after_minutes or 0,
         "ring_seconds": ring,
         "base": base,
         **lease(now, ring),
     }
     gone = (
-        *("token", "settled_at", "reason", "told", "unavailable_since"),
+        *("token", "settled_at", "reason", "told", "unavailable_since", "quiet_for"),
         *("acknowledged_by", "acknowledged_responder", "acknowledged_at", "acknowledged_via"),
     )
     resting: Item | None = None  # the last page, when its quiet window is still open
     refused = ConditionFailedError(None)
     for _ in range(incidents.TRIES):
         if resting:
-            opening = {**new, "ring_at": resting["quiet_until"], **lease(resting["quiet_until"], ring)}
+            quiet_for = {"name": resting["acknowledged_by"], "responder": resting["acknowledged_responder"]}
+            opening = {
+                **new,
+                "ring_at": resting["quiet_until"],
+                "quiet_for": quiet_for,
+                **lease(resting["quiet_until"], ring),
+            }
             condition, values = "attribute_exists(#settled_at) AND #page = :page", {"page": resting["page"]}
         else:
             opening = {**new, "ring_at": now}
@@ -122,8 +129,9 @@ def join(
             )
             values = {"now": now}
         try:
+            remove = [name for name in gone if name not in opening]
             update = Update(
-                partition(policy.id), "CURRENT", set=opening, remove=gone, condition=condition, values=values
+                partition(policy.id), "CURRENT", set=opening, remove=remove, condition=condition, values=values
             )
             return Joined(table.update(update), is_ours=True, is_new=True)
         except ConditionFailedError as error:
@@ -267,6 +275,12 @@ def settle(table: Table, page: Item, *, now: int) -> list[str]:
                 in_thread=incident == page["about"]["incident"],
             )
             changes = {name: page[name] for name in ("acknowledged_by", "acknowledged_at")} | {"unanswered": False}
+            if page["remind_after_minutes"]:
+                changes |= {
+                    "remind_after_minutes": page["remind_after_minutes"],
+                    "remind_at": page["acknowledged_at"] + page["remind_after_minutes"] * 60_000,
+                    "reminded": False,
+                }
             incidents.tell(
                 table, incident, event, now=now, state="acknowledged", unless=("resolved", "acknowledged"), set_=changes
             )

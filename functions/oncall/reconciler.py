@@ -79,8 +79,8 @@ def reconcile(desk: Desk) -> int:
             incident = incidents.read(desk.table, name)
             if incident is None or not _postpone(desk, incident):
                 continue
-            if intake.needs_page(incident):
-                logger.warning("an incident without a page is looked at again", incident=name)
+            if intake.needs_page(incident) or intake.is_overdue(incident, desk.now()):
+                logger.warning("an incident is looked at again", incident=name, state=incident["state"])
                 desk.start(_name(desk, key["pk"]), {"source": "reconciler", "incidents": [name]})
             else:
                 behind.append(name)

@@ -151,13 +151,19 @@ def _write(desk: Desk, incident: Item) -> None:
             Update(pk, "STATE", set={"slack_thread": event["number"]}, remove=("slack_posting",))
         )
     told = min(shown, incident["slack_thread"])
+    done: dict[str, Any] = {"slack_version": told}
+    over = ["slack_wrong", "slack_behind_since"]
+    if incident["state"] == "acknowledged" and "remind_at" in incident:
+        done |= {DUE: DUE, "due_at": incident["remind_at"]}
+    else:
+        over += [DUE, "due_at"]
     try:
         desk.table.update(
             Update(
                 pk,
                 "STATE",
-                set={"slack_version": told},
-                remove=(DUE, "due_at", "slack_failures", "slack_wrong", "slack_behind_since"),
+                set=done,
+                remove=over,
                 condition="#version = :version",
                 values={"version": told},
             )

@@ -44,6 +44,9 @@ _WORDS: Mapping[Language, Mapping[str, str]] = {
         "event_refused": "{who} cannot be called: {reason}. Please correct the number in the roster.",
         "event_joined": "Joined the calls for incident {incident}.",
         "event_repeated": "Alertmanager repeated the alert.",
+        "event_quiet": "{who} is at work on the last one, so nobody is called before {until}. Please take it before.",
+        "event_reminded": "{who} has had this for a long time. If it is not resolved soon, the phones ring again.",
+        "event_overdue": "{who} has had this for too long without resolving it. The phones ring again.",
         "event_new_alerts": "{count} more alerts fire.",
         "event_worse": "It has become critical.",
         "event_resumed": "The calls had stopped and go on.",
@@ -88,6 +91,9 @@ _WORDS: Mapping[Language, Mapping[str, str]] = {
         "event_refused": "{who}さんに架電できません({reason})。名簿の電話番号を直してください。",
         "event_joined": "インシデント {incident} の架電に加わりました。",
         "event_repeated": "Alertmanagerから再通知がありました。",
+        "event_quiet": "{who}さんが前の件に対応中のため、{until}までは架電しません。それまでに引き受けてください。",
+        "event_reminded": "{who}さんの対応が長引いています。まもなく解消しなければ、もう一度架電します。",
+        "event_overdue": "{who}さんの対応が長引いているため、もう一度架電します。",
         "event_new_alerts": "アラートが{count}件増えました。",
         "event_worse": "重大に変わりました。",
         "event_resumed": "止まっていた架電を再開しました。",
@@ -167,7 +173,9 @@ def line(event: Mapping[str, Any], language: Language) -> str:
     if kind == "acknowledged" and detail.get("covered", 1) > 1:
         kind = "acknowledged_many"
     values = {name: escape(str(value), 300) for name, value in detail.items()}
-    values["who"] = escape(str(event["who"]), 100)
+    values["who"] = f"<@{detail['slack_user']}>" if detail.get("slack_user") else escape(str(event["who"]), 100)
+    if "until" in detail:
+        values["until"] = _time(detail["until"])
     if "via" in detail:
         values["via"] = words[f"via_{detail['via']}"]
     if "status" in detail:
