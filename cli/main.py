@@ -34,8 +34,13 @@ app = typer.Typer(
 roster_app = typer.Typer(no_args_is_help=True, help="The roster: check a file, apply it, look at what was applied.")
 app.add_typer(roster_app, name="roster")
 
+override_app = typer.Typer(no_args_is_help=True, help="Someone else is on call for a while.")
+app.add_typer(override_app, name="override")
+
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+At = Annotated[str, typer.Option(help="When, in your time zone: 03:12, 'sun 03:12', '2026-11-23 09:00', +2h.")]
+ScheduleOption = Annotated[str | None, typer.Option(help="In this schedule only. Default: in each.")]
 File = Annotated[Path, typer.Argument(help="The roster file (YAML).")]
 
 _TARGET_OPTIONS: dict[str, tuple[Any, Any]] = {
@@ -177,9 +182,7 @@ def who(
     target: Target,
     *,
     product: Annotated[str, typer.Option(help="The product of the alert. Default: one with the default policy.")] = "",
-    at: Annotated[
-        str, typer.Option(help="When, in your time zone: 03:12, 'sun 03:12', '2026-11-23 09:00', +2h.")
-    ] = "now",
+    at: At = "now",
     json: Json = False,
 ) -> None:
     """Show who would be rung, in which order, and why.
@@ -189,6 +192,117 @@ def who(
     from cli.schedule_commands import show_who
 
     show_who(target, product, at, as_json=json)
+
+
+@app.command("schedule")
+@on_target
+def schedule(
+    target: Target,
+    name: Annotated[str | None, typer.Argument(help="One schedule. Default: all.")] = None,
+    *,
+    weeks: Annotated[int, typer.Option(min=1, max=53, help="How many, from this one on.")] = 2,
+    ical: Annotated[Path | None, typer.Option(help="Write an iCalendar file instead.")] = None,
+    json: Json = False,
+) -> None:
+    """Show a calendar of who is on call, in your time zone.
+
+    Example: oncall schedule primary --weeks 4
+    """
+    from cli.schedule_commands import show_schedule
+
+    show_schedule(target, name, weeks, ical, as_json=json)
+
+
+@app.command("simulate")
+@on_target
+def simulate(
+    target: Target,
+    *,
+    product: Annotated[str, typer.Option(help="The product of the alert. Default: one with the default policy.")] = "",
+    at: At = "now",
+    silent: Annotated[str, typer.Option(help="Responders who do not answer: alice,bob or all.")] = "",
+    ring_seconds: Annotated[
+        int, typer.Option(min=5, max=600, help="If the policy does not say: the stack's setting.")
+    ] = 25,
+    json: Json = False,
+) -> None:
+    """Show who would be rung at which second.
+
+    Example: oncall simulate --product product-a --at "sun 03:12" --silent alice,bob
+    """
+    from cli.schedule_commands import show_simulation
+
+    show_simulation(target, product, at, silent, ring_seconds, as_json=json)
+
+
+@app.command("take")
+@on_target
+def take(
+    target: Target,
+    responder: Annotated[str, typer.Argument(envvar="ONCALL_RESPONDER", help="You.")],
+    *,
+    duration: Annotated[str, typer.Option("--for", help="How long: 90m, 2h, 1d.")] = "2h",
+    schedule: ScheduleOption = None,
+    yes: Yes = False,
+    json: Json = False,
+) -> None:
+    """Be the one on call, from now.
+
+    Example: oncall take alice --for 2h
+    """
+    from cli.overrides import add
+
+    add(target, responder, start="now", end=None, duration=duration, schedule=schedule, yes=yes, as_json=json)
+
+
+@override_app.command("add")
+@on_target
+def override_add(
+    target: Target,
+    responder: Annotated[str, typer.Argument(help="Who is to be on call.")],
+    *,
+    start: Annotated[str, typer.Option("--from", help="When it begins: 'fri 18:00', '2026-12-24 09:00', +2h.")] = "now",
+    end: Annotated[
+        str | None, typer.Option("--until", help="When it ends: 'mon 09:00' is the next one after it begins.")
+    ] = None,
+    duration: Annotated[str | None, typer.Option("--for", help="Instead of --until: 90m, 2h, 7d.")] = None,
+    schedule: ScheduleOption = None,
+    yes: Yes = False,
+    json: Json = False,
+) -> None:
+    """Put someone on call instead of whoever the schedule says.
+
+    Example: oncall override add bob --from "fri 18:00" --until "mon 09:00"
+    """
+    from cli.overrides import add
+
+    add(target, responder, start=start, end=end, duration=duration, schedule=schedule, yes=yes, as_json=json)
+
+
+@override_app.command("list")
+@on_target
+def override_list(target: Target, *, json: Json = False) -> None:
+    """List the overrides that are not over.
+
+    Example: oncall override list
+    """
+    from cli.overrides import show
+
+    show(target, as_json=json)
+
+
+@override_app.command("remove")
+@on_target
+def override_remove(
+    target: Target, override_id: Annotated[str, typer.Argument(metavar="ID")], *, yes: Yes = False, json: Json = False
+) -> None:
+    """End an override now.
+
+    Example: oncall override remove bob-20261124T0900-1f3a
+    """
+    from cli.overrides import remove
+
+    remove(target, override_id, yes=yes, as_json=json)
 
 
 def main() -> None:

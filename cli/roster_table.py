@@ -16,7 +16,7 @@ from botocore.exceptions import ConnectionError, HTTPClientError  # noqa: A004  
 from cli.errors import CommandError, aws_errors
 from cli.target import Target
 from oncall.attributes import Problem
-from oncall.roster import META, PARTITION, Roster, read_items, to_items
+from oncall.roster import META, PARTITION, Override, Roster, override_item, read_items, to_items
 
 HISTORY = "ROSTER#HISTORY"
 COUNTER = "COUNTER"
@@ -228,3 +228,16 @@ def _serialize(item: Mapping[str, Any]) -> Any:
 
 def _deserialize(item: Mapping[str, Any]) -> Item:
     return {key: TypeDeserializer().deserialize(value) for key, value in item.items()}
+
+
+def put_override(target: Target, override: Override) -> None:
+    """Writes an override; it counts from the next read on."""
+    with aws_errors(target.name):
+        target.dynamodb.put_item(TableName=target.table, Item=_serialize(override_item(override)))
+
+
+def delete_override(target: Target, override_id: str) -> None:
+    """Removes an override."""
+    with aws_errors(target.name):
+        key = _serialize({"pk": PARTITION, "sk": f"OVERRIDE#{override_id}"})
+        target.dynamodb.delete_item(TableName=target.table, Key=key)

@@ -1,6 +1,8 @@
-"""`oncall who` and the calendar."""
+"""`oncall who`, `oncall schedule` and `oncall simulate`."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
 
 import typer
 
@@ -8,8 +10,9 @@ from cli.errors import CommandError
 from cli.output import note, print_json, print_table
 from cli.target import Target
 from cli.when import parse_moment, shown
-from oncall.roster import Roster
-from oncall.schedules import responders_on_call
+from oncall.attributes import suggestion
+from oncall.roster import EVERYONE, Roster
+from oncall.schedules import Shift, responders_on_call, schedule_named, shifts
 
 
 def show_who(target: Target, product: str, at: str, *, as_json: bool) -> None:
@@ -45,3 +48,96 @@ def read_roster(target: Target) -> Roster:
     if not current.roster.responders:
         raise CommandError(f"{target.name} has no roster yet: oncall roster apply FILE")
     return current.roster
+
+
+def show_schedule(target: Target, name: str | None, weeks: int, ical: Path | None, *, as_json: bool) -> None:
+    """Prints who is on call in the coming weeks, or writes it as an iCalendar file."""
+    from oncall.ical import calendar
+
+    now = datetime.now(UTC)
+    roster = read_roster(target)
+    if name is not None and name not in {*roster.schedules, EVERYONE}:
+        raise CommandError(f"there is no schedule {name!r}{suggestion(name, roster.schedules)}")
+    names = [name] if name else list(roster.schedules) or [EVERYONE]
+    today = now.astimezone().replace(hour=0, minute=0, second=0, microsecond=0, tzinfo=None)
+    first = (today - timedelta(days=today.weekday())).astimezone()
+    last = (today - timedelta(days=today.weekday()) + timedelta(weeks=weeks)).astimezone()
+    found = [(key, shift) for key in names for shift in shifts(roster, schedule_named(roster, key), first, last)]
+    if ical:
+        ical.write_text(calendar(roster, found, now), encoding="utf-8", newline="")
+        note(f"wrote {ical}")
+    if as_json:
+        print_json([{"schedule": key, **_shift_json(shift)} for key, shift in found])
+    elif not ical:
+        for key in names:
+            print_calendar(key, [shift for schedule, shift in found if schedule == key], first, weeks)
+
+
+def _shift_json(shift: Shift) -> dict[str, Any]:
+    why = {"layer": shift.layer or None, "override": shift.override.id if shift.override else None}
+    return {"start": shift.start, "end": shift.end, "responder": shift.responder, **why}
+
+
+def print_calendar(schedule: str, found: list[Shift], first: datetime, weeks: int) -> None:
+    """A row for each week and a column for each day, in the zone of the one who reads it."""
+    day = first.replace(tzinfo=None)
+    rows = []
+    for _ in range(weeks):
+        row = []
+        for _ in range(7):
+            begin, day = day.astimezone(), day + timedelta(days=1)
+            pieces = [shift for shift in found if shift.start < day.astimezone() and shift.end > begin]
+            lines = [
+                (f"{shift.start.astimezone():%H:%M} " if shift.start > begin else "")
+                + (shift.responder or "nobody")
+                + (" *" if shift.override else "")
+                for shift in pieces
+            ]
+            row.append("\n".join([f"{begin:%d %b}", *lines, ""]))
+        rows.append(row)
+    print_table(["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"], rows, title=f"{schedule} (* override)")
+
+
+def show_simulation(target: Target, product: str, at: str, silent: str, ring: int, *, as_json: bool) -> None:
+    """Prints the calls of a page that would begin at a moment."""
+    from cli.simulation import simulate
+
+    moment = parse_moment(at, datetime.now(UTC))
+    roster = read_roster(target)
+    names = {name.strip() for name in silent.split(",") if name.strip()}
+    for name in names - {*roster.responders, "all"}:
+        raise CommandError(f"there is no responder {name!r}{suggestion(name, [*roster.responders, 'all'])}")
+    silenced = roster.responders.keys() if "all" in names else names
+    policy = roster.policy_for(product)
+    events = (
+        simulate(roster, policy, moment, silent=silenced, ring_default=ring) if roster.product(product).call else []
+    )
+    if as_json:
+        calls = [
+            {
+                "at": e.at,
+                "second": e.second,
+                "responder": e.responder.id if e.responder else None,
+                "round": e.round or None,
+            }
+            | {"what": e.what, "reason": e.reason or None}
+            for e in events
+        ]
+        print_json({"product": product, "policy": policy.id, "at": moment, "events": calls})
+        return
+    typer.echo(f"{product or 'products that are not in the roster'}, policy {policy.id}, {shown(moment)}")
+    if not events:
+        typer.echo("for Slack only: no phone rings")
+        return
+    rows = [
+        (
+            f"{e.at.astimezone():%H:%M:%S}",
+            f"+{e.second} s",
+            f"round {e.round}" if e.round else "",
+            e.responder.name if e.responder else "",
+            e.what,
+            e.reason,
+        )
+        for e in events
+    ]
+    print_table(["time", "after", "", "rings", "", "why"], rows)

@@ -1,0 +1,109 @@
+"""`oncall override ...` and `oncall take`: someone else is on call for a while."""
+
+import getpass
+import secrets
+from datetime import UTC, datetime
+
+import typer
+
+from cli import roster_table
+from cli.errors import CommandError
+from cli.output import confirm, note, print_json, print_table
+from cli.schedule_commands import read_roster
+from cli.target import Target
+from cli.when import parse_duration, parse_moment, shown
+from oncall.attributes import suggestion
+from oncall.roster import EVERYONE, Override, Roster
+from oncall.schedules import schedule_named, shifts
+
+
+def add(
+    target: Target,
+    responder: str,
+    *,
+    start: str,
+    end: str | None,
+    duration: str | None,
+    schedule: str | None,
+    yes: bool,
+    as_json: bool,
+) -> None:
+    """Puts `responder` on call from `start` until `end`, or for `duration`."""
+    now = datetime.now(UTC)
+    roster = read_roster(target)
+    if responder not in roster.responders:
+        raise CommandError(f"there is no responder {responder!r}{suggestion(responder, roster.responders)}")
+    if schedule is not None and schedule not in {*roster.schedules, EVERYONE}:
+        raise CommandError(f"there is no schedule {schedule!r}{suggestion(schedule, roster.schedules)}")
+    if (end is None) == (duration is None):
+        raise CommandError("until when? Give --until TIME or --for LENGTH, one of them")
+    begins = parse_moment(start, now)
+    ends = parse_moment(end, begins) if end is not None else begins + parse_duration(duration or "")
+    if ends <= max(begins, now):
+        raise CommandError(f"it would be over already: it ends {shown(ends)} and begins {shown(begins)}")
+    name = f"{responder}-{begins.astimezone(UTC):%Y%m%dT%H%M}-{secrets.token_hex(2)}"
+    override = Override(name, responder, schedule, begins, ends, created_at=now, created_by=getpass.getuser())
+    _tell(roster, override)
+    confirm(f"Put {responder} on call on {target.name}?", yes=yes)
+    roster_table.put_override(target, override)
+    if as_json:
+        print_json(_json(override))
+    else:
+        typer.echo(f"override {override.id}: {responder} is on call from {shown(begins)} until {shown(ends)}")
+
+
+def show(target: Target, *, as_json: bool) -> None:
+    """Lists the overrides that are not over."""
+    roster = read_roster(target)
+    now = datetime.now(UTC)
+    current = sorted((o for o in roster.overrides.values() if o.end > now), key=lambda o: (o.start, o.id))
+    if as_json:
+        print_json([_json(override) for override in current])
+    elif current:
+        rows = [
+            (o.id, o.responder, o.schedule or "all", shown(o.start), shown(o.end), o.created_by or "") for o in current
+        ]
+        print_table(["id", "responder", "schedule", "from", "until", "by"], rows)
+    else:
+        typer.echo("no overrides")
+
+
+def remove(target: Target, override_id: str, *, yes: bool, as_json: bool) -> None:
+    """Ends an override now."""
+    roster = read_roster(target)
+    override = roster.overrides.get(override_id)
+    if override is None:
+        raise CommandError(f"there is no override {override_id!r}{suggestion(override_id, roster.overrides)}")
+    note(f"- override {override.id}: {override.responder} until {shown(override.end)}")
+    confirm(f"Remove it from {target.name}?", yes=yes)
+    roster_table.delete_override(target, override_id)
+    if as_json:
+        print_json(_json(override))
+    else:
+        typer.echo(f"removed {override.id}")
+
+
+def _tell(roster: Roster, override: Override) -> None:
+    """Says whom it replaces when, before anything is written."""
+    used = {
+        s.id or EVERYONE
+        for p in [*roster.policies.values(), roster.policy_for("")]
+        for s in p.steps
+        if s.kind != "responder"
+    }
+    concerned = sorted(used if override.schedule is None else used & {override.schedule})
+    if not concerned:
+        raise CommandError(
+            f"no policy rings by {f'schedule {override.schedule}' if override.schedule else 'a schedule'}: "
+            "it would change nothing"
+        )
+    for name in concerned:
+        for shift in shifts(roster, schedule_named(roster, name), override.start, override.end):
+            note(
+                f"~ schedule {name}, {shown(shift.start)} to {shown(shift.end)}: "
+                f"{shift.responder or 'nobody'} -> {override.responder}"
+            )
+
+
+def _json(override: Override) -> dict[str, object]:
+    return {name: getattr(override, name) for name in Override.__slots__}
