@@ -3,6 +3,11 @@
 What differs from Slack on purpose: an argument that it does not know is refused (invalid_arguments) and not ignored, a
 text that Slack would cut is refused (msg_too_long), and so is an unknown thread.
 
+The control API: `/_sim/messages` (POST: a person writes), `/_sim/messages/{ts}/press`, `/_sim/commands`, `/_sim/faults`, and
+beside those `/_sim/settings` (Settings), `/_sim/errors` (what was refused, and why; DELETE forgets it), `/_sim/ephemerals`,
+`/_sim/interactions`, `/_sim/views` and `/_sim/views/{id}/submit`, `/_sim/channels/{id}`, `/_sim/users/{id}`,
+`/_sim/usergroups/{id}`. Pressing and commands answer with the outcome: `ok`, `status`, `seconds`, `body`, `error`.
+
 Run it: `SLACK_BOT_TOKEN=xoxb-... SLACK_SIGNING_SECRET=... python -m devstack.slack --port 0 --channel C012AB3CD:on-call`.
 """
 

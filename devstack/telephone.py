@@ -317,9 +317,9 @@ class Network:
         line = call.line = self.lines.get(call.to, Line())
         self._move(call, "initiated")
         self._wait(call, self.settings.network_delay)
-        if line.behaviour == "failed" or (line.behaviour == "busy" and not line.after):
+        if line.behaviour in {"failed", "invalid", "forbidden"} or (line.behaviour == "busy" and not line.after):
             self._wait(call, line.after or 0)
-            self._end(call, line.behaviour)
+            self._end(call, "busy" if line.behaviour == "busy" else "failed")
             raise _Ended
         self._move(call, "ringing")
         self._ring(call, line)
@@ -409,9 +409,10 @@ class Network:
 
     def _perform(self, call: Call, base: str, verbs: list[twiml.Verb]) -> Source | None:
         """Perform the verbs; return where to go on, None if the document ends (and with it the call)."""
+        with self.changed:
+            self._wait(call, 0)  # an end or another document that came while this one was fetched
         for verb in verbs:
             with self.changed:
-                self._wait(call, 0)
                 match verb:
                     case twiml.Gather():
                         digits = self._gather(call, verb)

@@ -3,6 +3,13 @@
 What differs from Twilio on purpose: a parameter that it does not know is refused (20001) and not ignored, loopback URLs
 are accepted, and no money is asked for. Real parameters whose effect is not simulated are refused as well.
 
+The control API: `/_sim/calls`, `/_sim/lines/{number}`, `/_sim/faults` (see `telephone.Line` and `_FAULT` for the fields),
+and beside those
+- `/_sim/settings`: telephone.Settings, such as `speech_rate`;
+- `/_sim/errors`: what was refused or went wrong, with Twilio's codes; DELETE forgets it;
+- `/_sim/callbacks`: every request to the application; `/_sim/messages`: the SMS.
+Callback faults: `drop` hits status callbacks alone; `delay` and `repeat` the requests for pressed keys as well.
+
 Run it: `TWILIO_ACCOUNT_SID=AC... TWILIO_AUTH_TOKEN=... python -m devstack.twilio --port 0 [--number +12025550100]`.
 """
 

@@ -352,6 +352,14 @@ def test_numbers_that_cannot_be_called(phones: Phones) -> None:
     assert refused(phones.create).code == 21215
 
 
+def test_a_number_that_becomes_impossible_while_its_call_is_queued_fails(phones: Phones) -> None:
+    phones.control("PUT", "/settings", {"network_delay": 0, "calls_per_second": 2})
+    phones.create(to=BOB)
+    sid = phones.create()
+    phones.line(ALICE, "invalid")
+    assert phones.ended(sid)["status"] == "failed"
+
+
 def test_a_line_keeps_its_behaviour_for_the_calls_that_follow(phones: Phones) -> None:
     sid = phones.create()
     phones.until(sid, "ringing")
