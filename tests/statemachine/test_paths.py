@@ -1,0 +1,446 @@
+"""Every path of the state machine, executed: what is asked of whom, in which order, and how it ends."""
+
+import json
+import threading
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tests.devstack.application import wait_for
+from tests.statemachine.stand_in import (
+    CALL,
+    RECEIVE,
+    SLACK,
+    TOPIC,
+    Answer,
+    Machine,
+    after,
+    fails,
+    gives,
+    refuses,
+)
+
+GROUP_KEY = '{}:{alertname="it\'s {} \\\\ 漢😀"}'
+WEBHOOK = {
+    "source": "alertmanager",
+    "received_at": 1_780_000_000_000,
+    "webhook": {"groupKey": GROUP_KEY, "status": "firing", "alerts": [{"status": "firing", "labels": {}}]},
+}
+RESPONDERS = [
+    {"id": "aiko", "name": "Aiko", "phone": "+12025550101", "language": "ja"},
+    {"id": "ben", "name": "Ben", "phone": "+12025550102", "language": None},
+]
+DONE = gives({"done": True, "wait_seconds": 0})
+BEHIND = gives({"done": False, "wait_seconds": 1})
+RINGS = gives(None)
+RETRIES = 10
+SLACK_STATES = {"SlackAlert", "SlackAlertBesideCall", "SlackNotification"}
+
+
+def decides(action: str, severity: str = "critical", timeout_seconds: int = 30) -> Answer:
+    """ReceiveAlerts' answer."""
+    page = {"policy": "default", "page": "p1", "timeout_seconds": timeout_seconds} if action == "page" else {}
+    return gives(
+        {
+            "action": action,
+            "severity": severity,
+            "incidents": ["i1"],
+            "page": page,
+            "responders": RESPONDERS if page else [],
+        }
+    )
+
+
+def says(
+    result: str, following: str, *, incidents: tuple[str, ...] = (), wait_seconds: int = 0, reason: str = "as told"
+) -> dict[str, Any]:
+    """What releases a PhoneCall step."""
+    return {
+        "result": result,
+        "reason": reason,
+        "next": following,
+        "wait_seconds": wait_seconds,
+        "incidents": list(incidents),
+    }
+
+
+def taken(*incidents: str) -> dict[str, Any]:
+    """The end of a page that a human took."""
+    return says("success", "end", incidents=incidents, reason="acknowledged by Aiko")
+
+
+def when_rung(machine: Machine, call: int) -> str:
+    """The task token of a call that rings now."""
+    wait_for(lambda: len(machine.stand_in.events(CALL)) >= call, f"call {call}")
+    token: str = machine.stand_in.events(CALL)[call - 1]["token"]
+    return token
+
+
+def told(machine: Machine) -> str:
+    """The one message of the fallback topic."""
+    (message,) = machine.stand_in.published
+    assert message["TopicArn"] == TOPIC
+    return f"{message['Subject']}\n{message['Message']}"
+
+
+def phone_states(states: list[str]) -> list[str]:
+    """The states of the branch that calls."""
+    own = {"PhoneCall", "NoWordFromTheCall", "IsItTaken", "WaitToCall", "PhoneCallFailed", "CallsEnded"}
+    return [state for state in states if state in own]
+
+
+# What to do.
+
+
+def test_a_warning_goes_to_slack_alone(machine: Machine) -> None:
+    machine.stand_in.script(RECEIVE, decides("alert", "warning"))
+    machine.stand_in.script(SLACK, DONE)
+    ran = machine.run(WEBHOOK)
+    assert ran.status == "SUCCEEDED"
+    assert ran.states == ["ReceiveAlerts", "WhatToDo", "SlackAlert", "IsSlackAlerted", "Done"]
+    assert machine.stand_in.events(RECEIVE) == [{"execution": ran.arn, "input": WEBHOOK}]
+    assert machine.stand_in.events(SLACK) == [{"incidents": ["i1"]}]
+    assert not machine.stand_in.published
+
+
+def test_a_critical_group_that_joined_an_open_page_rings_nobody_else(machine: Machine) -> None:
+    machine.stand_in.script(RECEIVE, decides("alert", "critical"))
+    machine.stand_in.script(SLACK, DONE)
+    ran = machine.run(WEBHOOK)
+    assert ran.status == "SUCCEEDED"
+    assert ran.states[2:] == ["SlackAlert", "IsSlackAlerted", "Done"]
+
+
+def test_what_repeats_or_resolves_only_updates_slack(machine: Machine) -> None:
+    machine.stand_in.script(RECEIVE, decides("notify"))
+    machine.stand_in.script(SLACK, DONE)
+    ran = machine.run(WEBHOOK)
+    assert ran.status == "SUCCEEDED"
+    assert ran.states[2:] == ["SlackNotification", "IsSlackNotified", "DidAllWork", "Done"]
+    assert machine.stand_in.events(SLACK) == [{"incidents": ["i1"]}]
+
+
+def test_nothing_to_do_ends_at_once(machine: Machine) -> None:
+    machine.stand_in.script(RECEIVE, decides("none"))
+    ran = machine.run(WEBHOOK)
+    assert ran.status == "SUCCEEDED"
+    assert ran.states == ["ReceiveAlerts", "WhatToDo", "Done"]
+
+
+# The phones.
+
+
+def test_the_first_responder_takes_it(machine: Machine) -> None:
+    machine.stand_in.script(RECEIVE, decides("page"))
+    machine.stand_in.script(SLACK, DONE)
+    machine.stand_in.script(CALL, RINGS, machine.releases(taken("i1", "i2")))
+    ran = machine.start(WEBHOOK)
+    token = when_rung(machine, 1)
+    pressed = says("success", "call", reason="acknowledged by Aiko")
+    machine.client.send_task_success(taskToken=token, output=json.dumps(pressed))
+    assert ran.ended() == "SUCCEEDED"
+    # What is billed: every state entered is a transition.
+    assert Counter(ran.states) == Counter(
+        [
+            *("ReceiveAlerts", "WhatToDo", "AlertAndCall"),
+            *("SlackAlertBesideCall", "IsSlackAlertedBesideCall", "SlackTold"),
+            *("PhoneCall", "IsItTaken", "PhoneCall", "IsItTaken", "CallsEnded"),
+            *("IsSettled", "TakeIncidents", "SlackNotification", "IsSlackNotified", "DidAllWork", "Done"),
+        ]
+    )
+    assert len(ran.states) == 17
+    assert machine.stand_in.events(CALL)[0] == {
+        "token": token,
+        "execution": ran.arn,
+        "page": {"policy": "default", "page": "p1", "timeout_seconds": 30},
+        "responders": RESPONDERS,
+    }
+    assert not machine.stand_in.published
+
+
+def test_every_call_waits_with_a_token_of_its_own(machine: Machine) -> None:
+    machine.stand_in.script(RECEIVE, decides("page"))
+    machine.stand_in.script(SLACK, DONE)
+    machine.stand_in.script(CALL, RINGS)
+    ran = machine.start(WEBHOOK)
+    first = when_rung(machine, 1)
+    machine.client.send_task_success(taskToken=first, output=json.dumps(says("fail", "call", reason="no-answer")))
+    second = when_rung(machine, 2)
+    assert first != second
+    with pytest.raises(machine.client.exceptions.TaskTimedOut):
+        machine.client.send_task_success(taskToken=first, output=json.dumps(taken("i1")))
+    assert ran.status == "RUNNING"
+    machine.client.send_task_success(taskToken=second, output=json.dumps(taken("i1")))
+    assert ran.ended() == "SUCCEEDED"
+
+
+def test_the_second_responder_takes_what_the_first_did_not(machine: Machine) -> None:
+    machine.stand_in.script(RECEIVE, decides("page"))
+    machine.stand_in.script(SLACK, DONE)
+    machine.stand_in.script(CALL, RINGS, RINGS, machine.releases(taken("i1")))
+    ran = machine.start(WEBHOOK)
+    for call, word in ((1, says("fail", "call", reason="busy")), (2, says("success", "call"))):
+        machine.client.send_task_success(taskToken=when_rung(machine, call), output=json.dumps(word))
+    assert ran.ended() == "SUCCEEDED"
+    assert phone_states(ran.states) == [*(["PhoneCall", "IsItTaken"] * 3), "CallsEnded"]
+    calls = machine.stand_in.events(CALL)
+    assert [call["page"] for call in calls] == [calls[0]["page"]] * 3
+    assert [call["responders"] for call in calls] == [RESPONDERS] * 3
+
+
+def test_a_product_without_calls_is_skipped(machine: Machine) -> None:
+    machine.stand_in.script(RECEIVE, decides("page"))
+    machine.stand_in.script(SLACK, DONE)
+    machine.stand_in.script(CALL, machine.releases(says("skip", "end")))
+    ran = machine.run(WEBHOOK)
+    assert ran.status == "SUCCEEDED"
+    assert phone_states(ran.states) == ["PhoneCall", "IsItTaken", "CallsEnded"]
+    # It named no incidents, so Slack hears of the execution's own.
+    assert "TakeIncidents" not in ran.states
+    assert machine.stand_in.events(SLACK) == [{"incidents": ["i1"]}] * 2
+
+
+def test_a_page_that_nobody_took_ends_without_a_failure_of_ours(machine: Machine) -> None:
+    machine.stand_in.script(RECEIVE, decides("page"))
+    machine.stand_in.script(SLACK, DONE)
+    machine.stand_in.script(CALL, machine.releases(says("fail", "end", incidents=("i1", "i7"), reason="unanswered")))
+    ran = machine.run(WEBHOOK)
+    assert ran.status == "SUCCEEDED"
+    assert machine.stand_in.events(SLACK)[-1] == {"incidents": ["i1", "i7"]}
+
+
+def test_all_incidents_of_a_page_reach_slack_when_it_ends(machine: Machine) -> None:
+    machine.stand_in.script(RECEIVE, decides("page"))
+    machine.stand_in.script(SLACK, DONE)
+    covered = [f"i{number}" for number in range(300)]
+    machine.stand_in.script(CALL, machine.releases(taken(*covered)))
+    assert machine.run(WEBHOOK).status == "SUCCEEDED"
+    assert machine.stand_in.events(SLACK) == [{"incidents": ["i1"]}, {"incidents": covered}]
+
+
+def test_a_call_without_a_word_is_looked_at_again_and_is_no_failure(machine: Machine) -> None:
+    machine.stand_in.script(RECEIVE, decides("page", timeout_seconds=1))
+    machine.stand_in.script(SLACK, DONE)
+    machine.stand_in.script(CALL, RINGS, machine.releases(taken("i1")))
+    ran = machine.run(WEBHOOK)
+    assert ran.status == "SUCCEEDED"
+    assert phone_states(ran.states) == ["PhoneCall", "NoWordFromTheCall", "PhoneCall", "IsItTaken", "CallsEnded"]
+    assert not machine.stand_in.published
+
+
+def test_calls_pause_when_they_are_told_to(machine: Machine) -> None:
+    machine.stand_in.script(RECEIVE, decides("page"))
+    machine.stand_in.script(SLACK, DONE)
+    waits = machine.releases(says("fail", "wait", wait_seconds=1, reason="quiet"))
+    machine.stand_in.script(CALL, waits, waits, machine.releases(taken("i1")))
+    ran = machine.run(WEBHOOK)
+    assert ran.status == "SUCCEEDED"
+    assert phone_states(ran.states) == [*(["PhoneCall", "IsItTaken", "WaitToCall"] * 2), *phone_states(ran.states)[-3:]]
+    assert phone_states(ran.states)[-3:] == ["PhoneCall", "IsItTaken", "CallsEnded"]
+
+
+# Slack beside the phones.
+
+
+def test_phones_do_not_wait_for_slack(machine: Machine) -> None:
+    answered = threading.Event()
+    machine.stand_in.script(RECEIVE, decides("page"))
+    machine.stand_in.script(SLACK, after(answered, DONE), DONE)
+
+    def take(event: dict[str, Any]) -> None:
+        machine.releases(taken("i1"))(event)
+        answered.set()
+
+    machine.stand_in.script(CALL, take)
+    assert machine.run(WEBHOOK).status == "SUCCEEDED"
+
+
+def test_slack_does_not_wait_for_phones(machine: Machine) -> None:
+    machine.stand_in.script(RECEIVE, decides("page"))
+    machine.stand_in.script(SLACK, DONE)
+    machine.stand_in.script(CALL, RINGS)
+    ran = machine.start(WEBHOOK)
+    wait_for(lambda: "SlackTold" in ran.states, "Slack to be told")
+    machine.client.send_task_success(taskToken=when_rung(machine, 1), output=json.dumps(taken("i1")))
+    assert ran.ended() == "SUCCEEDED"
+
+
+@pytest.mark.parametrize(
+    ("action", "asked", "waited"),
+    [
+        ("alert", "SlackAlert", "WaitForSlackAlert"),
+        ("notify", "SlackNotification", "WaitForSlack"),
+        ("page", "SlackAlertBesideCall", "WaitForSlackBesideCall"),
+    ],
+)
+def test_slack_is_asked_again_until_it_is_up_to_date(machine: Machine, action: str, asked: str, waited: str) -> None:
+    machine.stand_in.script(RECEIVE, decides(action))
+    machine.stand_in.script(SLACK, BEHIND, BEHIND, DONE)
+    told_slack = threading.Event()
+    machine.stand_in.script(CALL, after(told_slack, machine.releases(taken("i1"))))
+    ran = machine.start(WEBHOOK)
+    wait_for(lambda: ran.states.count(asked) == 3, f"{asked} to be entered three times")
+    told_slack.set()
+    assert ran.ended() == "SUCCEEDED"
+    assert ran.states.count(waited) == 2
+
+
+# What fails ends red and loud.
+
+
+def test_slack_failing_beside_the_call_does_not_stop_the_calls(machine: Machine) -> None:
+    machine.stand_in.script(RECEIVE, decides("page"))
+    machine.stand_in.script(SLACK, fails("ConfigurationError"), DONE)
+    machine.stand_in.script(CALL, RINGS, RINGS, machine.releases(taken("i1")))
+    ran = machine.start(WEBHOOK)
+    wait_for(lambda: "SlackTold" in ran.states, "Slack to have failed")
+    for call in (1, 2):
+        machine.client.send_task_success(taskToken=when_rung(machine, call), output=json.dumps(says("fail", "call")))
+    assert ran.ended() == "FAILED"
+    assert phone_states(ran.states) == [*(["PhoneCall", "IsItTaken"] * 3), "CallsEnded"]
+    # Slack was asked once more after the calls, and the failure before it is told.
+    assert ran.states[-5:] == ["SlackNotification", "IsSlackNotified", "DidAllWork", "ReportFailure", "Failed"]
+    assert ran.arn in told(machine)
+
+
+def test_calls_failing_end_red_after_slack_and_the_topic_were_told(machine: Machine) -> None:
+    machine.stand_in.script(RECEIVE, decides("page"))
+    machine.stand_in.script(SLACK, DONE)
+    machine.stand_in.script(CALL, fails("ConfigurationError"))
+    ran = machine.run(WEBHOOK)
+    assert ran.status == "FAILED"
+    assert phone_states(ran.states) == ["PhoneCall", "PhoneCallFailed", "CallsEnded"]
+    assert ran.states[-5:] == ["SlackNotification", "IsSlackNotified", "DidAllWork", "ReportFailure", "Failed"]
+    assert machine.stand_in.events(SLACK) == [{"incidents": ["i1"]}] * 2
+    assert ran.arn in told(machine)
+
+
+def test_a_call_that_fails_after_it_waited_ends_red(machine: Machine) -> None:
+    machine.stand_in.script(RECEIVE, decides("page"))
+    machine.stand_in.script(SLACK, DONE)
+    machine.stand_in.script(CALL, machine.releases(says("fail", "call")), fails("ConfigurationError"))
+    ran = machine.run(WEBHOOK)
+    assert ran.status == "FAILED"
+    assert phone_states(ran.states) == ["PhoneCall", "IsItTaken", "PhoneCall", "PhoneCallFailed", "CallsEnded"]
+    assert ran.arn in told(machine)
+
+
+@pytest.mark.parametrize("action", ["alert", "notify"])
+def test_slack_failing_ends_red(machine: Machine, action: str) -> None:
+    machine.stand_in.script(RECEIVE, decides(action))
+    machine.stand_in.script(SLACK, fails("ConfigurationError"))
+    ran = machine.run(WEBHOOK)
+    assert ran.status == "FAILED"
+    assert ran.states[-2:] == ["ReportFailure", "Failed"]
+    assert ran.arn in told(machine)
+
+
+def test_a_group_that_cannot_be_read_is_named_on_the_topic(machine: Machine) -> None:
+    machine.stand_in.script(RECEIVE, fails("WebhookError"))
+    ran = machine.run(WEBHOOK)
+    assert ran.status == "FAILED"
+    assert ran.states == ["ReceiveAlerts", "WhatWasLost", "ReportLostGroup", "Failed"]
+    message = told(machine)
+    assert GROUP_KEY in message
+    assert "firing" in message
+    assert "WebhookError" in message
+    assert ran.arn in message
+
+
+def test_a_lost_execution_of_the_reconciler_is_told_too(machine: Machine) -> None:
+    machine.stand_in.script(RECEIVE, fails("ConfigurationError"))
+    ran = machine.run({"source": "reconciler", "policy": "default"})
+    assert ran.status == "FAILED"
+    assert ran.states == ["ReceiveAlerts", "WhatWasLost", "ReportFailure", "Failed"]
+    assert ran.arn in told(machine)
+
+
+@pytest.mark.parametrize("given", [WEBHOOK, {"source": "reconciler", "policy": "default"}], ids=["group", "reconciler"])
+def test_a_topic_that_cannot_be_told_still_ends_red(machine: Machine, given: dict[str, Any]) -> None:
+    machine.stand_in.script(RECEIVE, fails("WebhookError"))
+    machine.stand_in.script("sns", refuses(503, "ServiceUnavailable"))
+    ran = machine.run(given)
+    assert ran.status == "FAILED"
+    assert ran.states[-1] == "Failed"
+    assert len(machine.stand_in.published) == 1 + RETRIES
+
+
+def test_a_topic_that_is_away_for_a_moment_is_told_after_it(machine: Machine) -> None:
+    machine.stand_in.script(RECEIVE, fails("WebhookError"))
+    machine.stand_in.script("sns", refuses(503, "ServiceUnavailable"), refuses(500, "InternalFailure"), gives(None))
+    assert machine.run(WEBHOOK).status == "FAILED"
+    assert len(machine.stand_in.published) == 3
+
+
+# What may pass is tried again, what never will is not.
+
+PASSING = [
+    fails("ClientError"),
+    fails("Sandbox.Timedout"),
+    fails("Runtime.ExitError"),
+    refuses(429, "TooManyRequestsException"),
+    refuses(500, "ServiceException"),
+    refuses(502, "EC2ThrottledException"),
+]
+
+
+@pytest.mark.parametrize("function", [RECEIVE, CALL, SLACK])
+def test_what_may_pass_is_tried_again(machine: Machine, function: str) -> None:
+    answers = {RECEIVE: decides("page"), SLACK: DONE, CALL: machine.releases(taken("i1"))}
+    for name, answer in answers.items():
+        machine.stand_in.script(name, *(PASSING if name == function else ()), answer)
+    ran = machine.run(WEBHOOK)
+    assert ran.status == "SUCCEEDED"
+    calls = machine.stand_in.events(CALL)
+    assert len({call["token"] for call in calls}) == len(calls), "a retry waits with a new token"
+    assert len(machine.stand_in.events(function)) == len(PASSING) + (2 if function == SLACK else 1)
+    assert not machine.stand_in.published
+
+
+def test_a_function_that_hangs_is_given_up_and_tried_again(
+    make_machine: Callable[[dict[str, Any]], Machine], definition: dict[str, Any]
+) -> None:
+    definition["States"]["SlackAlert"]["TimeoutSeconds"] = 1
+    machine = make_machine(definition)
+    over = threading.Event()
+    machine.stand_in.script(RECEIVE, decides("alert"))
+    machine.stand_in.script(SLACK, after(over, DONE), DONE)
+    ran = machine.run(WEBHOOK)
+    over.set()
+    assert ran.status == "SUCCEEDED"
+    assert len(machine.stand_in.events(SLACK)) == 2
+
+
+@pytest.mark.parametrize("function", [RECEIVE, CALL, SLACK])
+def test_trying_again_ends(machine: Machine, function: str) -> None:
+    answers = {RECEIVE: decides("page"), SLACK: DONE, CALL: machine.releases(taken("i1"))}
+    for name, answer in answers.items():
+        machine.stand_in.script(name, fails("ClientError") if name == function else answer)
+    ran = machine.run(WEBHOOK)
+    assert ran.status == "FAILED"
+    asked = Counter(ran.states)
+    states = {RECEIVE: ["ReceiveAlerts"], CALL: ["PhoneCall"], SLACK: ["SlackAlertBesideCall", "SlackNotification"]}
+    assert [asked[state] for state in states[function]] == [1] * len(states[function]), "a retry is no new state"
+    assert len(machine.stand_in.events(function)) == (1 + RETRIES) * len(states[function])
+    assert ran.arn in told(machine)
+
+
+@pytest.mark.parametrize(
+    ("function", "kind"),
+    [
+        (RECEIVE, "WebhookError"),
+        (RECEIVE, "ConfigurationError"),
+        (CALL, "ConfigurationError"),
+        (SLACK, "ConfigurationError"),
+    ],
+)
+def test_what_never_will_work_is_not_tried_again(machine: Machine, function: str, kind: str) -> None:
+    answers = {RECEIVE: decides("page"), SLACK: DONE, CALL: machine.releases(taken("i1"))}
+    for name, answer in answers.items():
+        machine.stand_in.script(name, fails(kind) if name == function else answer)
+    ran = machine.run(WEBHOOK)
+    assert ran.status == "FAILED"
+    entered = sum(state in SLACK_STATES for state in ran.states) if function == SLACK else 1
+    assert len(machine.stand_in.events(function)) == entered
