@@ -49,7 +49,7 @@ _TARGET_OPTIONS: dict[str, tuple[Any, Any]] = {
         False,
     ),
     "stack_name": (Annotated[str, typer.Option(envvar="ONCALL_STACK_NAME", help="The deployed stack.")], DEFAULT_STACK),
-    "region": (Annotated[str | None, typer.Option(help="AWS region.")], None),
+    "region": (Annotated[str | None, typer.Option(envvar="AWS_REGION", help="AWS region.")], None),
     "profile": (Annotated[str | None, typer.Option(help="AWS profile.")], None),
     "table": (Annotated[str | None, typer.Option(help="The table, if not the stack's.")], None),
     "endpoint_url": (Annotated[str | None, typer.Option(help="AWS endpoint, if not AWS's own.")], None),

@@ -10,9 +10,9 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
 from botocore.exceptions import ConnectionError, HTTPClientError  # noqa: A004  botocore's is the one that is raised
 
+from cli.attribute_values import deserialize_item, serialize_item
 from cli.errors import CommandError, aws_errors
 from cli.target import Target
 from oncall.attributes import Problem
@@ -110,12 +110,12 @@ def _adopt(target: Target, current: Current, version: int) -> None:
             continue
         update = {
             "TableName": target.table,
-            "Key": _serialize({"pk": item["pk"], "sk": item["sk"]}),
+            "Key": serialize_item({"pk": item["pk"], "sk": item["sk"]}),
             "UpdateExpression": "SET version = :version",
             "ConditionExpression": "attribute_exists(pk) AND attribute_not_exists(version)",
-            "ExpressionAttributeValues": _serialize({":version": version}),
+            "ExpressionAttributeValues": serialize_item({":version": version}),
         }
-        unchanged = {"TableName": target.table, "Key": _serialize({"pk": PARTITION, "sk": META}), **_still(version)}
+        unchanged = {"TableName": target.table, "Key": serialize_item({"pk": PARTITION, "sk": META}), **_still(version)}
         _transact(target, [{"ConditionCheck": unchanged}, {"Update": update}])
 
 
@@ -124,20 +124,20 @@ def _take_number(target: Target, after: int) -> int:
     while True:
         answer = target.dynamodb.update_item(
             TableName=target.table,
-            Key=_serialize({"pk": HISTORY, "sk": COUNTER}),
+            Key=serialize_item({"pk": HISTORY, "sk": COUNTER}),
             UpdateExpression="SET taken = if_not_exists(taken, :after) + :one",
-            ExpressionAttributeValues=_serialize({":after": after, ":one": 1}),
+            ExpressionAttributeValues=serialize_item({":after": after, ":one": 1}),
             ReturnValues="UPDATED_NEW",
         )
-        number = int(_deserialize(answer["Attributes"])["taken"])
+        number = int(deserialize_item(answer["Attributes"])["taken"])
         if number > after:  # it is not only if somebody changed META by hand
             return number
 
 
 def _commit(target: Target, meta: Item, version: Version) -> None:
     """The one write that makes a version count. botocore gives it a token: repeated after a lost answer, it is harmless."""
-    put_meta = {"TableName": target.table, "Item": _serialize(meta), **_still(version.replaced)}
-    put_version = {"TableName": target.table, "Item": _serialize(_version_item(version))}
+    put_meta = {"TableName": target.table, "Item": serialize_item(meta), **_still(version.replaced)}
+    put_version = {"TableName": target.table, "Item": serialize_item(_version_item(version))}
     try:
         _transact(target, [{"Put": put_meta}, {"Put": put_version}])
     except (HTTPClientError, ConnectionError) as error:
@@ -148,7 +148,7 @@ def _still(version: int) -> dict[str, Any]:
     """The condition that this version is the one that counts."""
     if version == 0:
         return {"ConditionExpression": "attribute_not_exists(version)"}
-    values = _serialize({":before": version})
+    values = serialize_item({":before": version})
     return {"ConditionExpression": "version = :before", "ExpressionAttributeValues": values}
 
 
@@ -193,12 +193,12 @@ def _query(target: Target, partition: str) -> Iterable[Item]:
     pages = target.dynamodb.get_paginator("query").paginate(
         TableName=target.table,
         KeyConditionExpression="pk = :pk",
-        ExpressionAttributeValues=_serialize({":pk": partition}),
+        ExpressionAttributeValues=serialize_item({":pk": partition}),
         ConsistentRead=True,
     )
     for page in pages:
         for item in page["Items"]:
-            yield _deserialize(item)
+            yield deserialize_item(item)
 
 
 def _write(target: Target, requests: list[Any]) -> None:
@@ -215,29 +215,21 @@ def _write(target: Target, requests: list[Any]) -> None:
 
 
 def _put(item: Item) -> Any:
-    return {"PutRequest": {"Item": _serialize(item)}}
+    return {"PutRequest": {"Item": serialize_item(item)}}
 
 
 def _delete(item: Item) -> Any:
-    return {"DeleteRequest": {"Key": _serialize({"pk": item["pk"], "sk": item["sk"]})}}
-
-
-def _serialize(item: Mapping[str, Any]) -> Any:
-    return {key: TypeSerializer().serialize(value) for key, value in item.items()}
-
-
-def _deserialize(item: Mapping[str, Any]) -> Item:
-    return {key: TypeDeserializer().deserialize(value) for key, value in item.items()}
+    return {"DeleteRequest": {"Key": serialize_item({"pk": item["pk"], "sk": item["sk"]})}}
 
 
 def put_override(target: Target, override: Override) -> None:
     """Writes an override; it counts from the next read on."""
     with aws_errors(target.name):
-        target.dynamodb.put_item(TableName=target.table, Item=_serialize(override_item(override)))
+        target.dynamodb.put_item(TableName=target.table, Item=serialize_item(override_item(override)))
 
 
 def delete_override(target: Target, override_id: str) -> None:
     """Removes an override."""
     with aws_errors(target.name):
-        key = _serialize({"pk": PARTITION, "sk": f"OVERRIDE#{override_id}"})
+        key = serialize_item({"pk": PARTITION, "sk": f"OVERRIDE#{override_id}"})
         target.dynamodb.delete_item(TableName=target.table, Key=key)

@@ -4,11 +4,12 @@ import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from cli.errors import CommandError, aws_errors
 
 if TYPE_CHECKING:
+    from botocore.session import Session
     from mypy_boto3_dynamodb.client import DynamoDBClient
 
 DEFAULT_STACK = "on-call"
@@ -33,8 +34,8 @@ def find(
     endpoint_url: str | None = None,
 ) -> Target:
     """Raises CommandError: no such stack, no credentials, no devstack."""
-    import boto3
     from botocore.config import Config
+    from botocore.session import Session
 
     local = devstack or endpoint_url is not None
     if devstack:
@@ -42,21 +43,18 @@ def find(
         endpoint_url, region, table = endpoints["aws"], endpoints["region"], endpoints["table"]
     name = f"table {table} of the devstack" if devstack else f"table {table}" if table else f"stack {stack_name}"
     with aws_errors(name):
-        session = boto3.Session(profile_name=profile, region_name=region)
-        if local and session.get_credentials() is None:
-            session = boto3.Session(
-                "devstack", "devstack", region_name=region
-            )  # a local endpoint asks for no real ones
-        if session.region_name is None:
+        session = Session(profile=profile)
+        region = region or session.get_config_variable("region")
+        if region is None:
             raise CommandError(f"{name}: in which region? Give --region, or set AWS_REGION")
+        session.set_config_variable("region", region)
+        if local and session.get_credentials() is None:
+            session.set_credentials("devstack", "devstack")  # a local endpoint asks for no real ones
         if table is None:
             table = _table_of(session, stack_name or DEFAULT_STACK, endpoint_url)
         config = Config(connect_timeout=5, read_timeout=10, retries={"mode": "standard", "total_max_attempts": 3})
-        return Target(
-            session.client("dynamodb", endpoint_url=endpoint_url, config=config),
-            table,
-            f"{name} in {session.region_name}",
-        )
+        client: Any = session.create_client("dynamodb", endpoint_url=endpoint_url, config=config)
+        return Target(client, table, f"{name} in {region}")
 
 
 def _devstack() -> dict[str, str]:
@@ -70,12 +68,10 @@ def _devstack() -> dict[str, str]:
         raise CommandError(f"{path} cannot be read ({error}): start the devstack again (make up)") from error
 
 
-def _table_of(session: object, stack_name: str, endpoint_url: str | None) -> str:
-    from boto3 import Session
-
-    assert isinstance(session, Session)  # noqa: S101  boto3 is only imported once a command needs it
-    stacks = session.client("cloudformation", endpoint_url=endpoint_url).describe_stacks(StackName=stack_name)["Stacks"]
-    outputs = {output["OutputKey"]: output["OutputValue"] for output in stacks[0].get("Outputs", [])}
-    if "TableName" not in outputs:
+def _table_of(session: "Session", stack_name: str, endpoint_url: str | None) -> str:
+    client: Any = session.create_client("cloudformation", endpoint_url=endpoint_url)
+    outputs = client.describe_stacks(StackName=stack_name)["Stacks"][0].get("Outputs", [])
+    found: str | None = next((output["OutputValue"] for output in outputs if output["OutputKey"] == "TableName"), None)
+    if found is None:
         raise CommandError(f"stack {stack_name} has no output TableName: is it an on-call stack?")
-    return outputs["TableName"]
+    return found

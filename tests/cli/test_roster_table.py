@@ -1,7 +1,9 @@
 """Applying rosters: readers see the old or the new one whole, whatever else happens; versions are kept."""
 
+import subprocess
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -266,6 +268,33 @@ def test_what_was_changed_by_hand_is_not_lost_unless_forced(oncall: Run, write: 
     assert "+12025550198" in shown.out
     assert oncall("roster", "diff", write(shown.out, "shown.yaml")).status == 0
     assert oncall("roster", "apply", write(NEW), "--force").status == 0
+
+
+def git(folder: Path, *arguments: str) -> None:
+    author = ("-c", "user.name=a", "-c", "user.email=a@example.com")
+    command = ["git", *author, "-C", str(folder), *arguments]
+    subprocess.run(command, check=True, capture_output=True)  # noqa: S603  fixed arguments
+
+
+def test_a_checkout_without_the_latest_change_is_refused(oncall: Run, tmp_path: Path) -> None:
+    """Alice applies her commit; Bob, who has not pulled it, would undo it."""
+    alice, bob = tmp_path / "alice", tmp_path / "bob"
+    alice.mkdir()
+    git(alice, "init", "--initial-branch=main")
+    (alice / "roster.yaml").write_text(OLD, encoding="utf-8")
+    git(alice, "add", ".")
+    git(alice, "commit", "--message=first")
+    git(tmp_path, "clone", str(alice), str(bob))
+    (alice / "roster.yaml").write_text(NEW, encoding="utf-8")
+    git(alice, "commit", "--all", "--message=second")
+    assert oncall("roster", "apply", str(alice / "roster.yaml")).status == 0
+    (bob / "roster.yaml").write_text(OLD + "products: {x: {}}\n", encoding="utf-8")
+    git(bob, "commit", "--all", "--message=without pulling")
+    refused = oncall("roster", "apply", str(bob / "roster.yaml"))
+    assert refused.status == 1
+    assert "which is not in your branch: pull or merge it first" in refused.err
+    git(bob, "pull", "--no-rebase", "--strategy-option=ours")
+    assert oncall("roster", "apply", str(bob / "roster.yaml")).status == 0
 
 
 def test_a_file_with_errors_is_not_applied(oncall: Run, write: Write) -> None:

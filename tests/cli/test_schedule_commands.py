@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,11 @@ responders: {alice: +12025550100, bob: +12025550101, carol: {phone: +12025550102
 schedules:
   primary:
     layers:
-      - {name: office hours, members: [bob, carol], shift: 1 day, start: 2026-11-02, during: [{days: mon-fri, from: 09:00, to: 18:00}]}
+      - name: office hours
+        members: [bob, carol]
+        shift: 1 day
+        start: 2026-11-02
+        during: [{days: mon-fri, from: 09:00, to: 18:00}]
       - {name: nights, members: [alice, bob], start: 2026-11-02}
 policies:
   default: {steps: [schedule: primary, everyone], calls: 2, rounds: 2, pause_seconds: 60, ring_seconds: 20}
@@ -109,7 +114,7 @@ def test_an_override_that_would_change_nothing_is_refused(oncall: Run, write: Wr
 
 def test_the_calendar_agrees_with_who(applied: Run) -> None:
     shifts = applied("schedule", "primary", "--weeks", "3", "--json").json
-    assert all(before["end"] == after["start"] for before, after in zip(shifts, shifts[1:], strict=False))
+    assert all(before["end"] == after["start"] for before, after in pairwise(shifts))
     for shift in shifts:
         assert order(applied, shift["start"])[0] == shift["responder"]
     text = applied("schedule", "--weeks", "2").out
