@@ -142,10 +142,12 @@ class Stack:
             ],
         )
         self._await("aws", "/_sim/sns")
-        template = self._template()
-        self._put_secrets(template)
-        stage = os.environ.get("STAGE") or template["Parameters"]["StageName"]["Default"]
-        self._deploy(stage)
+        with (ROOT / ".aws-sam/lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH)  # nobody builds meanwhile
+            template = self._template()
+            self._put_secrets(template)
+            stage = os.environ.get("STAGE") or template["Parameters"]["StageName"]["Default"]
+            self._deploy(stage)
         outputs = self._outputs()
         self.endpoints = self._collect_endpoints(stage, outputs)
         self._start_simulators(outputs)
