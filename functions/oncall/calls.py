@@ -7,7 +7,7 @@ page what was begun: a call without an answer from Twilio is looked up before an
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools import Logger
 
@@ -21,6 +21,9 @@ from oncall.store import ConditionFailedError, Item, Table
 from oncall.telephone import Callbacks, NumberRefusedError, Telephone, TwilioUnavailableError
 from oncall.times import at
 from oncall.voice import Voice
+
+if TYPE_CHECKING:
+    from twilio.rest.api.v2010.account.call import CallInstance
 
 logger = Logger(child=True)
 
@@ -69,6 +72,8 @@ def advance(desk: Desk, turn: Turn) -> Answer | None:
     for _ in range(LOOKS):
         page = pages.read(desk.table, turn.page["policy"])
         if page is None or page["page"] != turn.page["page"]:
+            if page:
+                _hang_up_left(desk, page)
             return Answer("skip", "the page is over", "end")
         try:
             return _step(desk, turn, page)
@@ -128,11 +133,11 @@ def _place(desk: Desk, turn: Turn, page: Item) -> Answer | None:
     call = page["calls"][f"c{page['attempt']}"]
     number = call["number"]
     callbacks = Callbacks(page["base"], page["policy"], page["page"], number)
-    language: Language = call["language"] or page["about"].get("language") or desk.language
     try:
+        page = _hang_up_left(desk, page)
         sid = desk.telephone().call(
             call["phone"],
-            Voice(language, callbacks).alert(page["about"]),
+            _voice(desk, page, call).alert(page["about"]),
             callbacks=callbacks,
             ring_seconds=page["ring_seconds"],
         )
@@ -146,13 +151,15 @@ def _place(desk: Desk, turn: Turn, page: Item) -> Answer | None:
         return _unavailable(desk, turn, page, str(error))
     try:
         page = pages.update_call(desk.table, page, number, {"sid": sid})
-    except ConditionFailedError:
+    except ConditionFailedError as refused:
+        if refused.item is None or refused.item["page"] != page["page"]:
+            desk.telephone().end(sid, _voice(desk, page, call).goodbye("gone"))
+            return Answer("skip", "the page is over", "end")
         logger.info("the call ended before Twilio's answer was written", call=number)
         return None  # and its callback has released this step
     if page["state"] != "open":  # taken or resolved while Twilio was being asked
         return _finish(desk, page)
-    if "unavailable_since" in page:
-        page = pages.note(desk.table, page, {}, remove=("unavailable_since",))
+    page = _available(desk, page)
     _tell(
         desk, page, Event("ringing", key=_key(page, call, "ringing"), who=call["name"], detail={"round": call["round"]})
     )
@@ -166,12 +173,13 @@ def _look_up(desk: Desk, turn: Turn, page: Item, call: Item) -> Item | Answer | 
     """
     now = desk.now()
     telephone = desk.telephone()
-    known = telephone.fetch(call["sid"]) if "sid" in call else telephone.find(call["phone"], since=call["started_at"])
+    known = telephone.fetch(call["sid"]) if "sid" in call else _find(desk, page, call)
     if known is None:
         again = pages.hold(
             desk.table, page, execution=turn.execution, token=turn.token, now=now, seconds=page["ring_seconds"]
         )
         return _place(desk, turn, again)
+    page = _available(desk, page)
     status = str(known.status)
     if status in pages.ENDED:
         return pages.update_call(
@@ -214,14 +222,27 @@ def _unavailable(desk: Desk, turn: Turn, page: Item, reason: str) -> Answer:
     return _wait(desk, turn, page, wait)
 
 
+def _available(desk: Desk, page: Item) -> Item:
+    """Twilio takes calls again: the next time that it does not is another one."""
+    if "unavailable_since" not in page:
+        return page
+    return pages.note(desk.table, page, {}, remove=("unavailable_since", "told"))
+
+
+def _find(desk: Desk, page: Item, call: Item) -> "CallInstance | None":
+    """A call whose answer was lost, as Twilio knows it. Raises TwilioUnavailableError."""
+    others = [other["sid"] for other in page["calls"].values() if "sid" in other]
+    return desk.telephone().find(call["phone"], since=call["started_at"], besides=others)
+
+
 def _finish(desk: Desk, page: Item) -> Answer:
     """The page has ended: no phone rings any more, everybody hears of it, the incidents follow."""
     failed: TwilioUnavailableError | None = None
-    for call in page["calls"].values():
-        if pages.has_ended(call) or "sid" not in call:
+    for call in list(page["calls"].values()):
+        if pages.has_ended(call):
             continue
         try:
-            desk.telephone().end(call["sid"], _goodbye(desk, page, call))
+            page = _hang_up(desk, page, call)
         except TwilioUnavailableError as error:
             failed = error
     if page["state"] == "unanswered" and page.get("told") != "unanswered":
@@ -237,6 +258,36 @@ def _finish(desk: Desk, page: Item) -> Answer:
             return Answer("skip", "resolved", "end")
         case _:
             return Answer("fail", page.get("reason", "unanswered"), "end", incidents=tuple(covered))
+
+
+def _hang_up(desk: Desk, page: Item, call: Item) -> Item:
+    """Ends a call of a page that is over; returns the page then. Raises TwilioUnavailableError if it rings on."""
+    sid = call.get("sid")
+    if sid is None:
+        try:
+            found = _find(desk, page, call)
+        except TwilioUnavailableError as error:
+            logger.warning("it is not known whether a phone rings", reason=str(error), call=call["number"])
+            return page
+        if found is None:
+            return page
+        sid = found.sid
+    desk.telephone().end(sid, _goodbye(desk, page, call))
+    changes = {"sid": sid, "status": "canceled", "ended_at": desk.now()}
+    try:
+        return pages.update_call(desk.table, page, call["number"], changes)
+    except ConditionFailedError as refused:  # its callback was faster
+        return refused.item if refused.item and refused.item["page"] == page["page"] else page
+
+
+def _hang_up_left(desk: Desk, page: Item) -> Item:
+    """Hangs up what the page before this one has left ringing. Raises TwilioUnavailableError."""
+    if "left" not in page:
+        return page
+    nowhere = Callbacks(page["base"], page["policy"], page["page"], 0)
+    for sid in page["left"]:
+        desk.telephone().end(sid, Voice(desk.language, nowhere).goodbye("gone"))
+    return pages.note(desk.table, page, {}, remove=("left",))
 
 
 def _goodbye(desk: Desk, page: Item, call: Item) -> str:
@@ -262,6 +313,8 @@ def _lead(desk: Desk, page: Item) -> Item | None:
                 return page
             return pages.note(desk.table, page, {"about": incidents.about(incident)})
         pages.leave(desk.table, page["policy"], candidate)
+    if not candidates:  # whoever took the last one off has died before the page could end
+        pages.leave(desk.table, page["policy"], page["about"]["incident"])
     return None
 
 

@@ -263,7 +263,10 @@ def give_up(table: Table, page: Item, *, reason: str) -> Item:
 
 
 def settle(table: Table, page: Item, *, now: int) -> list[str]:
-    """Carries the end of a page to the incidents that it covered; returns their ids. Asked again it changes nothing."""
+    """Carries the end of a page to the incidents that it covered; returns their ids. Asked again it changes nothing.
+
+    A phone that still rings is noted as left: whoever comes next, the page's owner or a new page, hangs it up.
+    """
     covered = sorted(page.get("incidents", set()))
     for incident in covered:
         if page["state"] == "acknowledged":
@@ -289,10 +292,12 @@ def settle(table: Table, page: Item, *, now: int) -> list[str]:
             incidents.tell(
                 table, incident, event, now=now, unless=("resolved", "acknowledged"), set_={"unanswered": True}
             )
+    ringing = [call["sid"] for call in page["calls"].values() if "sid" in call and not has_ended(call)]
+    left = [*page.get("left", ()), *ringing]
     settled = Update(
         page["pk"],
         page["sk"],
-        set={"settled_at": now},
+        set={"settled_at": now, **({"left": left} if left else {})},
         remove=(DUE, "due_at", "token"),
         condition="#page = :page AND #state = :state",
         values={"page": page["page"], "state": page["state"]},
@@ -311,16 +316,17 @@ def lease(now: int, seconds: int) -> dict[str, Any]:
 def next_step(page: Item, order: Sequence[Responder], policy: Policy, *, now: int) -> Ring | Pause | GiveUp:
     """Whom to ring next: each responder `calls` times in a row, round after round, by the order as it is now.
 
-    Responders who have had their calls in this round are passed over, so that a roster that changes in the middle
-    counts at once and rings nobody twice.
+    Responders who have had their calls in this round, or have passed it on, are passed over, so that a roster that
+    changes in the middle counts at once and rings nobody twice.
     """
     if not order:
         return GiveUp("nobody is on call")
     calls = page["calls"].values()
     current = max((call["round"] for call in calls), default=1)
     had = Counter(call["responder"] for call in calls if call["round"] == current)
+    passed = {call["responder"] for call in calls if call["round"] == current and call["status"] == "passed"}
     for responder in order:
-        if had[responder.id] < policy.calls:
+        if had[responder.id] < policy.calls and responder.id not in passed:
             return Ring(responder, current)
     if current >= policy.rounds:
         return GiveUp(f"nobody took it in {policy.rounds} round{'s' if policy.rounds > 1 else ''}")

@@ -1,5 +1,6 @@
 """Twilio's calls: placing, looking up, ending. Nothing else in the project talks to Twilio."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Literal
@@ -58,8 +59,10 @@ class Telephone:
             raise TwilioUnavailableError(type(error).__name__) from error
         return str(call.sid)
 
-    def find(self, number: str, *, since: int) -> "CallInstance | None":
+    def find(self, number: str, *, since: int, besides: Sequence[str]) -> "CallInstance | None":
         """The call to a number that was placed since a time (epoch milliseconds): for when Twilio's answer was lost.
+
+        `besides` are the SIDs of calls that are known to be others.
 
         Raises TwilioUnavailableError.
         """
@@ -68,7 +71,8 @@ class Telephone:
             calls = self.client.calls.list(to=number, from_=self.caller_number, limit=20)
         except (TwilioRestException, RequestException) as error:
             raise TwilioUnavailableError(_reason(error)) from error
-        return next((call for call in calls if call.date_created and call.date_created >= earliest), None)
+        placed = (call for call in calls if call.date_created and call.date_created >= earliest)
+        return next((call for call in placed if call.sid not in besides), None)
 
     def fetch(self, sid: str) -> "CallInstance":
         """The call as Twilio knows it. Raises TwilioUnavailableError."""
