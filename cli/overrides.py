@@ -37,7 +37,7 @@ def add(
         raise CommandError(f"there is no schedule {schedule!r}{suggestion(schedule, roster.schedules)}")
     if (end is None) == (duration is None):
         raise CommandError("until when? Give --until TIME or --for LENGTH, one of them")
-    begins = parse_moment(start, now)
+    begins = parse_moment(start, now).replace(microsecond=0)
     ends = parse_moment(end, begins) if end is not None else begins + parse_duration(duration or "")
     if ends <= max(begins, now):
         raise CommandError(f"it would be over already: it ends {shown(ends)} and begins {shown(begins)}")

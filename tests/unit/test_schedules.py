@@ -253,6 +253,16 @@ def test_a_window_goes_on_after_midnight_into_a_day_that_is_not_its_own() -> Non
     assert shift_at(roster(schedule), schedule, saturday.replace(hour=22)).responder is None
 
 
+def test_a_window_that_ends_when_it_begins_lasts_a_day() -> None:
+    saturday = Window(frozenset({5}), time(9), time(9))
+    schedule = Schedule(
+        "s", "Asia/Tokyo", (Layer("", ("alice",), datetime(2026, 1, 5), timedelta(weeks=1), (saturday,)),)
+    )
+    begin = datetime(2026, 11, 21, 9, tzinfo=ZoneInfo("Asia/Tokyo"))
+    shift = shift_at(roster(schedule), schedule, begin)
+    assert (shift.responder, shift.start, shift.end) == ("alice", begin, begin + timedelta(days=1))
+
+
 def test_before_its_start_a_layer_leaves_the_time_to_the_next() -> None:
     weekly = timedelta(weeks=1)
     schedule = Schedule(
@@ -271,8 +281,8 @@ def test_the_latest_override_wins() -> None:
     schedule = rotation("UTC", datetime(2026, 1, 5, 9), timedelta(weeks=1), "alice")
     at = datetime(2026, 11, 22, tzinfo=UTC)
     hour = timedelta(hours=1)
-    first = Override("first", "bob", "s", at - hour, at + hour, created_at=at - hour * 3)
-    second = Override("second", "carol", None, at - hour, at + hour, created_at=at - hour * 2)
+    first = Override("z", "bob", "s", at - hour, at + hour, created_at=at - hour * 3)
+    second = Override("a", "carol", None, at - hour, at + hour, created_at=at - hour * 2)
     assert shift_at(roster(schedule, first, second), schedule, at).responder == "carol"
     assert shift_at(roster(schedule, second, first), schedule, at).responder == "carol"
 
