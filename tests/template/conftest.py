@@ -1,0 +1,47 @@
+"""The template as it is written, as SAM translates it, and the gateway's definition in it with everything resolved."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from devstack.template import Scope, parameter_values, parse, translate
+
+ROOT = Path(__file__).parents[2]
+TEMPLATE = ROOT / "template.yaml"
+GIVEN = {"SlackChannel": "C0123456789", "CallerNumber": "+12025550100"}
+PSEUDO = {
+    "AWS::Region": "us-east-1",
+    "AWS::AccountId": "123456789012",
+    "AWS::Partition": "aws",
+    "AWS::URLSuffix": "amazonaws.com",
+    "AWS::StackName": "oncall",
+}
+
+
+@pytest.fixture(scope="session")
+def template() -> Any:
+    """The template as it is written."""
+    return parse(TEMPLATE.read_text())
+
+
+@pytest.fixture(scope="session")
+def translated() -> Any:
+    """The template as SAM translates it, as it would be after packaging."""
+    template = parse(TEMPLATE.read_text())
+    template["Globals"]["Function"]["CodeUri"] = "s3://bucket/key"
+    machine = template["Resources"]["StateMachine"]["Properties"]
+    machine["Definition"] = json.loads((ROOT / machine.pop("DefinitionUri")).read_text())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AWS_DEFAULT_REGION", PSEUDO["AWS::Region"])
+        return translate(template, parameter_values(template, GIVEN, {}), PSEUDO["AWS::Region"])
+
+
+@pytest.fixture(scope="session")
+def body(translated: Any) -> Any:
+    """The REST API's definition, resolved."""
+    values = parameter_values(translated, GIVEN, {})
+    names = {name: f"arn:aws:test:us-east-1:123456789012:{name}" for name in translated["Resources"]}
+    scope = Scope(refs={**names, **values, **PSEUDO}, attribute=lambda name, attribute: f"{names[name]}.{attribute}")
+    return scope.resolve(translated["Resources"]["Api"]["Properties"]["Body"])
