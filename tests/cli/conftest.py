@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import boto3
+import botocore.loaders
+import botocore.session
 import pytest
 from moto import mock_aws
 from typer.testing import CliRunner
@@ -32,6 +34,15 @@ class Ran:
 
 
 type Run = Callable[..., Ran]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def read_service_models_once() -> Iterator[None]:
+    """A process reads AWS's API descriptions once; here hundreds of commands run in one process."""
+    with pytest.MonkeyPatch.context() as patch:
+        loader = botocore.loaders.create_loader()
+        patch.setattr(botocore.session, "create_loader", lambda _: loader)
+        yield
 
 
 @pytest.fixture
