@@ -1,0 +1,34 @@
+"""A world for each test: the domain on moto's DynamoDB, with a clock, a telephone and a Slack of its own."""
+
+from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import TYPE_CHECKING
+
+import boto3
+import pytest
+from moto import mock_aws
+
+from oncall import slack_channel
+from tests.builders import REGION, World
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+
+@pytest.fixture(scope="module")
+def dynamodb() -> Iterator["DynamoDBClient"]:
+    """One moto for a file's tests; each has a table of its own."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AWS_ACCESS_KEY_ID", "testing")
+        patch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
+        patch.setenv("AWS_DEFAULT_REGION", REGION)
+        with mock_aws():
+            yield boto3.client("dynamodb")
+
+
+@pytest.fixture
+def world(dynamodb: "DynamoDBClient", monkeypatch: pytest.MonkeyPatch) -> World:
+    made = World(dynamodb)
+    # The step waits for its turn in the channel; here the clock goes on by itself meanwhile.
+    monkeypatch.setattr(slack_channel, "time", SimpleNamespace(sleep=made.clock.sleep))
+    return made
