@@ -1,0 +1,176 @@
+"""What the gateway answers by itself, and what it makes of Step Functions' answers: Alertmanager retries 5xx and nothing else."""
+
+import json
+import re
+from typing import Any
+
+import pytest
+
+from devstack.gateway_definition import GATEWAY_RESPONSES
+from devstack.mapping_templates import Template
+
+# What may pass, or what only the one who runs the stack can mend: until then Alertmanager keeps its groups.
+PASSING = {
+    *("THROTTLED", "QUOTA_EXCEEDED", "INTEGRATION_FAILURE", "INTEGRATION_TIMEOUT", "AUTHORIZER_FAILURE"),
+    *("AUTHORIZER_CONFIGURATION_ERROR", "API_CONFIGURATION_ERROR", "DEFAULT_5XX"),
+}
+NEVER = {
+    "UNAUTHORIZED": 401,
+    "ACCESS_DENIED": 403,
+    "BAD_REQUEST_BODY": 400,
+    "UNSUPPORTED_MEDIA_TYPE": 415,
+    "REQUEST_TOO_LARGE": 413,
+    "MISSING_AUTHENTICATION_TOKEN": 404,
+}
+CONTEXT = {"requestId": "0f8fad5b-d9cb-469f-a165-70867728950e", "responseOverride": {"header": {}}}
+
+
+@pytest.fixture(scope="module")
+def responses(body: Any) -> dict[str, Any]:
+    """The gateway responses."""
+    found: dict[str, Any] = body["x-amazon-apigateway-gateway-responses"]
+    return found
+
+
+@pytest.fixture(scope="module")
+def integration(body: Any) -> Any:
+    """The integration of /alerts."""
+    return body["paths"]["/alerts"]["post"]["x-amazon-apigateway-integration"]
+
+
+def test_every_type_of_response_is_one_or_the_other(responses: dict[str, Any]) -> None:
+    assert responses.keys() == PASSING | NEVER.keys()
+    # What is left to API Gateway's defaults can not pass, and is none of ours: signatures, API keys, WAF, parameters.
+    left = {kind: status for kind, status in GATEWAY_RESPONSES.items() if kind not in responses}
+    assert all(status is None or status in {400, 403, 404} for status in left.values()), left
+
+
+@pytest.mark.parametrize("kind", sorted(PASSING))
+def test_what_may_pass_is_a_503(responses: dict[str, Any], kind: str) -> None:
+    assert int(responses[kind]["statusCode"]) == 503
+    assert responses[kind]["responseParameters"]["gatewayresponse.header.Retry-After"] == "'1'"
+
+
+@pytest.mark.parametrize("kind", sorted(NEVER))
+def test_what_can_never_work_is_a_4xx_that_says_why(responses: dict[str, Any], kind: str) -> None:
+    assert int(responses[kind]["statusCode"]) == NEVER[kind]
+    assert len(said(responses[kind])["message"]) > 50
+
+
+def said(response: Any) -> dict[str, str]:
+    """A gateway response's body: variables are put in, and nothing else is done."""
+    (text,) = response["responseTemplates"].values()
+    text = text.replace("$context.error.messageString", json.dumps('a "reason"')).replace("$context.requestId", "id")
+    assert "$" not in text
+    read: dict[str, str] = json.loads(text)
+    return read
+
+
+def test_every_response_is_json_with_the_requests_id(responses: dict[str, Any]) -> None:
+    for kind, response in responses.items():
+        assert response["responseTemplates"].keys() == {"application/json"}, kind
+        assert said(response)["request"] == "id", kind
+
+
+def test_nothing_of_ours_answers_429_or_a_false_2xx(responses: dict[str, Any], integration: Any) -> None:
+    statuses = [int(each["statusCode"]) for each in (*responses.values(), *integration["responses"].values())]
+    assert not [status for status in statuses if status == 429 or status < 202 or 203 <= status < 400]
+
+
+# Step Functions.
+
+
+def answer(integration: Any, status: int, text: str) -> tuple[int, dict[str, str]]:
+    """What becomes of an answer of Step Functions."""
+    patterns = [name for name in integration["responses"] if name != "default" and re.fullmatch(name, str(status))]
+    (chosen,) = patterns or ["default"]
+    response = integration["responses"][chosen]
+    (template,) = response["responseTemplates"].values()
+    rendering = Template(template).render(body=text, context=CONTEXT)
+    override = rendering.context["responseOverride"].get("status")
+    return int(override or response["statusCode"]), json.loads(rendering.text)
+
+
+def test_a_started_execution_is_named_in_a_202(integration: Any) -> None:
+    started = {"executionArn": "arn:aws:states:us-east-1:123456789012:execution:on-call:x", "startDate": 1.78e9}
+    assert answer(integration, 200, json.dumps(started)) == (202, {"execution": CONTEXT["requestId"]})
+
+
+# StartExecution and its common errors, in AWS Step Functions' API reference.
+ERRORS = {
+    "ExecutionAlreadyExists": 202,
+    "InvalidExecutionInput": 400,
+    "InvalidName": 400,
+    "ValidationException": 400,
+    "SerializationException": 400,
+    "ExecutionLimitExceeded": 503,
+    "InvalidArn": 503,
+    "KmsAccessDeniedException": 503,
+    "KmsInvalidStateException": 503,
+    "KmsThrottlingException": 503,
+    "StateMachineDeleting": 503,
+    "StateMachineDoesNotExist": 503,
+    "AccessDeniedException": 503,
+    "ExpiredTokenException": 503,
+    "IncompleteSignature": 503,
+    "InternalFailure": 503,
+    "NotAuthorized": 503,
+    "OptInRequired": 503,
+    "RequestExpired": 503,
+    "ServiceUnavailable": 503,
+    "ThrottlingException": 503,
+    "UnrecognizedClientException": 503,
+    "SomethingNew": 503,
+}
+
+
+@pytest.mark.parametrize("prefix", ["", "com.amazonaws.swf.service.v2.model#", "com.amazon.coral.service#"])
+@pytest.mark.parametrize("kind", ERRORS)
+def test_each_refusal_of_step_functions_has_its_status(integration: Any, kind: str, prefix: str) -> None:
+    status, said = answer(integration, 400, json.dumps({"__type": prefix + kind, "message": "m"}))
+    assert status == ERRORS[kind]
+    if status == 202:
+        assert said == {"execution": CONTEXT["requestId"]}
+    else:
+        assert said["message"]
+        assert said["reason"] == prefix + kind
+        assert said["request"] == CONTEXT["requestId"]
+
+
+@pytest.mark.parametrize("kind", ["it's", 'a "quote"', "back\\slash", "line\nbreak", "$x #end", "漢😀"])
+def test_any_type_is_told_in_valid_json(integration: Any, kind: str) -> None:
+    status, said = answer(integration, 400, json.dumps({"__type": kind}))
+    assert (status, said["reason"]) == (503, kind)
+
+
+@pytest.mark.parametrize("text", ["{}", "", '{"__type": null}', '{"message": "no type"}'])
+def test_a_refusal_without_a_type_may_pass(integration: Any, text: str) -> None:
+    status, said = answer(integration, 400, text)
+    assert status == 503
+    assert said["message"]
+
+
+@pytest.mark.parametrize("status", [500, 502, 503, 504])
+def test_what_step_functions_could_not_do_may_pass(integration: Any, status: int) -> None:
+    told, said = answer(integration, status, "<html>not JSON</html>")
+    assert told == 503
+    assert said["message"]
+
+
+def test_statuses_that_are_answered_are_declared(body: Any, integration: Any) -> None:
+    declared = body["paths"]["/alerts"]["post"]["responses"].keys()
+    assert {"202", "400", "503"} == declared
+    assert {each["statusCode"] for each in integration["responses"].values()} <= declared
+
+
+def test_only_alerts_have_a_bearer_token_and_a_body_that_is_checked(body: Any) -> None:
+    """Twilio and Slack sign what they send; the functions check that."""
+    for path, methods in body["paths"].items():
+        assert methods.keys() == {"post"}, path
+        secured = methods["post"].get("security", [])
+        assert secured == ([{"BearerToken": []}] if path == "/alerts" else []), path
+    alerts = body["paths"]["/alerts"]["post"]
+    validator = body["x-amazon-apigateway-request-validators"][alerts["x-amazon-apigateway-request-validator"]]
+    assert validator["validateRequestBody"] is True
+    authorizer = body["components"]["securitySchemes"]["BearerToken"]["x-amazon-apigateway-authorizer"]
+    assert authorizer["authorizerResultTtlInSeconds"] == 300
