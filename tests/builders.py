@@ -43,6 +43,7 @@ GATEWAY = BASE.removeprefix("https://")
 CHANNEL = "C012AB3CD"
 START = int(datetime(2026, 11, 23, 3, 0, tzinfo=UTC).timestamp() * 1000)  # a Monday night
 MINUTE = 60
+DATABASE = "database"  # the key of another group
 
 SATO, SUZUKI, TAKAHASHI = "+12025550100", "+12025550101", "+12025550102"
 ROSTER: dict[str, Any] = {

@@ -129,7 +129,7 @@ def _texts(written: object) -> dict[str, str]:
     """Labels or annotations: the first fifty, each cut to TEXT_LIMIT characters."""
     if not isinstance(written, dict):
         return {}
-    return {_text(name)[:200]: _text(value) for name, value in list(written.items())[:50]}
+    return {_text(name)[:200]: _text(value) for name, value in list(written.items())[:50] if name}
 
 
 def _text(value: object, limit: int | None = TEXT_LIMIT) -> str:

@@ -135,7 +135,7 @@ def _open(
 def resolve_group(table: Table, group: AlertGroup, *, now: int) -> Item | None:
     """Resolves the group's open incident and returns it. None if there is none: then the resolution waits for its firing.
 
-    Asked again it returns the same incident.
+    Asked again it returns the same incident. A resolution that a newer firing has overtaken leaves it open.
     """
     for attempt in range(TRIES):
         known = pointer(table, group)
@@ -158,6 +158,8 @@ def resolve_group(table: Table, group: AlertGroup, *, now: int) -> Item | None:
         if incident["state"] == "resolved":
             if known.get("resolved_received_at", 0) < group.received_at and not known.get("open"):
                 table.update(Update(f"GROUP#{group.id}", "GROUP", set={"resolved_received_at": group.received_at}))
+            return incident
+        if group.received_at < incident["received_at"]:
             return incident
         release = Update(
             f"GROUP#{group.id}",

@@ -1,5 +1,6 @@
 """The ReceiveAlerts step: from a webhook to an incident, and to what has to be done about it."""
 
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -62,7 +63,7 @@ def _resolve(desk: Desk, group: AlertGroup) -> dict[str, Any]:
     if incident is None:
         logger.info("resolved before it was known to fire", group=group.id)
         return _decision("none", group.severity, [])
-    ended = pages.leave(desk.table, incident["policy"], incident["id"])
+    ended = incident["state"] == "resolved" and pages.leave(desk.table, incident["policy"], incident["id"])
     if ended:
         desk.release(ended.get("token"), Answer("skip", "resolved", "call"))
     return _decision("notify", incident["severity"], [incident["id"]])
@@ -82,7 +83,7 @@ def _fire(desk: Desk, group: AlertGroup, *, execution: str, base: str) -> dict[s
     opened = incidents.open_incident(desk.table, group, execution=execution, now=desk.now(), attributes=attributes)
     incident = opened.incident
     if opened.is_new:
-        if incident["state"] == "resolved":  # its resolution was faster
+        if incident["state"] != "triggered":  # its resolution was faster, or this is a retry and somebody has it
             return _decision("notify", incident["severity"], [incident["id"]])
         if incident["severity"] == "warning":
             return _decision("alert", "warning", [incident["id"]])
@@ -96,7 +97,7 @@ def _update(desk: Desk, known: Roster, incident: Item, group: AlertGroup, *, exe
     incident = _settled(desk, incident)
     if group.received_at < incident["received_at"] or incident["state"] == "resolved":
         return _decision("notify", incident["severity"], [incident["id"]])
-    new = {alert.fingerprint for alert in group.firing} - set(incident["fingerprints"])
+    new = [alert for alert in group.firing if alert.fingerprint not in incident["fingerprints"]]
     worse = group.severity == "critical" and incident["severity"] == "warning"
     again = (
         incident["state"] == "acknowledged"
@@ -107,7 +108,10 @@ def _update(desk: Desk, known: Roster, incident: Item, group: AlertGroup, *, exe
     if worse:
         event = Event("worse", key=f"worse/{group.received_at}")
     elif new:
-        event = Event("new_alerts", key=f"new/{','.join(sorted(new))[:200]}", detail={"count": len(new)})
+        # The same from a second Alertmanager, but not when they went away and fire anew.
+        episodes = " ".join(sorted(f"{alert.fingerprint} {alert.starts_at}" for alert in new))
+        digest = hashlib.sha256(episodes.encode()).hexdigest()[:32]
+        event = Event("new_alerts", key=f"new/{digest}", detail={"count": len(new)})
     else:
         event = Event("repeated", key=f"repeated/{minute}", in_thread=False)
     may_ring = policy.repeat_page or worse or bool(new) or not incident.get("unanswered")

@@ -85,6 +85,7 @@ def join(
 
     `about` is what a call says of the incident (with its id as "incident"); `ring` is the ring time in seconds, `base`
     the gateway's address for Twilio. Within the quiet window after an acknowledgement the new page rings at its end.
+    A page that nobody took and of which nobody has been told goes on in the new one.
     One round trip when the policy has no page. Raises ConditionFailedError after many tries.
     """
     incident = about["incident"]
@@ -110,10 +111,13 @@ def join(
         *("acknowledged_by", "acknowledged_responder", "acknowledged_at", "acknowledged_via"),
     )
     resting: Item | None = None  # the last page, when its quiet window is still open
+    silent: Item | None = None  # the last page, when it has ended and nobody has been told
     refused = ConditionFailedError(None)
     for _ in range(incidents.TRIES):
         if resting:
-            quiet_for = {"name": resting["acknowledged_by"], "responder": resting["acknowledged_responder"]}
+            at_work = {"name": resting.get("acknowledged_by"), "responder": resting.get("acknowledged_responder")}
+            # A page that came and went within the window was not taken, and the window is the one before it.
+            quiet_for = at_work if "acknowledged_by" in resting else resting["quiet_for"]
             opening = {
                 **new,
                 "ring_at": resting["quiet_until"],
@@ -121,6 +125,10 @@ def join(
                 **lease(resting["quiet_until"], ring),
             }
             condition, values = "attribute_exists(#settled_at) AND #page = :page", {"page": resting["page"]}
+        elif silent:
+            opening = {**new, "ring_at": now, "incidents": silent["incidents"] | {incident}}
+            condition = "#state = :unanswered AND #page = :page AND attribute_not_exists(#settled_at)"
+            values = {"unanswered": "unanswered", "page": silent["page"]}
         else:
             opening = {**new, "ring_at": now}
             condition = (
@@ -137,13 +145,15 @@ def join(
         except ConditionFailedError as error:
             refused = error
         page = refused.item or {}
-        resting = None
+        resting = silent = None
         if page.get("state") == "open":
             joined = _join_open(table, page, incident, execution=execution, now=now)
             if joined:
                 return joined
         elif "settled_at" in page:
             resting = page
+        elif _is_silent(page):
+            silent = page
         else:
             settle(table, page, now=now)
     raise refused
@@ -266,8 +276,11 @@ def settle(table: Table, page: Item, *, now: int) -> list[str]:
     """Carries the end of a page to the incidents that it covered; returns their ids. Asked again it changes nothing.
 
     A phone that still rings is noted as left: whoever comes next, the page's owner or a new page, hangs it up.
+    A page that nobody took has not ended before the fallback topic has been told.
     """
     covered = sorted(page.get("incidents", set()))
+    if _is_silent(page):
+        return covered
     for incident in covered:
         if page["state"] == "acknowledged":
             event = Event(
@@ -305,6 +318,11 @@ def settle(table: Table, page: Item, *, now: int) -> list[str]:
     with suppress(ConditionFailedError):  # a late key took an unanswered page meanwhile: whoever took it settles it
         table.update(settled)
     return covered
+
+
+def _is_silent(page: Item) -> bool:
+    """Whether nobody took the page, and nobody has been told."""
+    return bool(page["state"] == "unanswered" and page.get("told") != "unanswered")
 
 
 def lease(now: int, seconds: int) -> dict[str, Any]:
