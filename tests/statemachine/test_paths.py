@@ -129,6 +129,16 @@ def test_nothing_to_do_ends_at_once(machine: Machine) -> None:
     assert ran.states == ["ReceiveAlerts", "WhatToDo", "Done"]
 
 
+@pytest.mark.parametrize("decision", [decides("dance"), decides("page", "warning")], ids=["new", "mixed up"])
+def test_a_decision_that_the_machine_does_not_know_is_not_lost_in_silence(machine: Machine, decision: Answer) -> None:
+    """While a deployment changes both, an old execution can meet a new function."""
+    machine.stand_in.script(RECEIVE, decision)
+    ran = machine.run(WEBHOOK)
+    assert ran.status == "FAILED"
+    assert ran.states == ["ReceiveAlerts", "WhatToDo", "ReportFailure", "Failed"]
+    assert ran.arn in told(machine)
+
+
 # The phones.
 
 
