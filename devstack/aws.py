@@ -75,6 +75,10 @@ class Aws:
         # moto reads these when it is imported, and makes its own clients by them.
         from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app  # noqa: PLC0415
 
+        from devstack import dynamodb  # noqa: PLC0415
+
+        dynamodb.bear_storms()
+
         self._moto: Any = DomainDispatcherApplication(create_backend_app)
         endpoint = f"http://127.0.0.1:{port}"
         self._region = region
@@ -125,14 +129,14 @@ class Aws:
         return response
 
     def _refusal(self, environ: "WSGIEnvironment", service: str, name: str, body: bytes, key: str) -> Response | None:
+        path = environ.get("PATH_INFO", "")
         fault = self._fault(f"{service}:{name}", service)
         if fault:
             time.sleep(fault.delay)
             if fault.status:
-                return _failure(service, fault.status, fault.kind, "A simulated fault")
+                return _failure(service, fault.status, fault.kind, "A simulated fault", path)
         if key == GATEWAY_KEY:
             return None
-        path = environ.get("PATH_INFO", "")
         for action, resource, keys in iam.permissions(service, name, path, body, self._region, ACCOUNT):
             if not iam.is_allowed(self._resources.roles[key], action, resource, keys):
                 message = (
@@ -142,7 +146,7 @@ class Aws:
                 self._warn(message)
                 status = 400 if service in _JSON_SERVICES - {"lambda", "xray"} else 403
                 kinds = {"sns": "AuthorizationError", "s3": "AccessDenied", "sqs": "AccessDenied"}
-                return _failure(service, status, kinds.get(service, "AccessDeniedException"), message)
+                return _failure(service, status, kinds.get(service, "AccessDeniedException"), message, path)
         return None
 
     def _serve(self, environ: "WSGIEnvironment", path: str, service: str, name: str, body: bytes) -> Response:
@@ -298,9 +302,12 @@ def _signed(environ: Mapping[str, Any]) -> tuple[str, str]:
     return (credential[0], credential[3]) if len(credential) == 5 else ("", "")
 
 
-def _failure(service: str, status: int, kind: str, message: str) -> Response:
+def _failure(service: str, status: int, kind: str, message: str, path: str = "") -> Response:
     """An error in the form that the service's protocol gives it."""
     request_id = str(uuid4())
+    if "/operation/" in path:  # Smithy's RPC protocol, in CBOR
+        headers = {"smithy-protocol": "rpc-v2-cbor", "x-amzn-RequestId": request_id}
+        return Response(_cbor({"__type": kind, "message": message}), status, headers, content_type="application/cbor")
     if service in _JSON_SERVICES:
         prefix = {"dynamodb": "com.amazonaws.dynamodb.v20120810#"}.get(service, "")
         body = json.dumps({"__type": prefix + kind, "message": message, "Message": message})
@@ -311,6 +318,16 @@ def _failure(service: str, status: int, kind: str, message: str) -> Response:
     if service != "s3":
         text = f"<ErrorResponse>{text}<RequestId>{request_id}</RequestId></ErrorResponse>"
     return Response(text, status, content_type="text/xml")
+
+
+def _cbor(texts: Mapping[str, str]) -> bytes:
+    """A small map of texts in CBOR (RFC 8949)."""
+
+    def text(value: str) -> bytes:
+        content = value.encode()
+        return b"\x79" + len(content).to_bytes(2) + content
+
+    return bytes([0xA0 + len(texts)]) + b"".join(text(key) + text(value) for key, value in texts.items())
 
 
 def _json(value: Any, status: int = 200) -> Response:
