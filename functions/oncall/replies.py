@@ -56,12 +56,10 @@ def key_pressed(desk: Desk, callbacks: Callbacks, digits: str) -> str:
                 desk, page, who=call["name"], responder=call["responder"], via="phone", call=call["number"]
             )
             return _answer(desk, voice, taken)
+        case _ if page["state"] in ("acknowledged", "resolved"):
+            return _answer(desk, voice, _taken_by(page))
         case "2":
             return _pass_on(desk, page, call, voice)
-        case _ if page["state"] == "acknowledged":
-            return _answer(desk, voice, _taken_by(page))
-        case _ if page["state"] == "resolved":
-            return voice.goodbye("over")
         case "3":
             return voice.alert(page["about"])
         case _:
@@ -99,8 +97,8 @@ def acknowledge_incident(desk: Desk, incident_id: str, *, slack_user: str, name:
     known, _ = roster.read_items(desk.table.query(roster.PARTITION))
     responder = next((r for r in known.responders.values() if r.slack_user == slack_user), None)
     who = responder.name if responder else name
-    page = pages.read(desk.table, incident["policy"])
-    if page and incident_id in page.get("incidents", set()):
+    page = _page_of(desk, incident)
+    if page:
         taken = _acknowledge_page(desk, page, who=who, responder=responder.id if responder else "", via=via)
         if taken.ours or taken.by:
             return taken
@@ -119,13 +117,23 @@ def acknowledge_incident(desk: Desk, incident_id: str, *, slack_user: str, name:
     desk.slack([incident_id])
     if changed is None:
         return acknowledge_incident(desk, incident_id, slack_user=slack_user, name=name, via=via)
+    page = _page_of(desk, incident)
+    if page and page["state"] == "open":  # it has joined one meanwhile
+        _acknowledge_page(desk, page, who=who, responder=responder.id if responder else "", via=via)
     return Taken(ours=True, by=who)
+
+
+def _page_of(desk: Desk, incident: Item) -> Item | None:
+    """The page that covers the incident, unless somebody took it and all has followed from that: then it rings anew."""
+    page = pages.read(desk.table, incident["policy"])
+    if page is None or incident["id"] not in page.get("incidents", set()):
+        return None
+    return None if page["state"] == "acknowledged" and "settled_at" in page else page
 
 
 def _acknowledge_page(desk: Desk, page: Item, *, who: str, responder: str, via: Via, call: int | None = None) -> Taken:
     """Writes the acknowledgement, then lets everybody know of it."""
-    ringing = pages.current_call(page)
-    waiting = page["state"] == "open" and ringing is not None and not pages.has_ended(ringing)
+    was_open = page["state"] == "open"
     try:
         page = pages.acknowledge(desk.table, page, who=who, responder=responder, via=via, now=desk.now(), call=call)
     except ConditionFailedError as refused:
@@ -134,6 +142,8 @@ def _acknowledge_page(desk: Desk, page: Item, *, who: str, responder: str, via: 
             return Taken(ours=False, over=True)
         return _taken_by(there, call=call)
     logger.info("acknowledged", incident=page["about"]["incident"], who=who, via=via)
+    ringing = pages.current_call(page)
+    waiting = was_open and ringing is not None and (ringing["number"] == call or not pages.has_ended(ringing))
     if waiting:  # the step that is released hangs up, and carries this to the incidents and to Slack
         desk.release(page.get("token"), Answer("success", f"acknowledged by {who}", "call"))
     else:
@@ -155,7 +165,7 @@ def _pass_on(desk: Desk, page: Item, call: Item, voice: Voice) -> str:
         if page["state"] == "acknowledged":
             return _answer(desk, voice, _taken_by(page))
         return voice.goodbye("passed")  # the same key once more, or the next phone rings already
-    if page["state"] == "acknowledged":
+    if page["state"] in ("acknowledged", "resolved"):
         return _answer(desk, voice, _taken_by(page))
     if page["attempt"] == call["number"]:
         desk.release(page.get("token"), Answer("fail", "passed on", "call"))

@@ -1,0 +1,376 @@
+"""Keys pressed on the phone, buttons in Slack, and what Twilio says of a call: early, late, twice and at once."""
+
+from concurrent.futures import ThreadPoolExecutor
+from itertools import permutations
+
+import pytest
+
+from oncall import incidents, pages, replies
+from oncall.telephone import Callbacks
+from tests.builders import DATABASE, MINUTE, SATO, SUZUKI, TAKAHASHI, DiedError, World, alert, webhook
+
+
+def test_one_takes_it_and_says_so_after_it_is_written(world: World) -> None:
+    run = world.fire()
+    said = world.hears(world.last_call, "1")
+    assert "You have it" in said
+    assert world.incident(run)["acknowledged_by"] == "Sato"
+
+
+def test_nothing_is_said_while_it_is_not_written(world: World) -> None:
+    run = world.fire()
+    with world.dynamo.dies(1, answered=False), pytest.raises(DiedError):
+        world.hears(world.last_call, "1")
+    assert world.page()["state"] == "open"
+    assert "You have it" in world.hears(world.last_call, "1")
+    assert world.incident(run)["state"] == "acknowledged"
+
+
+@pytest.mark.parametrize("answered", [True, False])
+@pytest.mark.parametrize("at", range(4))
+def test_a_key_that_died_half_way_counts_when_it_comes_again(world: World, at: int, *, answered: bool) -> None:
+    run = world.fire()
+    with world.dynamo.dies(at, answered=answered):
+        world.hears(world.last_call, "1")
+    assert "You have it" in world.hears(world.last_call, "1")
+    world.passes(2 * MINUTE)
+    world.reconcile()
+    assert world.incident(run)["acknowledged_by"] == "Sato"
+    assert world.rung == [SATO]
+    assert world.story(run).count("acknowledged") == 1
+
+
+def test_two_passes_it_on_to_the_next_responder_at_once(world: World) -> None:
+    run = world.fire()
+    said = world.hears(world.last_call, "2")
+    assert "next person is called now" in said
+    assert world.rung == [SATO, SUZUKI]
+    assert world.story(run) == ["triggered", "ringing", "call_ended", "ringing"]
+
+
+def test_two_pressed_twice_passes_it_on_once(world: World) -> None:
+    world.fire()
+    call = world.last_call
+    world.hears(call, "2")
+    assert "next person is called now" in world.hears(call, "2")
+    assert world.rung == [SATO, SUZUKI]
+
+
+def test_who_passed_it_on_can_still_take_it(world: World) -> None:
+    run = world.fire()
+    call = world.last_call
+    world.hears(call, "2")
+    assert "You have it" in world.hears(call, "1")
+    assert world.incident(run)["acknowledged_by"] == "Sato"
+    assert world.telephone.calls[1].status == "canceled"
+
+
+def test_three_repeats_the_alert(world: World) -> None:
+    run = world.fire()
+    said = world.hears(world.last_call, "3")
+    assert "shop alert is down" in said
+    assert world.page()["state"] == "open"
+    assert run.token
+
+
+@pytest.mark.parametrize("digits", ["0", "4", "9", "*", "#", "", "11"])
+def test_another_key_explains_and_repeats(world: World, digits: str) -> None:
+    world.fire()
+    said = world.hears(world.last_call, digits)
+    assert "That key means nothing here" in said
+    assert "shop alert is down" in said
+    assert world.page()["state"] == "open"
+
+
+def test_the_same_key_twice_is_told_the_same(world: World) -> None:
+    run = world.fire()
+    assert world.hears(world.last_call, "1") == world.hears(world.last_call, "1")
+    assert world.story(run).count("acknowledged") == 1
+
+
+def test_a_late_key_counts_and_stops_the_next_phone(world: World) -> None:
+    run = world.fire()
+    late = world.last_call
+    world.twilio_says(late, "no-answer")
+    assert world.ringing == [SUZUKI]
+    assert "You have it" in world.hears(late, "1")
+    assert world.incident(run)["acknowledged_by"] == "Sato"
+    assert world.ringing == []
+
+
+def test_a_late_key_after_the_page_gave_up_counts(world: World) -> None:
+    world.roster({"POLICY#default": {"rounds": 1}})
+    run = world.fire()
+    late = world.last_call
+    for _ in range(3):
+        world.twilio_says(world.last_call, "no-answer")
+    assert world.incident(run)["unanswered"]
+    assert "You have it" in world.hears(late, "1")
+    incident = world.incident(run)
+    assert (incident["state"], incident["unanswered"]) == ("acknowledged", False)
+    assert "settled_at" in world.page()
+
+
+def test_two_keys_at_once_have_one_winner_and_the_other_hears_who(world: World) -> None:
+    run = world.fire()
+    first = world.last_call
+    world.twilio_says(first, "no-answer")
+    second = world.last_call
+    said: list[str] = []
+    world.dynamo.before("UpdateItem", lambda: said.append(world.hears(second, "1")))
+    said.append(world.hears(first, "1"))
+    assert "You have it" in said[0]
+    assert "Suzuki already has it, since just now" in said[1]
+    assert world.incident(run)["acknowledged_by"] == "Suzuki"
+
+
+def test_a_key_on_a_resolved_page_is_told_that_it_is_over(world: World) -> None:
+    world.fire()
+    call = world.last_call
+    world.twilio_says(call, "in-progress")
+    world.resolve()
+    for key in ("1", "2", "3", "5"):
+        assert "has been resolved" in world.hears(call, key), key
+
+
+def test_a_key_two_in_the_moment_of_the_resolution_is_told_that_it_is_over(world: World) -> None:
+    world.fire()
+    call = world.last_call
+    world.dynamo.before("UpdateItem", lambda: world.receive(webhook(status="resolved")))
+    assert "has been resolved" in world.hears(call, "2")
+    assert world.rung == [SATO]
+
+
+@pytest.mark.parametrize("key", ["2", "3", "7"])
+def test_another_key_on_a_page_that_somebody_has_says_who(world: World, key: str) -> None:
+    run = world.fire()
+    call = world.last_call
+    world.twilio_says(call, "in-progress")
+    world.takes_in_slack(run.decision["incidents"][0], user="U0X", name="honda")
+    world.clock.time += 3 * MINUTE * 1000
+    assert "honda already has it, since 3 minutes ago" in world.hears(call, key)
+
+
+def test_a_key_of_a_page_that_is_long_gone_says_so(world: World) -> None:
+    world.fire()
+    old = world.last_call
+    world.hears(old, "1")
+    world.passes(3 * MINUTE)
+    world.fire(webhook(key=DATABASE))
+    assert "no longer open" in world.hears(old, "1")
+    assert world.page()["state"] == "open"
+
+
+def test_a_key_of_a_call_that_never_was_changes_nothing(world: World) -> None:
+    world.fire()
+    call = world.last_call
+    forged = Callbacks(call.callbacks.base, "default", call.callbacks.page, 7)
+    assert "no longer open" in replies.key_pressed(world.replies_desk, forged, "1")
+    assert world.page()["state"] == "open"
+
+
+def test_a_key_answers_in_the_language_of_who_pressed_it(world: World) -> None:
+    world.roster({"RESPONDER#sato": {"name": "佐藤", "phone": SATO, "language": "ja", "position": 1}})
+    world.fire()
+    assert "ありがとうございます" in world.hears(world.last_call, "1")
+
+
+def test_a_key_pressed_while_twilio_is_still_asked_counts(world: World) -> None:
+    run = world.receive(webhook())
+    said: list[str] = []
+    world.telephone.while_asked.append(lambda call: said.append(world.hears(call, "1")))
+    world.go_on(run)
+    assert "You have it" in said[0]
+    assert world.incident(run)["acknowledged_by"] == "Sato"
+    assert world.last_call.goodbye == ""  # nobody interrupts the thanks
+
+
+def test_a_step_that_rings_on_while_another_takes_it_is_released(world: World) -> None:
+    """The page is read when no phone rings, and written when one does."""
+    run = world.fire()
+    first = world.last_call
+    first.status = "completed"
+    replies.call_changed(world.replies_desk, first.callbacks, "completed", first.sid)
+    world.dynamo.before("UpdateItem", world.settles_down)
+    world.hears(first, "1")
+    assert world.rung == [SATO, SUZUKI]
+    assert world.ringing == []
+    assert run.is_over
+
+
+# ---------------------------------------------------------------- what Twilio says
+
+
+@pytest.mark.parametrize("order", list(permutations(["initiated", "in-progress", "completed"])))
+def test_the_callbacks_of_a_call_may_come_in_any_order(world: World, order: tuple[str, ...]) -> None:
+    run = world.fire()
+    call = world.last_call
+    for status in order:
+        replies.call_changed(world.replies_desk, call.callbacks, status, call.sid)
+    call.status = "completed"
+    world.settles_down()
+    assert world.page()["calls"]["c1"]["status"] == "completed"
+    assert world.rung == [SATO, SUZUKI]
+    assert world.story(run).count("call_ended") == 1
+
+
+def test_a_callback_that_is_repeated_changes_nothing(world: World) -> None:
+    run = world.fire()
+    call = world.last_call
+    for _ in range(3):
+        world.twilio_says(call, "busy")
+    assert world.rung == [SATO, SUZUKI]
+    assert world.story(run).count("call_ended") == 1
+
+
+def test_a_late_callback_of_the_call_before_does_not_skip_the_one_that_rings(world: World) -> None:
+    world.fire()
+    first = world.last_call
+    world.hears(first, "2")
+    world.twilio_says(first, "completed")
+    assert world.rung == [SATO, SUZUKI]
+    assert world.ringing == [SUZUKI]
+
+
+def test_the_end_of_the_call_that_took_it_changes_nothing(world: World) -> None:
+    run = world.fire()
+    world.hears(world.last_call, "1")
+    before = world.page()
+    world.twilio_says(world.last_call, "completed")
+    assert world.page() == before
+    assert run.outcome[0] == "success"
+
+
+def test_a_callback_of_a_page_that_never_was_writes_nothing(world: World) -> None:
+    stranger = Callbacks("https://x.example.com/prod", "nobody", "0" * 16, 1)
+    replies.call_changed(world.replies_desk, stranger, "completed", "CA0")
+    assert pages.read(world.table, "nobody") is None
+
+
+def test_an_early_callback_says_the_calls_sid_before_twilios_answer_does(world: World) -> None:
+    run = world.receive(webhook())
+    world.telephone.loses_answers = 1
+    world.telephone.while_asked.append(lambda call: world.twilio_says(call, "initiated"))
+    world.go_on(run)
+    assert world.page()["calls"]["c1"]["sid"] == world.last_call.sid
+    world.passes(5)
+    assert world.rung == [SATO]
+
+
+def test_a_call_that_ends_while_twilio_is_still_asked_goes_on_to_the_next(world: World) -> None:
+    run = world.receive(webhook())
+    world.telephone.while_asked.append(lambda call: world.twilio_says(call, "busy"))
+    world.go_on(run)
+    world.passes(MINUTE)
+    assert world.rung == [SATO, SUZUKI]
+
+
+# ---------------------------------------------------------------- what is pressed in Slack
+
+
+def test_whoever_presses_the_button_has_it_by_their_name_in_the_roster(world: World) -> None:
+    run = world.fire()
+    taken = world.takes_in_slack(run.decision["incidents"][0], user="U0SATO", name="yui.s")
+    assert (taken.ours, taken.by) == (True, "Sato")
+    assert world.incident(run)["acknowledged_by"] == "Sato"
+    assert world.page()["acknowledged_via"] == "slack"
+
+
+def test_somebody_whom_the_roster_does_not_know_has_it_by_their_slack_name(world: World) -> None:
+    run = world.fire()
+    assert world.takes_in_slack(run.decision["incidents"][0], user="U0X", name="honda").by == "honda"
+
+
+def test_the_button_takes_all_that_the_page_covers(world: World) -> None:
+    first, second = world.fire(), world.fire(webhook(key=DATABASE))
+    world.takes_in_slack(second.decision["incidents"][0])
+    assert world.incident(first)["state"] == "acknowledged"
+    assert world.incident(second)["state"] == "acknowledged"
+
+
+def test_the_button_pressed_twice_says_who_has_it(world: World) -> None:
+    run = world.fire()
+    world.takes_in_slack(run.decision["incidents"][0])
+    again = world.takes_in_slack(run.decision["incidents"][0], user="U0X", name="honda")
+    assert (again.ours, again.by) == (False, "Sato")
+    assert world.story(run).count("acknowledged") == 1
+
+
+def test_the_button_of_a_resolved_incident_says_that_it_is_over(world: World) -> None:
+    run = world.fire()
+    world.resolve()
+    assert world.takes_in_slack(run.decision["incidents"][0]).over
+
+
+def test_the_button_of_an_incident_that_never_was_says_that_it_is_over(world: World) -> None:
+    assert world.takes_in_slack("20200101-000000-abcdef").over
+
+
+def test_the_button_of_a_warning_takes_it(world: World) -> None:
+    run = world.fire(webhook(alert(severity="warning")))
+    assert world.takes_in_slack(run.decision["incidents"][0]).ours
+    assert world.incident(run)["state"] == "acknowledged"
+    assert world.slack_asked == run.decision["incidents"]
+
+
+def test_the_button_of_an_unanswered_incident_takes_it_even_if_the_policy_has_another_page(world: World) -> None:
+    world.roster({"POLICY#default": {"rounds": 1}})
+    run = world.fire()
+    for _ in range(3):
+        world.twilio_says(world.last_call, "no-answer")
+    world.fire(webhook(key=DATABASE))
+    assert world.takes_in_slack(run.decision["incidents"][0]).ours
+    assert world.incident(run)["state"] == "acknowledged"
+    assert world.page()["state"] == "open"
+
+
+def test_the_button_of_an_incident_that_fires_anew_takes_it_even_if_its_last_page_was_taken(world: World) -> None:
+    run = world.fire(webhook(alert("one")))
+    world.hears(world.last_call, "1")
+    world.passes(10 * MINUTE)
+    # The step dies after it has told the incident, and before there is a page.
+    event = incidents.Event("new_alerts", key="new/two", detail={"count": 1})
+    incidents.tell(world.table, run.decision["incidents"][0], event, now=world.clock.now(), state="triggered")
+    taken = world.takes_in_slack(run.decision["incidents"][0], user="U0X", name="honda")
+    assert (taken.ours, taken.by) == (True, "honda")
+    assert world.incident(run)["acknowledged_by"] == "honda"
+
+
+def test_the_button_and_the_key_at_once_have_one_winner(world: World) -> None:
+    run = world.fire()
+    call = world.last_call
+    world.dynamo.before(
+        "UpdateItem", lambda: world.takes_in_slack(run.decision["incidents"][0], user="U0X", name="honda")
+    )
+    assert "honda already has it" in world.hears(call, "1")
+    assert world.incident(run)["acknowledged_by"] == "honda"
+
+
+def test_an_incident_taken_alone_while_it_joins_a_page_stops_that_page(world: World) -> None:
+    """The button is pressed in the moment in which the incident, known and on no page, gets one."""
+    run = world.receive(webhook(alert(severity="warning")))
+    incident = run.decision["incidents"][0]
+    world.dynamo.before("TransactWriteItems", lambda: world.fire(webhook(alert(severity="critical"))))
+    world.takes_in_slack(incident)
+    assert world.incident(run)["state"] == "acknowledged"
+    assert world.ringing == []
+    world.passes(10 * MINUTE)
+    assert len(world.rung) <= 1
+
+
+def test_everybody_pressing_at_once_leaves_one_owner(world: World) -> None:
+    run = world.fire()
+    world.twilio_says(world.last_call, "no-answer")
+    world.twilio_says(world.last_call, "no-answer")
+    assert world.rung == [SATO, SUZUKI, TAKAHASHI]
+    with ThreadPoolExecutor(3) as people:
+        said = list(
+            people.map(lambda call: replies.key_pressed(world.replies_desk, call.callbacks, "1"), world.telephone.calls)
+        )
+    world.settles_down()
+    winners = [call.to for call, words in zip(world.telephone.calls, said, strict=True) if "You have it" in words]
+    assert len(winners) == 1
+    assert sum("already has it" in words for words in said) == 2
+    assert {SATO: "Sato", SUZUKI: "Suzuki", TAKAHASHI: "Takahashi"}[winners[0]] == world.incident(run)[
+        "acknowledged_by"
+    ]
