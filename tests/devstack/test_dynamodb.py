@@ -41,8 +41,8 @@ def _set(sk: str, value: int) -> Any:
     }
 
 
-def _put_new(pk: str) -> Any:
-    put = {"TableName": "table", "Item": {"pk": {"S": pk}, "sk": {"S": "a"}}}
+def _put_new(pk: str, sk: str = "a") -> Any:
+    put = {"TableName": "table", "Item": {"pk": {"S": pk}, "sk": {"S": sk}}}
     return {"Put": {**put, "ConditionExpression": "attribute_not_exists(pk)"}}
 
 
@@ -58,15 +58,15 @@ def test_a_transaction_writes_all(client: "DynamoDBClient") -> None:
 
 def test_a_refused_transaction_writes_nothing_not_even_what_came_first(client: "DynamoDBClient") -> None:
     with pytest.raises(client.exceptions.TransactionCanceledException):
-        client.transact_write_items(TransactItems=[_set("a", 2), _put_new("two"), _put_new("one")])
+        client.transact_write_items(TransactItems=[_set("a", 2), _put_new("two"), _put_new("one", "b")])
     assert _all(client) == {("one", "a"): "1", ("one", "b"): "1"}
 
 
 def test_what_others_wrote_before_stays_when_a_transaction_is_refused(client: "DynamoDBClient") -> None:
-    client.transact_write_items(TransactItems=[_set("b", 7)])
+    client.transact_write_items(TransactItems=[_set("a", 7)])
     with pytest.raises(client.exceptions.TransactionCanceledException):
-        client.transact_write_items(TransactItems=[_set("a", 2), _put_new("one")])
-    assert _all(client) == {("one", "a"): "1", ("one", "b"): "7"}
+        client.transact_write_items(TransactItems=[_set("a", 2), _put_new("one", "b")])
+    assert _all(client) == {("one", "a"): "7", ("one", "b"): "1"}
 
 
 def test_a_query_is_in_the_order_of_sort_keys(client: "DynamoDBClient") -> None:
