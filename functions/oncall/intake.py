@@ -215,8 +215,9 @@ def _resume(desk: Desk, policy_id: str, *, execution: str) -> dict[str, Any]:
         except ConditionFailedError:
             return _decision("none", "critical", [])
     lead = page["about"]["incident"]
-    event = Event("resumed", key=f"{page['page']}/resumed/{execution[-36:]}")
-    incidents.tell(desk.table, lead, event, now=desk.now())
+    if page["state"] == "open":  # otherwise only its end is carried on
+        event = Event("resumed", key=f"{page['page']}/resumed/{execution[-36:]}")
+        incidents.tell(desk.table, lead, event, now=desk.now())
     known = _roster(desk)
     return _own(desk, known, known.policies.get(policy_id) or Policy(policy_id), page, [lead])
 

@@ -48,7 +48,7 @@ def starter(client: "SFNClient", state_machine: str) -> Callable[[str, Mapping[s
 
 
 def bury(desk: Desk, execution: str) -> None:
-    """An execution was stopped or timed out: what it owned is due now."""
+    """An execution was stopped or timed out: what it owned goes on under another at once."""
     now = desk.now()
     for key in desk.table.due(before=now + 86_400_000):
         if not key["pk"].startswith("PAGE#"):
@@ -58,7 +58,7 @@ def bury(desk: Desk, execution: str) -> None:
                 Update(
                     key["pk"],
                     key["sk"],
-                    set={"lease_until": now - 1, "due_at": now - 1},
+                    set={"lease_until": now - 1},  # it stays due when it was, should the other one die too
                     condition="#owner = :dead AND attribute_not_exists(#settled_at)",
                     values={"dead": execution},
                 )
