@@ -43,7 +43,18 @@ if TYPE_CHECKING:
 
 ACCOUNT = "123456789012"
 GATEWAY_KEY = "devstack"  # what the gateway signs with
-_JSON_SERVICES = {"dynamodb", "states", "ssm", "logs", "events", "kms", "secretsmanager", "lambda", "xray"}
+_JSON_SERVICES = {
+    "dynamodb",
+    "states",
+    "ssm",
+    "logs",
+    "events",
+    "kms",
+    "secretsmanager",
+    "lambda",
+    "xray",
+    "monitoring",
+}
 # One request of these at a time: moto is not thread-safe, and a conditional write has to be one step.
 _SERIAL_SERVICES = {"dynamodb", "ssm", "sns", "s3", "iam", "logs", "events", "monitoring", "sqs"}
 _DYNAMODB_ITEM_BYTES = 400 * 1024
@@ -134,7 +145,7 @@ class Aws:
         if fault:
             time.sleep(fault.delay)
             if fault.status:
-                return _failure(service, fault.status, fault.kind, "A simulated fault", path)
+                return _failure(service, fault.status, fault.kind, "A simulated fault")
         if key == GATEWAY_KEY:
             return None
         for action, resource, keys in iam.permissions(service, name, path, body, self._region, ACCOUNT):
@@ -146,7 +157,7 @@ class Aws:
                 self._warn(message)
                 status = 400 if service in _JSON_SERVICES - {"lambda", "xray"} else 403
                 kinds = {"sns": "AuthorizationError", "s3": "AccessDenied", "sqs": "AccessDenied"}
-                return _failure(service, status, kinds.get(service, "AccessDeniedException"), message, path)
+                return _failure(service, status, kinds.get(service, "AccessDeniedException"), message)
         return None
 
     def _serve(self, environ: "WSGIEnvironment", path: str, service: str, name: str, body: bytes) -> Response:
@@ -302,12 +313,9 @@ def _signed(environ: Mapping[str, Any]) -> tuple[str, str]:
     return (credential[0], credential[3]) if len(credential) == 5 else ("", "")
 
 
-def _failure(service: str, status: int, kind: str, message: str, path: str = "") -> Response:
+def _failure(service: str, status: int, kind: str, message: str) -> Response:
     """An error in the form that the service's protocol gives it."""
     request_id = str(uuid4())
-    if "/operation/" in path:  # Smithy's RPC protocol, in CBOR
-        headers = {"smithy-protocol": "rpc-v2-cbor", "x-amzn-RequestId": request_id}
-        return Response(_cbor({"__type": kind, "message": message}), status, headers, content_type="application/cbor")
     if service in _JSON_SERVICES:
         prefix = {"dynamodb": "com.amazonaws.dynamodb.v20120810#"}.get(service, "")
         body = json.dumps({"__type": prefix + kind, "message": message, "Message": message})
@@ -318,16 +326,6 @@ def _failure(service: str, status: int, kind: str, message: str, path: str = "")
     if service != "s3":
         text = f"<ErrorResponse>{text}<RequestId>{request_id}</RequestId></ErrorResponse>"
     return Response(text, status, content_type="text/xml")
-
-
-def _cbor(texts: Mapping[str, str]) -> bytes:
-    """A small map of texts in CBOR (RFC 8949)."""
-
-    def text(value: str) -> bytes:
-        content = value.encode()
-        return b"\x79" + len(content).to_bytes(2) + content
-
-    return bytes([0xA0 + len(texts)]) + b"".join(text(key) + text(value) for key, value in texts.items())
 
 
 def _json(value: Any, status: int = 200) -> Response:

@@ -396,8 +396,11 @@ class CloudFormation:
         self, stack: Stack, logical_id: str, declared: Mapping[str, Any], scope: Scope, replaced: list[Resource]
     ) -> None:
         kind = declared["Type"]
-        properties = scope.resolve(declared.get("Properties") or {})
         existing = stack.resources.get(logical_id)
+        try:
+            properties = scope.resolve(declared.get("Properties") or {})
+        except TemplateError as error:
+            raise TemplateError(f"{logical_id}: {error}") from error
         if existing and (existing.type, existing.properties) == (kind, properties):
             scope.refs[logical_id] = existing.physical_id
             return

@@ -1,5 +1,6 @@
 """A function that does what its event says, for the tests of the devstack."""
 
+import importlib
 import os
 import time
 from typing import Any
@@ -9,7 +10,7 @@ import boto3
 STARTED = time.time()
 
 
-def handler(event: dict[str, Any], context: Any) -> Any:  # noqa: C901, PLR0911 - one branch for each deed
+def handler(event: dict[str, Any], context: Any) -> Any:  # noqa: C901, PLR0912 - one branch for each deed
     """Do what the event's `do` says."""
     deed = event.get("do")
     if deed == "answer":
@@ -38,7 +39,18 @@ def handler(event: dict[str, Any], context: Any) -> Any:  # noqa: C901, PLR0911 
     if deed == "secret":
         found = boto3.client("ssm").get_parameters(Names=[event["name"]], WithDecryption=True)
         return [parameter["Value"] for parameter in found["Parameters"]]
-    if deed == "write":
-        with open(os.path.join(os.environ["LAMBDA_TASK_ROOT"], "new"), "w") as file:  # noqa: PTH118, PTH123
-            file.write("no")
-    return {"request_id": context.aws_request_id, "remaining": context.get_remaining_time_in_millis(), "started": STARTED}
+    if deed == "import":
+        importlib.import_module(event["name"])
+    if deed == "large":
+        return "x" * event["bytes"]
+    if deed == "pid":
+        return os.getpid()
+    if deed == "print":
+        print(event["text"])  # noqa: T201 - what it is asked for
+    if deed == "put":
+        boto3.resource("dynamodb").Table(os.environ["TABLE_NAME"]).put_item(Item={"pk": event["key"]})
+    return {
+        "request_id": context.aws_request_id,
+        "remaining": context.get_remaining_time_in_millis(),
+        "started": STARTED,
+    }

@@ -1,0 +1,5 @@
+"""Fixtures that several folders share, so that a run starts one system, not one for each folder."""
+
+from tests.devstack_fixture import _devstack, _monitored_devstack, devstack, monitored_devstack
+
+__all__ = ["_devstack", "_monitored_devstack", "devstack", "monitored_devstack"]

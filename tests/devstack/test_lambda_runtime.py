@@ -1,0 +1,157 @@
+"""Functions run as on Lambda: environments are kept, ended and counted, and errors have Lambda's form."""
+
+import os
+import signal
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from botocore.exceptions import ClientError
+
+from devstack.lambda_runtime import _error_type
+from tests.devstack.conftest import Sample, start_aws, wait_until
+
+
+def test_an_environment_is_kept_for_the_next_invocation(sample: Sample) -> None:
+    first, second = sample.invoke().payload, sample.invoke().payload
+
+    assert second["started"] == first["started"]
+    assert second["request_id"] != first["request_id"]
+    assert 0 < second["remaining"] <= 3000
+
+
+def test_invocations_at_once_have_an_environment_each(sample: Sample) -> None:
+    with ThreadPoolExecutor(4) as pool:
+        started = [answer.payload for answer in pool.map(sample.invoke, [{"do": "sleep", "seconds": 1}] * 4)]
+
+    assert len(set(started)) == 4
+
+
+def test_the_environment_is_the_functions_and_lambdas_and_nothing_else(sample: Sample) -> None:
+    environment = sample.invoke({"do": "environment"}).payload
+
+    assert environment["GREETING"] == "hello"
+    assert "POLITE" not in environment  # AWS::NoValue
+    assert environment["TABLE_NAME"] == sample.outputs["TableName"]
+    assert environment["AWS_LAMBDA_FUNCTION_NAME"] == sample.outputs["FunctionName"]
+    assert environment["AWS_LAMBDA_FUNCTION_MEMORY_SIZE"] == "128"
+    assert environment["AWS_ENDPOINT_URL"] == sample.endpoint
+    assert environment["_HANDLER"] == "worker.handler"
+    assert not {"HOME", "VIRTUAL_ENV", "PYTEST_CURRENT_TEST", "PYTHONPATH"} & set(environment)
+
+
+def test_only_the_runtimes_packages_can_be_imported(sample: Sample) -> None:
+    assert sample.invoke({"do": "import", "name": "boto3"}).error is None
+    assert sample.invoke({"do": "import", "name": "pytest"}).payload["errorType"] == "ModuleNotFoundError"
+
+
+def test_what_a_handler_raises_is_an_error_with_its_type_and_trace(sample: Sample) -> None:
+    answer = sample.invoke({"do": "raise"})
+
+    assert answer.error == "Unhandled"
+    assert (answer.payload["errorType"], answer.payload["errorMessage"]) == ("ValueError", "as asked")
+    assert "worker.py" in answer.payload["stackTrace"][0]
+
+
+def test_a_result_that_only_looks_like_an_error_is_a_result() -> None:
+    assert _error_type(200, b'{"errorType": "x", "errorMessage": "y", "rows": []}') is None
+    assert _error_type(200, b'"errorType"') is None
+    assert _error_type(200, b'{"errorType": "x", "errorMessage": "y", "requestId": "", "stackTrace": []}') == "x"
+
+
+def test_a_process_that_ends_is_an_exit_error_and_the_next_invocation_works(sample: Sample) -> None:
+    answer = sample.invoke({"do": "exit"})
+
+    assert answer.error == "Unhandled"
+    assert answer.payload["errorType"] == "Runtime.ExitError"
+    assert answer.payload["errorMessage"].endswith("Error: Runtime exited with error: exit status 3")
+    assert sample.invoke().error is None
+
+
+def test_the_time_limit_ends_the_invocation_and_the_environment(sample: Sample) -> None:
+    before = sample.invoke().payload["started"]
+    answer = sample.invoke({"do": "sleep", "seconds": 30})
+
+    assert answer.payload["errorType"] == "Sandbox.Timedout"
+    assert answer.payload["errorMessage"].endswith("Task timed out after 3.00 seconds")
+    assert sample.invoke().payload["started"] != before
+
+
+def test_an_event_is_accepted_at_once_and_tried_twice_more_after_errors(sample: Sample) -> None:
+    def failures() -> int:
+        return sum(entry["error"] == "ValueError" for entry in sample.sim("GET", "invocations"))
+
+    before = failures()
+    answer = sample.client("lambda").invoke(
+        FunctionName=sample.outputs["FunctionName"], InvocationType="Event", Payload=b'{"do": "raise"}'
+    )
+
+    assert answer["StatusCode"] == 202
+    wait_until(lambda: failures() == before + 3)
+
+
+@pytest.mark.parametrize(("kind", "limit"), [("RequestResponse", 6 * 1024 * 1024), ("Event", 1024 * 1024)])
+def test_a_payload_over_the_limit_is_refused(sample: Sample, kind: str, limit: int) -> None:
+    with pytest.raises(ClientError, match="RequestTooLarge"):
+        sample.client("lambda").invoke(
+            FunctionName=sample.outputs["FunctionName"], InvocationType=kind, Payload=b'"' + b"x" * limit + b'"'
+        )
+
+
+def test_a_result_over_the_limit_is_an_error(sample: Sample) -> None:
+    answer = sample.invoke({"do": "large", "bytes": 6 * 1024 * 1024 + 200})
+
+    assert answer.payload["errorType"] == "Function.ResponseSizeTooLarge"
+
+
+@pytest.mark.parametrize(("when", "written"), [("before", False), ("after", True)])
+def test_a_killed_environment_has_or_has_not_done_its_work(sample: Sample, when: str, written: bool) -> None:
+    key = f"killed {when}"
+    sample.sim("PUT", "faults", {"lambda:WorkerFunction": {"kill": when}})
+    answer = sample.invoke({"do": "put", "key": key})
+
+    assert answer.payload["errorType"] == "Runtime.ExitError"
+    assert bool(sample.item(key)) is written
+    assert sample.invoke({"do": "put", "key": key}).error is None
+
+
+def test_a_killed_environment_dies_in_the_middle(sample: Sample) -> None:
+    sample.invoke()
+    sample.sim("PUT", "faults", {"lambda:WorkerFunction": {"after_ms": 300}})
+    began = time.monotonic()
+
+    assert sample.invoke({"do": "sleep", "seconds": 2}).payload["errorType"] == "Runtime.ExitError"
+    assert time.monotonic() - began < 2
+
+
+def test_an_invocation_is_measured(sample: Sample) -> None:
+    sample.invoke({"do": "exit"})
+    sample.invoke()
+    entry = wait_until(
+        lambda: [entry for entry in sample.sim("GET", "invocations") if entry["cold"] and not entry["error"]]
+    )[-1]
+
+    assert entry["function"] == "WorkerFunction"
+    assert 0 < entry["init_ms"] < entry["duration_ms"]
+
+
+def test_the_log_has_what_the_function_prints(sample: Sample) -> None:
+    sample.invoke({"do": "print", "text": "a line of its own"})
+    log = sample.directory / "logs/WorkerFunction.log"
+
+    wait_until(lambda: "a line of its own" in log.read_text())
+
+
+def test_no_process_outlives_the_endpoint_even_if_it_is_killed(tmp_path: Path, runtime: Path, built: Path) -> None:
+    process, endpoint = start_aws(tmp_path, runtime)
+    sample = Sample(endpoint, tmp_path, process, built)
+    deployed = sample.deploy("--capabilities", "CAPABILITY_IAM")
+    assert deployed.returncode == 0, deployed.stdout
+    pid = sample.invoke({"do": "pid"}).payload
+    parent = int(Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[1])
+
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+
+    wait_until(lambda: not Path(f"/proc/{pid}").exists() and not Path(f"/proc/{parent}").exists())

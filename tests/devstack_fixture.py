@@ -1,0 +1,233 @@
+"""The whole system for a test: `devstack` (without Prometheus and Alertmanager) and `monitored_devstack` (with them).
+
+One system serves all tests of a run, so a test uses groups, products and phones of its own, and waits for what it caused.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+import boto3
+import pytest
+import requests
+from botocore.config import Config
+
+if TYPE_CHECKING:
+    from mypy_boto3_cloudformation import CloudFormationClient
+    from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_sns import SNSClient
+    from mypy_boto3_ssm import SSMClient
+    from mypy_boto3_stepfunctions import SFNClient
+
+ROOT = Path(__file__).parents[1]
+
+
+def wait_until[T](condition: Callable[[], T | None], timeout: float = 30, what: str = "it") -> T:
+    """The first true result of the condition, asked for again and again. Fails after `timeout` seconds."""
+    deadline = time.monotonic() + timeout
+    while not (result := condition()):
+        assert time.monotonic() < deadline, f"{what} did not happen within {timeout} s"
+        time.sleep(0.03)
+    return result
+
+
+@dataclass(frozen=True)
+class Devstack:
+    """A running system."""
+
+    directory: Path
+    endpoints: Mapping[str, str]
+    process: "subprocess.Popen[bytes]"
+
+    # What goes in.
+
+    def post_alerts(self, webhook: Any, *, token: str | None = None) -> requests.Response:
+        """Post a webhook as Alertmanager does. Text or bytes are sent as they are."""
+        headers = {
+            "Content-Type": "application/json",
+            "Authorization": f"Bearer {token or self.endpoints['bearer_token']}",
+        }
+        body = webhook if isinstance(webhook, str | bytes) else json.dumps(webhook)
+        return requests.post(f"{self.endpoints['gateway']}/alerts", data=body, headers=headers, timeout=30)
+
+    def line(self, number: str, behaviour: str, **options: Any) -> None:
+        """What a phone does with its next calls."""
+        self.control("PUT", "twilio", f"lines/{quote(number)}", {"behaviour": behaviour, **options})
+
+    def answer(self, sid: str) -> None:
+        """Answer a ringing call."""
+        self.control("POST", "twilio", f"calls/{sid}/answer", {})
+
+    def press(self, sid: str, digits: str) -> None:
+        """Press keys in a call."""
+        self.control("POST", "twilio", f"calls/{sid}/press", {"digits": digits})
+
+    def hang_up(self, sid: str) -> None:
+        """End a call that was answered."""
+        self.control("POST", "twilio", f"calls/{sid}/hang-up", {})
+
+    def press_button(self, ts: str, action_id: str, user: str) -> None:
+        """Press a button of a Slack message."""
+        self.control("POST", "slack", f"messages/{ts}/press", {"action_id": action_id, "user": user})
+
+    def faults(self, part: str, faults: Mapping[str, Any]) -> None:
+        """Make `aws`, `twilio`, `slack` or the `gateway` fail; {} ends it."""
+        self.control("PUT", part, "faults", faults)
+
+    # What comes out.
+
+    def calls(self) -> list[dict[str, Any]]:
+        """All telephone calls, oldest first."""
+        found: list[dict[str, Any]] = self.control("GET", "twilio", "calls")
+        return found
+
+    def messages(self) -> list[dict[str, Any]]:
+        """All Slack messages."""
+        found: list[dict[str, Any]] = self.control("GET", "slack", "messages")
+        return found
+
+    def published(self) -> list[dict[str, Any]]:
+        """What was published to SNS topics: topic, subject, message, time."""
+        found: list[dict[str, Any]] = self.control("GET", "aws", "sns")
+        return found
+
+    def invocations(self) -> list[dict[str, Any]]:
+        """The functions' invocations: function, started_at, cold, init_ms, duration_ms, error."""
+        found: list[dict[str, Any]] = self.control("GET", "aws", "invocations")
+        return found
+
+    def requests_to_aws(self) -> list[dict[str, Any]]:
+        """The stack's own requests to AWS: principal, action, status, time, ms."""
+        found: list[dict[str, Any]] = self.control("GET", "aws", "requests")
+        return found
+
+    def log(self, name: str) -> str:
+        """What a function (by its logical id) or a part has logged so far."""
+        file = self.directory / "logs" / f"{name}.log"
+        return file.read_text(errors="replace") if file.exists() else ""
+
+    def control(self, method: str, part: str, path: str, body: Any = None) -> Any:
+        """A request to the control API (`/_sim/...`) of a part. Fails for anything but success."""
+        base = self.endpoints[part]
+        if part == "gateway":
+            base = base.rsplit("/", 1)[0]  # without the stage
+        answer = requests.request(method, f"{base}/_sim/{path}", json=body, timeout=30)
+        assert answer.ok, f"{method} {part} {path}: {answer.status_code} {answer.text}"
+        return answer.json() if answer.content else None
+
+    # AWS. These clients meet neither faults nor policies.
+
+    def client(self, service: str) -> Any:
+        """A boto3 client."""
+        session: Any = boto3.Session("test", "test", region_name=self.endpoints["region"])
+        return session.client(
+            service, endpoint_url=self.endpoints["aws"], config=Config(retries={"total_max_attempts": 1})
+        )
+
+    @property
+    def dynamodb(self) -> "DynamoDBClient":
+        """DynamoDB."""
+        client: DynamoDBClient = self.client("dynamodb")
+        return client
+
+    @property
+    def stepfunctions(self) -> "SFNClient":
+        """Step Functions."""
+        client: SFNClient = self.client("stepfunctions")
+        return client
+
+    @property
+    def cloudformation(self) -> "CloudFormationClient":
+        """CloudFormation."""
+        client: CloudFormationClient = self.client("cloudformation")
+        return client
+
+    @property
+    def sns(self) -> "SNSClient":
+        """SNS."""
+        client: SNSClient = self.client("sns")
+        return client
+
+    @property
+    def ssm(self) -> "SSMClient":
+        """SSM."""
+        client: SSMClient = self.client("ssm")
+        return client
+
+    def outputs(self) -> dict[str, str]:
+        """The deployed stack's outputs."""
+        stack = self.cloudformation.describe_stacks(StackName="on-call")["Stacks"][0]
+        return {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
+
+    def execution(self, name: str) -> Mapping[str, Any]:
+        """An execution, by the name that the gateway answered with."""
+        arn = self.endpoints["state_machine_arn"].replace(":stateMachine:", ":execution:") + f":{name}"
+        return self.stepfunctions.describe_execution(executionArn=arn)
+
+
+@contextmanager
+def running_devstack(directory: Path, **environment: str) -> Iterator[Devstack]:
+    """Start a system of its own with these environment variables (MONITORING, ROSTER, RING_SECONDS ...), and end it."""
+    log = directory.with_suffix(".log")
+    with log.open("wb") as out:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "devstack", "up"],
+            cwd=ROOT,
+            env={**os.environ, "DEVSTACK_DIR": str(directory), **environment},
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=subprocess.STDOUT,
+        )
+    endpoints = directory / "endpoints.json"
+    try:
+
+        def ready() -> bool:
+            assert process.poll() is None, log.read_text()
+            return endpoints.exists()
+
+        wait_until(ready, 240, "the start of the devstack")
+        yield Devstack(directory, json.loads(endpoints.read_text()), process)
+        assert process.poll() is None, f"the devstack has ended: {log.read_text()}"
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait(30)
+
+
+def _without_faults(system: Devstack) -> None:
+    for part in ("aws", "twilio", "slack", "gateway"):
+        system.faults(part, {})
+
+
+@pytest.fixture(scope="session")
+def _devstack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Devstack]:
+    with running_devstack(tmp_path_factory.mktemp("devstack"), MONITORING="0") as system:
+        yield system
+
+
+@pytest.fixture(scope="session")
+def _monitored_devstack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Devstack]:
+    with running_devstack(tmp_path_factory.mktemp("monitored"), MONITORING="1") as system:
+        yield system
+
+
+@pytest.fixture
+def devstack(_devstack: Devstack) -> Iterator[Devstack]:
+    """The system without monitoring; the test posts the webhooks. Faults end with the test."""
+    yield _devstack
+    _without_faults(_devstack)
+
+
+@pytest.fixture
+def monitored_devstack(_monitored_devstack: Devstack) -> Iterator[Devstack]:
+    """The system with Prometheus, blackbox exporter and Alertmanager. Faults end with the test."""
+    yield _monitored_devstack
+    _without_faults(_monitored_devstack)
