@@ -238,6 +238,32 @@ def test_a_resolved_group_that_is_cut_stays_resolved(template: Template) -> None
     assert {each["status"] for each in given["webhook"]["alerts"]} == {"resolved"}
 
 
+def test_firing_alerts_are_kept_first(template: Template) -> None:
+    """Alertmanager orders alerts by their labels, so those that fire may come after many that are resolved."""
+    over, firing = [alert(n, status="resolved", long="x" * 5_000) for n in range(20)], [alert(20), alert(21)]
+    kept = render(template, webhook(*over, *firing))["webhook"]["alerts"]
+    assert [each["fingerprint"] for each in kept[:2]] == [each["fingerprint"] for each in firing]
+    assert [each["status"] for each in kept] == ["firing"] * 2 + ["resolved"] * 8
+    assert kept[2]["fingerprint"] == over[0]["fingerprint"]
+
+
+def test_what_alertmanager_left_out_is_still_counted(template: Template) -> None:
+    given = render(template, webhook(alert(long="x" * WHOLE), truncatedAlerts=450))
+    assert given["webhook"]["truncatedAlerts"] == 450
+    assert read_webhook(given["webhook"], received_at=1, cut=given["cut"]).left_out == 450
+
+
+@pytest.mark.parametrize("odd", [0, -5, 1.5, None, "007", '1"', "x", [1], {"a": 1}, True, 10**12], ids=str)
+def test_a_count_that_is_none_is_left_out(template: Template, odd: Any) -> None:
+    assert "truncatedAlerts" not in render(template, webhook(alert(long="x" * WHOLE), truncatedAlerts=odd))["webhook"]
+
+
+@pytest.mark.parametrize("url", ["http://alertmanager.example.com:9093/x?a='b'&c=\"d\"", "", "x" * 1_001, None])
+def test_the_address_of_alertmanager_is_kept_if_it_is_of_a_sane_length(template: Template, url: str | None) -> None:
+    kept = render(template, webhook(alert(long="x" * WHOLE), externalURL=url))["webhook"]
+    assert kept.get("externalURL") == (url if url and len(url) <= 1_000 else None)
+
+
 def test_a_short_group_key_is_kept_whole_even_when_the_rest_is_cut(template: Template) -> None:
     for key in HOSTILE.values():
         assert render(template, webhook(alert(long="x" * WHOLE), key=key))["webhook"]["groupKey"] == key
