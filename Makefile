@@ -55,10 +55,12 @@ demo: setup ## The same with the console in a browser; AUTO=1: play one incident
 lint: .venv/.complete ## Check style, types and the template
 	@.venv/bin/ruff check --quiet
 	@.venv/bin/ruff format --check --quiet
-	@.venv/bin/mypy
+	@.venv/bin/mypy --no-error-summary
+	@mkdir -p .devstack
 	@.venv/bin/sam validate --lint --region us-east-1 > .devstack/sam-validate.log 2>&1 || { cat .devstack/sam-validate.log; exit 1; }
 	@.venv/bin/cfn-lint template.yaml
-	@$(PYTHON) -m devstack.build --translate | .venv/bin/cfn-lint --regions us-east-1 ap-northeast-1 -- -
+	@$(PYTHON) -m devstack.build --translate > .devstack/translated.json
+	@.venv/bin/cfn-lint --regions us-east-1 ap-northeast-1 -- .devstack/translated.json
 
 test: setup build lint ## Everything that CI checks
 	@.venv/bin/pytest -q

@@ -3,6 +3,7 @@
 import argparse
 import compileall
 import json
+import logging
 import os
 import py_compile
 import subprocess
@@ -108,6 +109,7 @@ def main() -> None:
     parser.add_argument("--translate", action="store_true")
     if parser.parse_args().translate:
         os.environ.setdefault("AWS_DEFAULT_REGION", "us-east-1")  # samtranslator asks for one
+        logging.disable(logging.WARNING)  # samtranslator tells of features that it has not
         print(translated())
     else:
         build()
