@@ -108,12 +108,15 @@ class Voice:
         return str(response)
 
     def _alert(self, about: Mapping[str, Any], limit: int) -> str:
+        what = _spoken(str(about["summary"]), limit)
         product = _spoken(str(about.get("product", "")), 40)
+        if what.lower().startswith(product.lower()):
+            product = ""  # it is said already
         more = int(about.get("firing", 1)) - 1
         return self._say(
             "alert",
             product=self._say("product", product=product) if product else "",
-            what=_spoken(str(about["summary"]), limit),
+            what=what,
             more=self._say("more", count=more) if more > 0 else "",
         ) + (self._say("cut") if about.get("cut") else "")
 
