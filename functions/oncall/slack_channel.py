@@ -80,7 +80,7 @@ def bring_up_to_date(desk: Desk, incident_ids: list[str], *, me: str, until: int
     `me` tells this projector from others. Never raises for Slack's sake: what Slack does not take comes later.
     """
     waits = []
-    for number, incident in enumerate(incident_ids):
+    for incident in incident_ids:
         if desk.now() > until:
             waits.append(1)
             break
@@ -88,8 +88,6 @@ def bring_up_to_date(desk: Desk, incident_ids: list[str], *, me: str, until: int
             progress = _project(desk, incident, me=me)
         except NotNowError as error:
             progress = _later(desk, incident, error)
-            if error.wrong or number + 1 == len(incident_ids):
-                return progress
         if not progress.done:
             waits.append(progress.wait_seconds)
             if len(waits) >= 3:  # Slack has enough for now
@@ -150,6 +148,9 @@ def _write(desk: Desk, incident: Item) -> None:
         incident = desk.table.update(
             Update(pk, "STATE", set={"slack_thread": event["number"]}, remove=("slack_posting",))
         )
+    if "slack_wrong" in incident:  # mended: the next time is news again
+        for name in {incident["slack_channel"], incident["channel"]}:
+            desk.table.update(Update(f"SLACK#{name}", "WRONG", remove=("wrong",)))
     told = min(shown, incident["slack_thread"])
     done: dict[str, Any] = {"slack_version": told}
     over = ["slack_wrong", "slack_behind_since"]
@@ -170,6 +171,22 @@ def _write(desk: Desk, incident: Item) -> None:
         )
     except ConditionFailedError:
         desk.table.update(Update(pk, "STATE", set={"slack_version": told}))  # it changed meanwhile: still due
+
+
+def _is_news(desk: Desk, channel: str, wrong: str) -> bool:
+    """Whether nobody has been told yet what is wrong with a channel; notes that it is told now."""
+    try:
+        told = Update(
+            f"SLACK#{channel}",
+            "WRONG",
+            set={"wrong": wrong, "expires_at": desk.now() // 1000 + 86_400},
+            condition="attribute_not_exists(#wrong) OR #wrong <> :wrong",
+            values={"wrong": wrong},
+        )
+        desk.table.update(told)
+    except ConditionFailedError:
+        return False
+    return True
 
 
 def _update(desk: Desk, incident: Item, text: str, blocks: list[dict[str, Any]]) -> None:
@@ -309,8 +326,8 @@ def _later(desk: Desk, incident_id: str, error: NotNowError) -> Progress:
         DUE: DUE,
         "due_at": now + error.seconds * 1000 + incidents.GRACE_MS,
     }
-    if error.wrong and incident.get("slack_wrong") != error.wrong:
-        channel = incident.get("slack_channel") or incident["channel"]
+    channel = incident.get("slack_channel") or incident["channel"]
+    if error.wrong and _is_news(desk, channel, error.wrong):
         desk.fallback.tell(
             "Slack refuses messages",
             f"Slack answered {error.wrong} for the channel {channel}. Phones ring all the same; Slack's readers see "
@@ -319,6 +336,7 @@ def _later(desk: Desk, incident_id: str, error: NotNowError) -> Progress:
             "the app to the channel. invalid_auth, token_…: store a valid bot token in SSM. missing_scope: reinstall the app.\n"
             "It is tried again every minute.",
         )
+    if error.wrong:
         changes["slack_wrong"] = error.wrong
     desk.table.update(Update(incident["pk"], "STATE", set=changes))
     if error.wrong or now - since > BEHIND_MS:

@@ -3,6 +3,7 @@
 Slack: 50 blocks a message, header 150, section text 3,000, button value 2,000, about 13,000 characters in all.
 """
 
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -13,6 +14,7 @@ from oncall.store import Item
 ACKNOWLEDGE = "acknowledge"  # the action_id of the button; its value is the incident's id
 
 SHOWN_ALERTS = 5
+LISTED = 2_800  # characters of the alerts' lines; one has at most 1,800
 
 _WORDS: Mapping[Language, Mapping[str, str]] = {
     "en": {
@@ -129,9 +131,12 @@ def message(incident: Item, language: Language) -> tuple[str, list[dict[str, Any
         f"*{words['since']}:* {_time(incident['opened_at'])}",
         f"*{words['alerts']}:* {words['firing'].format(count=incident['firing'])}",
     ]
-    shown = incident["alerts"][:SHOWN_ALERTS]
-    lines = [f"• {escape(alert['title'], 200)}{_about(alert, incident)}{_links(alert, words)}" for alert in shown]
-    more = len(incident["alerts"]) - len(shown) + incident["left_out"]
+    lines: list[str] = []
+    for alert in incident["alerts"][:SHOWN_ALERTS]:
+        listed = f"• {escape(alert['title'], 200)}{_about(alert, incident)}{_links(alert, words)}"
+        if sum(map(len, lines)) + len(listed) <= LISTED:  # cut between alerts: half a link would be broken markup
+            lines.append(listed)
+    more = len(incident["alerts"]) - len(lines) + incident["left_out"]
     if more > 0:
         lines.append(words["more"].format(count=more))
     notes = [words["incident"].format(id=incident["id"])]
@@ -149,7 +154,7 @@ def message(incident: Item, language: Language) -> tuple[str, list[dict[str, Any
         _section(f"*{escape(status, 200)}* ({words[incident['severity']]})"),
         _section("   ".join(facts)),
         _section("\n".join(lines)),
-        {"type": "context", "elements": [{"type": "mrkdwn", "text": _cut(" | ".join(notes), 2000)}]},
+        {"type": "context", "elements": [{"type": "mrkdwn", "text": " | ".join(filter(None, notes))}]},
     ]
     if state in ("triggered", "unanswered"):
         button = {
@@ -184,9 +189,11 @@ def line(event: Mapping[str, Any], language: Language) -> str:
 
 
 def escape(text: str, limit: int) -> str:
-    """A text in which nothing is markup, a link or a mention. Slack: & < > are written as entities."""
-    plain = _cut(" ".join(text.split()), limit)
-    return plain.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    """A text in which nothing is a link or a mention, at most `limit` characters. Slack: & < > are written as entities."""
+    escaped = " ".join(text.split()).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    if len(escaped) <= limit:
+        return escaped
+    return re.sub("&[a-z]{0,3}$", "", escaped[: limit - 1]) + "…"  # no half of an entity
 
 
 def _about(alert: Mapping[str, Any], incident: Item) -> str:
@@ -206,13 +213,14 @@ def _links(alert: Mapping[str, Any], words: Mapping[str, str]) -> str:
 
 def _link(url: str, words: str) -> str:
     """A link, if it is one: whatever stands in a label can be no other markup."""
-    if not url.startswith(("http://", "https://")) or any(c in url for c in "<>| \n") or len(url) > 600:
+    address = url.replace("&", "&amp;")
+    if not re.fullmatch(r"https?://[^<>|\s]{1,600}", address):
         return ""
-    return f"<{url.replace('&', '&amp;')}|{words}>"
+    return f"<{address}|{words}>"
 
 
 def _section(text: str) -> dict[str, Any]:
-    return {"type": "section", "text": {"type": "mrkdwn", "text": _cut(text, 3000)}}
+    return {"type": "section", "text": {"type": "mrkdwn", "text": text}}
 
 
 def _time(milliseconds: int) -> str:
