@@ -66,6 +66,8 @@ def read_webhook(webhook: object, *, received_at: int, cut: Mapping[str, Any] | 
     if not isinstance(webhook, dict):
         raise WebhookError("the webhook is not a JSON object")
     key = _text(webhook.get("groupKey"), limit=None)
+    if not cut:
+        key = _short(key)
     if not key:
         raise WebhookError("the webhook has no groupKey")
     written = webhook.get("alerts")
@@ -139,6 +141,16 @@ def _text(value: object, limit: int | None = TEXT_LIMIT) -> str:
     text = value if isinstance(value, str) else str(value)
     text = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     return text if limit is None or len(text) <= limit else text[: limit - 1] + "…"
+
+
+def _short(key: str) -> str:
+    """A long group key as the gateway shortens it when it cuts a webhook, so that its resolution finds the same incident."""
+    units = key.encode("utf-16-le")  # Java's and so the mapping template's characters
+    length = len(units) // 2
+    if length <= 2_000:
+        return key
+    start, end = units[:2_000].decode("utf-16-le", "replace"), units[-2_000:].decode("utf-16-le", "replace")
+    return f"{start}...{length}...{end}"
 
 
 def _count(value: object) -> int:

@@ -235,15 +235,14 @@ def test_roles_are_assumed_by_one_service_each(translated: Any) -> None:
         assert listed(service) == [services.get(name, "lambda.amazonaws.com")], name
 
 
-def test_eventbridge_may_publish_for_our_rule_only(translated: Any) -> None:
-    """The same statement as SAM's own connector from a rule to a topic writes."""
+def test_eventbridge_may_publish_to_the_topic_and_do_nothing_else(translated: Any) -> None:
+    """Without a Condition: EventBridge's guide says that topic policies for it cannot have one."""
     (statement,) = translated["Resources"]["FallbackTopicPolicy"]["Properties"]["PolicyDocument"]["Statement"]
     assert statement == {
         "Effect": "Allow",
         "Principal": {"Service": "events.amazonaws.com"},
         "Action": "sns:Publish",
         "Resource": {"Ref": "FallbackTopic"},
-        "Condition": {"ArnEquals": {"aws:SourceArn": {"Fn::GetAtt": ["ExecutionEndedBadly", "Arn"]}}},
     }
 
 

@@ -279,6 +279,15 @@ def test_long_group_keys_still_tell_groups_apart(template: Template) -> None:
     )
 
 
+@pytest.mark.parametrize("middle", ["x" * 3_000, "日本" * 1_000, "🔥" * 1_001, "🔥x" * 667])
+def test_a_long_group_key_is_the_same_group_whether_its_webhook_was_cut_or_not(template: Template, middle: str) -> None:
+    groups = []
+    for alerts in (webhook(alert(), key=f"a{middle}z"), webhook(alert(long="x" * WHOLE), key=f"a{middle}z")):
+        given = render(template, alerts)
+        groups.append(read_webhook(given["webhook"], received_at=1, cut=given["cut"]).id)
+    assert groups[0] == groups[1]
+
+
 @pytest.mark.parametrize(
     "odd",
     [
