@@ -1,0 +1,33 @@
+"""One system for the end-to-end tests, with a roster that each test adds its own people to."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.devstack_fixture import Devstack, running_devstack
+from tests.e2e.story import Night
+
+PARTS = ("aws", "twilio", "slack", "gateway")
+
+
+@pytest.fixture(scope="session")
+def _night(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Night]:
+    directory = tmp_path_factory.mktemp("night")
+    roster = str(Path(__file__).with_name("roster.yaml"))
+    with running_devstack(directory, MONITORING="0", RING_SECONDS="5", ROSTER=roster) as system:
+        yield night_of(system)
+
+
+@pytest.fixture
+def night(_night: Night) -> Iterator[Night]:
+    """The system. What a test has broken, and how fast people speak, is mended after it."""
+    yield _night
+    for part in PARTS:
+        _night.system.faults(part, {})
+    _night.system.control("PUT", "twilio", "settings", {"speech_rate": 1.0})
+
+
+def night_of(system: Devstack) -> Night:
+    """A running system with the clients that read it."""
+    return Night(system, system.dynamodb, system.stepfunctions)

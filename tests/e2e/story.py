@@ -1,0 +1,372 @@
+"""The verbs of the end-to-end tests. Each test has a story: its own product, policy, people, phones and Slack channel.
+
+A story reads what became of its alerts where a person would: in the table, the telephone network, Slack, the fallback
+topic and the execution history. It sees nothing of other tests, so they may run at the same time.
+"""
+
+import json
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import datetime
+from itertools import count
+from typing import TYPE_CHECKING, Any
+
+from boto3.dynamodb.types import TypeSerializer
+
+from oncall.store import Item, Table
+from tests.builders import alert, webhook
+from tests.devstack_fixture import Devstack, wait_until
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_stepfunctions import SFNClient
+
+SOON = 30.0  # seconds within which what is not timed otherwise has happened, on a busy machine
+RINGS = ("queued", "initiated", "ringing")
+ENDED = ("completed", "busy", "no-answer", "failed", "canceled")
+_stories = count(1)
+_phones = count(1)
+
+
+@dataclass(frozen=True)
+class Night:
+    """The running system that the stories share, with the clients that read it. Made once: a client takes its time."""
+
+    system: Devstack
+    dynamodb: "DynamoDBClient"
+    stepfunctions: "SFNClient"
+
+    @property
+    def table(self) -> Table:
+        """The on-call table."""
+        return Table(self.dynamodb, self.system.endpoints["table"])
+
+    def story(self, *people: str, **policy: Any) -> "Story":
+        """A story with these people, rung in this order. `policy` and `product` settings are the roster's.
+
+        Unless they say otherwise: one round, no pause, no quiet window, everybody hears English.
+        """
+        number = next(_stories)
+        name = f"story-{number}"
+        channel = f"C0STORY{number}"
+        self.system.control("PUT", "slack", f"channels/{channel}", {"name": name})
+        story = Story(self, name, channel)
+        for person in people:
+            story.hires(person)
+        product = {"policy": name, "slack_channel": channel, "language": "en", **policy.pop("product", {})}
+        steps = policy.pop("steps", [{"responder": story.id_of(person)} for person in people])
+        story.writes(f"POLICY#{name}", {"steps": steps, "rounds": 1, "pause_seconds": 0, "quiet_seconds": 0, **policy})
+        story.writes(f"PRODUCT#{name}", product)
+        return story
+
+
+@dataclass(frozen=True)
+class Story:
+    """One product with its policy (both have the story's name), its people and its channel."""
+
+    night: Night
+    name: str
+    channel: str
+    phones: dict[str, str] = field(default_factory=dict)
+    began: float = field(default_factory=time.time)
+
+    @property
+    def system(self) -> Devstack:
+        """The running system."""
+        return self.night.system
+
+    # The roster.
+
+    def id_of(self, person: str) -> str:
+        """A person's id in the roster."""
+        return f"{self.name}-{person}"
+
+    def slack_user(self, person: str) -> str:
+        """A person's user in Slack."""
+        return f"U0{self.name}{person}".replace("-", "").upper()
+
+    def hires(self, person: str) -> None:
+        """Adds a person with a phone that rings (line behaviour `ring`) and a user in Slack."""
+        self.phones[person] = f"+12025550{101 + next(_phones) % 99}"
+        self.system.line(self.phones[person], "ring")
+        self.system.control("PUT", "slack", f"users/{self.slack_user(person)}", {"name": person.title()})
+        self.writes(
+            f"RESPONDER#{self.id_of(person)}",
+            {
+                "name": person.title(),
+                "phone": self.phones[person],
+                "slack_user": self.slack_user(person),
+                "language": "en",
+            },
+        )
+
+    def writes(self, sk: str, attributes: Mapping[str, Any]) -> None:
+        """Writes an item of the roster, as a person would in the console."""
+        item = {"pk": "ROSTER", "sk": sk, **attributes}
+        self.night.dynamodb.put_item(
+            TableName=self.night.table.name,
+            Item={name: TypeSerializer().serialize(value) for name, value in item.items()},
+        )
+
+    def phone(self, person: str, behaviour: str, **options: Any) -> None:
+        """What a person's phone does with its next calls."""
+        self.system.line(self.phones[person], behaviour, **options)
+
+    # What Alertmanager does.
+
+    def webhook(self, group: str = "shop", status: str = "firing", alerts: Sequence[Any] = (), **more: Any) -> Any:
+        """A webhook of one of the story's groups; a group of another story is another group."""
+        labels = more.pop("labels", {})
+        product = more.pop("product", self.name)
+        written = alerts or [
+            alert(f"{group} is down", severity=more.pop("severity", "critical"), labels={"product": product, **labels})
+        ]
+        return webhook(*written, key=f"{self.name} {group}", status=status, product=product, **more)
+
+    def fire(self, group: str = "shop", **more: Any) -> str:
+        """Posts a firing group; returns the name of the execution that was started. `more` as in `webhook`."""
+        return self.posts(self.webhook(group, **more))
+
+    def resolve(self, group: str = "shop", **more: Any) -> str:
+        """Posts that a group is resolved; returns the execution's name."""
+        return self.posts(self.webhook(group, "resolved", **more))
+
+    def posts(self, webhook: Any) -> str:
+        """Posts a webhook that is accepted; returns the execution's name."""
+        answer = self.system.post_alerts(webhook)
+        assert answer.status_code == 202, (answer.status_code, answer.text)
+        return str(answer.json()["execution"])
+
+    # The telephone network.
+
+    def calls(self, person: str | None = None) -> list[dict[str, Any]]:
+        """The calls to the story's people, or to one of them, oldest first."""
+        numbers = {self.phones[person]} if person else {*self.phones.values()}
+        return [call for call in self.system.calls() if call["to"] in numbers and call["created_at"] >= self.began]
+
+    def called(self) -> list[str]:
+        """Who was called, in order."""
+        names = {number: person for person, number in self.phones.items()}
+        return [names[call["to"]] for call in self.calls()]
+
+    def call(self, sid: str) -> dict[str, Any]:
+        """A call as it is now."""
+        return next(call for call in self.system.calls() if call["sid"] == sid)
+
+    def rings(self, person: str, nth: int = 1, timeout: float = SOON) -> dict[str, Any]:
+        """Waits until a person's phone rings for the nth time; returns the call."""
+
+        def ringing() -> dict[str, Any] | None:
+            found = self.calls(person)
+            return found[nth - 1] if len(found) >= nth and found[nth - 1]["status"] == "ringing" else None
+
+        return wait_until(ringing, timeout, f"{person}'s phone ringing (call {nth})")
+
+    def ended(self, sid: str, timeout: float = SOON) -> dict[str, Any]:
+        """Waits until a call has ended; returns it."""
+
+        def over() -> dict[str, Any] | None:
+            call = self.call(sid)
+            return call if call["status"] in ENDED else None
+
+        return wait_until(over, timeout, f"the end of {sid}")
+
+    def hears(self, sid: str, words: str, timeout: float = SOON) -> str:
+        """Waits until words are heard in a call; returns all that was heard."""
+
+        def heard() -> str | None:
+            said = " ".join(self.call(sid)["said"])
+            return said if words in said else None
+
+        return wait_until(heard, timeout, f"{words!r} in {sid}")
+
+    def takes(self, person: str, nth: int = 1) -> dict[str, Any]:
+        """A person answers the ringing phone and presses 1; returns the call."""
+        call = self.rings(person, nth)
+        self.system.answer(call["sid"])
+        self.system.press(call["sid"], "1")
+        return call
+
+    # The table.
+
+    def incidents(self, *, product: str | None = None) -> list[Item]:
+        """The story's incidents, oldest first."""
+        pages = self.night.dynamodb.get_paginator("scan").paginate(
+            TableName=self.night.table.name,
+            FilterExpression="sk = :state AND product = :product",
+            ExpressionAttributeValues={":state": {"S": "STATE"}, ":product": {"S": product or self.name}},
+            ProjectionExpression="pk, sk, opened_at",
+            ConsistentRead=True,
+        )
+        keys = [(int(item["opened_at"]["N"]), item["pk"]["S"]) for page in pages for item in page["Items"]]
+        return [item for _, pk in sorted(keys) if (item := self.night.table.get(pk, "STATE"))]
+
+    def incident(self, group: str = "shop", *, product: str | None = None) -> Item | None:
+        """The latest incident of a group."""
+        key = self.webhook(group)["groupKey"]
+        return next((one for one in reversed(self.incidents(product=product)) if one["group_key"] == key), None)
+
+    def becomes(self, state: str, group: str = "shop", timeout: float = SOON, **also: Any) -> Item:
+        """Waits until a group's latest incident is in a state, with `also` among its attributes; returns it."""
+
+        def there() -> Item | None:
+            found = self.incident(group)
+            is_it = found and found["state"] == state and all(found.get(key) == value for key, value in also.items())
+            return found if is_it else None
+
+        return wait_until(there, timeout, f"{group} being {state}")
+
+    def page(self) -> Item:
+        """The policy's page."""
+        page = self.night.table.get(f"PAGE#{self.name}", "CURRENT")
+        assert page, f"{self.name} has no page"
+        return page
+
+    def settled(self, timeout: float = SOON) -> Item:
+        """Waits until all that follows from the page's end has followed; returns the page."""
+        return wait_until(lambda: page if "settled_at" in (page := self.page()) else None, timeout, "the page settled")
+
+    def timeline(self, group: str = "shop") -> list[Item]:
+        """The events of a group's latest incident, in order."""
+        found = self.incident(group)
+        return self.night.table.query(found["pk"], prefix="EVENT#") if found else []
+
+    def kinds(self, group: str = "shop") -> list[str]:
+        """What happened in a group's latest incident, in order."""
+        return [event["kind"] for event in self.timeline(group)]
+
+    def happened(self, kind: str, group: str = "shop", timeout: float = SOON) -> Item:
+        """Waits until the timeline has an event of a kind; returns the first."""
+        return wait_until(
+            lambda: next((event for event in self.timeline(group) if event["kind"] == kind), None),
+            timeout,
+            f"{kind} in the timeline of {group}",
+        )
+
+    # Slack.
+
+    def messages(self) -> list[dict[str, Any]]:
+        """What the story's channel has, oldest first."""
+        return [message for message in self.system.messages() if message["channel"] == self.channel]
+
+    def heads(self) -> list[dict[str, Any]]:
+        """The messages of the channel itself, without those of threads."""
+        return [one for one in self.messages() if not one.get("thread_ts") or one["thread_ts"] == one["ts"]]
+
+    def message(self, group: str = "shop", timeout: float = SOON) -> dict[str, Any]:
+        """Waits for the message of a group's latest incident; returns it."""
+
+        def there() -> dict[str, Any] | None:
+            found = self.incident(group)
+            return next((one for one in self.heads() if found and found["id"] in json.dumps(one["blocks"])), None)
+
+        return wait_until(there, timeout, f"the message of {group}")
+
+    def thread(self, group: str = "shop") -> list[str]:
+        """The lines under a group's message, oldest first."""
+        ts = self.message(group)["ts"]
+        return [one["text"] for one in self.messages() if one.get("thread_ts") == ts and one["ts"] != ts]
+
+    def shows(self, words: str, group: str = "shop", timeout: float = SOON) -> dict[str, Any]:
+        """Waits until a group's message has words; returns it."""
+
+        def there() -> dict[str, Any] | None:
+            message = self.message(group)
+            return message if words in readable(message) else None
+
+        return wait_until(there, timeout, f"{words!r} in the message of {group}")
+
+    def tells(self, words: str, group: str = "shop", timeout: float = SOON) -> str:
+        """Waits until a line of a group's thread has words; returns it."""
+        return wait_until(
+            lambda: next((line for line in self.thread(group) if words in line), None),
+            timeout,
+            f"{words!r} in the thread of {group}",
+        )
+
+    def presses_acknowledge(self, person: str, group: str = "shop") -> None:
+        """A person presses the button of a group's message."""
+        self.system.press_button(self.message(group)["ts"], "acknowledge", self.slack_user(person))
+
+    # The fallback topic, and the state machine.
+
+    def published(self) -> list[dict[str, Any]]:
+        """What the fallback topic was told of the story."""
+        known = [self.name, *(one["id"] for one in self.incidents())]
+        return [
+            one
+            for one in self.system.published()
+            if any(name in f"{one['subject']} {one['message']}".split() or name in one["message"] for name in known)
+        ]
+
+    def told(self, words: str, timeout: float = SOON) -> dict[str, Any]:
+        """Waits until the fallback topic was told words about the story; returns the message."""
+        return wait_until(
+            lambda: next((one for one in self.published() if words in f"{one['subject']} {one['message']}"), None),
+            timeout,
+            f"{words!r} on the fallback topic",
+        )
+
+    def finished(self, execution: str, status: str = "SUCCEEDED", timeout: float = SOON) -> Mapping[str, Any]:
+        """Waits until an execution has ended, as it should; returns its description. It rings nobody any more then."""
+        arn = self.arn(execution)
+
+        def over() -> Mapping[str, Any] | None:
+            found = self.night.stepfunctions.describe_execution(executionArn=arn)
+            return found if found["status"] != "RUNNING" else None
+
+        found = wait_until(over, timeout, f"the end of {execution}")
+        assert found["status"] == status, found
+        return found
+
+    def states(self, execution: str) -> list[str]:
+        """The states that an execution has entered, in order."""
+        pages = self.night.stepfunctions.get_paginator("get_execution_history").paginate(
+            executionArn=self.arn(execution)
+        )
+        return [
+            event["stateEnteredEventDetails"]["name"]
+            for page in pages
+            for event in page["events"]
+            if "stateEnteredEventDetails" in event
+        ]
+
+    def arn(self, execution: str) -> str:
+        """An execution's ARN."""
+        machine = self.system.endpoints["state_machine_arn"]
+        return machine.replace(":stateMachine:", ":execution:") + f":{execution}"
+
+
+def readable(message: Mapping[str, Any]) -> str:
+    """All that is written in a Slack message."""
+
+    def texts(part: Any) -> list[str]:
+        if isinstance(part, Mapping):
+            return [
+                text
+                for name, value in part.items()
+                for text in ([value] if name == "text" and isinstance(value, str) else texts(value))
+            ]
+        return [text for one in part for text in texts(one)] if isinstance(part, list) else []
+
+    return "\n".join([str(message["text"]), *texts(message.get("blocks") or [])])
+
+
+def at_once[T](actions: Sequence[Callable[[], T]]) -> list[T]:
+    """Does things at the same time; returns their results in order."""
+    with ThreadPoolExecutor(len(actions)) as pool:
+        return [one.result() for one in [pool.submit(action) for action in actions]]
+
+
+def seconds_between(earlier: float | None, later: float | None) -> float:
+    """From one moment to another, both epoch seconds that are known."""
+    assert earlier is not None
+    assert later is not None
+    return later - earlier
+
+
+def epoch(moment: datetime) -> float:
+    """A moment as epoch seconds."""
+    return moment.timestamp()
