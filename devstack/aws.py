@@ -6,7 +6,8 @@ Beside AWS's own APIs (https://docs.aws.amazon.com) it answers, for tests:
 - `GET /_sim/requests`: the requests of the stack itself: `principal, action, resource, status, time, ms`.
 - `PUT /_sim/faults`: `{"dynamodb": {...}, "states:StartExecution": {...}, "lambda:PhoneCallFunction": {...}}`; `{}` clears.
   By service, action, or function: `status` and `type` of the error (503 ServiceUnavailable), `delay` in seconds, for `times`
-  requests or `seconds`; for a function also `kill`: `"before"` the handler has the event, `"after"` it worked, or `after_ms`.
+  requests or `seconds`; for a function also `kill`: `"before"` the handler has the event, `"after"` it worked, or `after_ms`,
+  or at its `request`th (1) request of an action such as `"dynamodb:UpdateItem"`, before or after it is `done` (false).
 Faults meet the stack itself: functions, state machine and gateway. Who signs with another key, as tests do, is not touched by
 them, and not held to any role's policies either.
 """
@@ -124,9 +125,16 @@ class Aws:
         name = iam.operation(environ, service, body) if service else ""
         started = time.time()
         ours = key in self._resources.roles or key == GATEWAY_KEY
+        session = environ.get("HTTP_X_AMZ_SECURITY_TOKEN", "")
+        death = self._runtime.death_at(session, f"{service}:{name}") if ours and session else None
+        if death and not death.done:
+            death.come()
+            return _failure(service, 500, "InternalServerError", "Whoever asked for this is dead")
         response = self._refusal(environ, service, name, body, key) if ours else None
         if response is None:
             response = self._serve(environ, path, service, name, body)
+        if death:
+            death.come()
         if ours:
             self._requests.append(
                 {
@@ -241,15 +249,14 @@ class Aws:
         faults: dict[str, _Fault] = {}
         kills: list[tuple[str, Kill, int]] = []
         for key, fault in wanted.items():
-            known = {"status", "type", "delay", "times", "seconds", "kill", "after_ms"}
+            known = {"status", "type", "delay", "times", "seconds", "kill", "after_ms", "request", "done"}
             if unknown := set(fault) - known:
                 raise ValueError(f"{key} has unknown fields {sorted(unknown)}")
             if "kill" in fault or "after_ms" in fault:
                 logical_id = key.removeprefix("lambda:")
                 if logical_id not in {function.logical_id for function in self._runtime.functions}:
                     raise ValueError(f"there is no function {logical_id}")
-                after = {"before": 0.0, "after": None}[fault["kill"]] if "kill" in fault else float(fault["after_ms"])
-                kills.append((logical_id, Kill(after), int(fault.get("times", 1))))
+                kills.append((logical_id, _kill_of(fault), int(fault.get("times", 1))))
                 continue
             only_slow = "delay" in fault and "status" not in fault and "type" not in fault
             faults[key] = _Fault(
@@ -302,6 +309,18 @@ class Aws:
 
     def _warn(self, message: str) -> None:
         print(message, file=sys.stderr, flush=True)
+
+
+def _kill_of(fault: Mapping[str, Any]) -> Kill:
+    match fault.get("kill"):
+        case None:
+            return Kill(float(fault["after_ms"]))
+        case "before" | "after" as when:
+            return Kill(0.0 if when == "before" else None)
+        case str(action) if ":" in action:
+            return Kill(action=action, request=int(fault.get("request", 1)), done=bool(fault.get("done", False)))
+        case unknown:
+            raise ValueError(f"kill cannot be {unknown!r}")
 
 
 def _signed(environ: Mapping[str, Any]) -> tuple[str, str]:

@@ -16,7 +16,8 @@ import subprocess
 import threading
 import time
 import zipfile
-from collections import deque
+from collections import Counter, deque
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -79,16 +80,34 @@ class Result:
 
 @dataclass(frozen=True)
 class Kill:
-    """A fault: the environment dies within an invocation. 0 ms: before the handler gets the event."""
+    """A fault: the environment dies within an invocation. 0 ms: before the handler gets the event.
 
-    after_ms: float | None  # None: after the handler has done its work, before Lambda can say so
+    With an `action` (`dynamodb:UpdateItem`) it dies at its own `request`th request of that kind to AWS (from 1), before or
+    after AWS has `done` what was asked; invocations that make no such request live.
+    """
+
+    after_ms: float | None = None  # None: after the handler has done its work, before Lambda can say so
+    action: str = ""
+    request: int = 1
+    done: bool = False
+
+
+@dataclass(frozen=True)
+class Death:
+    """An environment that dies of a request: once AWS has done what it asks for, or instead."""
+
+    done: bool
+    come: Callable[[], None]
 
 
 class _Environment:
     """One emulator process with its runtime: serves one invocation at a time, keeps what the handler leaves in memory."""
 
-    def __init__(self, process: subprocess.Popen[bytes], port: int, log: Path):
+    def __init__(self, process: subprocess.Popen[bytes], port: int, log: Path, session: str):
         self.process = process
+        self.session = session  # what it signs its requests to AWS with
+        self.requests: Counter[str] = Counter()  # of this invocation, by action
+        self.killed = False
         self._port = port
         self.cold = True
         self.idle_since = time.monotonic()
@@ -139,6 +158,8 @@ class LambdaRuntime:
         self._idle: dict[Function, list[_Environment]] = {}
         self._changed = threading.Condition()
         self._kills: dict[str, deque[Kill]] = {}
+        self._kills_at_requests: dict[str, deque[Kill]] = {}
+        self._busy: dict[str, tuple[Function, _Environment]] = {}  # by session
         self.invocations: deque[Invocation] = deque(maxlen=100_000)
         # A process started by a thread is told of that thread's end, so one thread that never ends starts them all.
         self._starter = ThreadPoolExecutor(max_workers=1, thread_name_prefix="environments")
@@ -198,11 +219,29 @@ class LambdaRuntime:
 
     def fail_next(self, logical_id: str, kill: Kill, times: int) -> None:
         """Let the next invocations of a function die."""
-        self._kills.setdefault(logical_id, deque()).extend([kill] * times)
+        kills = self._kills_at_requests if kill.action else self._kills
+        kills.setdefault(logical_id, deque()).extend([kill] * times)
 
     def clear_faults(self) -> None:
         """No invocation dies of a fault any more."""
         self._kills.clear()
+        self._kills_at_requests.clear()
+
+    def death_at(self, session: str, action: str) -> Death | None:
+        """Asked once for each request of an environment to AWS: whether it dies of it."""
+        with self._changed:
+            found = self._busy.get(session)
+            if found is None:
+                return None
+            function, environment = found
+            environment.requests[action] += 1
+            kills = self._kills_at_requests.get(function.logical_id)
+            kill = kills[0] if kills else None
+            if not kills or not kill or (kill.action, kill.request) != (action, environment.requests[action]):
+                return None
+            kills.popleft()
+            environment.killed = True
+            return Death(kill.done, environment.end)
 
     def invoke_event(self, function: Function, event: bytes) -> None:
         """Invoke asynchronously: twice more after a failure, as Lambda does."""
@@ -222,6 +261,9 @@ class LambdaRuntime:
         cold, started, began = environment.cold, time.time(), time.monotonic()
         kills = self._kills.get(function.logical_id)
         kill = kills.popleft() if kills else None
+        with self._changed:
+            environment.requests.clear()
+            self._busy[environment.session] = (function, environment)
         if kill and kill.after_ms == 0:
             environment.end()
         timer = None
@@ -235,10 +277,13 @@ class LambdaRuntime:
             status, body, healthy = 502, b"", False
         if timer:
             timer.cancel()
-        if kill:
+        with self._changed:
+            del self._busy[environment.session]
+        killed = bool(kill) or environment.killed
+        if killed:
             healthy, status, body = False, 502, b""
         if not body and status == 502:
-            reason = "signal: killed" if kill else "exit status 1"
+            reason = "signal: killed" if killed else "exit status 1"
             body = _error(request_id, "Runtime.ExitError", f"Runtime exited with error: {reason}")
         elif body == f"Task timed out after {function.timeout}.00 seconds".encode():
             status, body = 502, _error(request_id, "Sandbox.Timedout", body.decode())
@@ -281,6 +326,7 @@ class LambdaRuntime:
 
     def _start(self, function: Function) -> _Environment:
         port = free_port()
+        session = uuid4().hex
         logs = self._directory / "logs"
         logs.mkdir(parents=True, exist_ok=True)
         command = [
@@ -299,14 +345,14 @@ class LambdaRuntime:
         process = subprocess.Popen(
             command,
             cwd=function.code,
-            env=self._environment_of(function),
+            env=self._environment_of(function, session),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
         )
-        return _Environment(process, port, logs / f"{function.logical_id}.log")
+        return _Environment(process, port, logs / f"{function.logical_id}.log", session)
 
-    def _environment_of(self, function: Function) -> dict[str, str]:
+    def _environment_of(self, function: Function, session: str) -> dict[str, str]:
         """The function's variables and those that Lambda sets, and nothing of this process."""
         return {
             "PATH": os.defpath,
@@ -318,7 +364,7 @@ class LambdaRuntime:
             # Lambda gives it the role's credentials; here the key is the role's name, so that the endpoint knows it.
             "AWS_ACCESS_KEY_ID": function.role,
             "AWS_SECRET_ACCESS_KEY": "secret",
-            "AWS_SESSION_TOKEN": "session",
+            "AWS_SESSION_TOKEN": session,
             "AWS_ENDPOINT_URL": self._endpoint,
             "AWS_LAMBDA_FUNCTION_NAME": function.name,
             "AWS_LAMBDA_FUNCTION_VERSION": "$LATEST",

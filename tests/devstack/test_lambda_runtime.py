@@ -125,6 +125,24 @@ def test_a_killed_environment_dies_in_the_middle(sample: Sample) -> None:
     assert time.monotonic() - began < 2
 
 
+@pytest.mark.parametrize("done", [False, True])
+def test_an_environment_dies_of_one_of_its_requests(sample: Sample, done: bool) -> None:
+    key = f"dead {done}"
+    sample.sim("PUT", "faults", {"lambda:WorkerFunction": {"kill": "dynamodb:PutItem", "done": done}})
+
+    assert sample.invoke().error is None  # it makes no such request
+    assert sample.invoke({"do": "put", "key": key}).payload["errorType"] == "Runtime.ExitError"
+    assert bool(sample.item(key)) is done
+    assert sample.invoke({"do": "put", "key": key}).error is None
+
+
+def test_an_environment_dies_of_a_later_request_only_if_it_makes_it(sample: Sample) -> None:
+    sample.sim("PUT", "faults", {"lambda:WorkerFunction": {"kill": "dynamodb:PutItem", "request": 2}})
+
+    assert sample.invoke({"do": "put", "key": "first"}).error is None
+    assert sample.invoke({"do": "put", "key": "first of another invocation"}).error is None
+
+
 def test_an_invocation_is_measured(sample: Sample) -> None:
     sample.invoke({"do": "exit"})
     sample.invoke()
