@@ -1,6 +1,7 @@
 """What a call says, as TwiML. In Japanese or English, short enough to be understood half asleep."""
 
 import re
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -136,7 +137,7 @@ class Voice:
 
 def _spoken(text: str, limit: int) -> str:
     """A text as it can be spoken: no schemes, braces, percent signs or control characters; cut at a word."""
-    text = re.sub(r"https?://", "", text)
+    text = re.sub(r"https?://", "", unicodedata.normalize("NFC", text))
     text = re.sub(r"[^\w\s.,:;!?()'+/-]", " ", text)
     text = re.sub(r"\s+", " ", text).strip().rstrip(".")
     if len(text) <= limit:
