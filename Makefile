@@ -29,7 +29,7 @@ setup: .venv/.complete $(RUNTIME) programs ## Install everything that the other 
 
 # What a function finds on Lambda: the runtime client and boto3, and nothing else.
 $(RUNTIME): uv.lock .venv/.complete
-	@UV_PROJECT_ENVIRONMENT=.devstack/runtime $(UV) sync --quiet --frozen --no-default-groups --group runtime --compile-bytecode
+	@UV_PROJECT_ENVIRONMENT=.devstack/runtime $(UV) sync --quiet --frozen --only-group runtime --compile-bytecode
 	@touch $@
 
 programs: $(PROGRAMS) ## Fetch Prometheus, Alertmanager and the exporters, where they are not installed
@@ -66,7 +66,7 @@ test: setup build lint ## Everything that CI checks
 	@.venv/bin/pytest -q
 
 requirements: .venv/.complete ## Write functions/requirements.txt from the lock file
-	@$(UV) export --quiet --frozen --no-default-groups --group functions --no-hashes --no-header --no-annotate --output-file functions/requirements.txt
+	@$(UV) export --quiet --frozen --only-group functions --no-hashes --no-header --no-annotate --output-file functions/requirements.txt
 
 clean: ## Remove what was built and what the devstack left
 	@rm -rf .aws-sam .devstack .mypy_cache .ruff_cache .pytest_cache .hypothesis

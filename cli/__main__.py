@@ -1,4 +1,4 @@
-"""`python -m cli`: the command from the source tree."""
+"""`python -m cli` is `oncall`."""
 
 from cli.main import main
 

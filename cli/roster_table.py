@@ -12,11 +12,11 @@ from typing import Any
 
 from botocore.exceptions import ConnectionError, HTTPClientError  # noqa: A004  botocore's is the one that is raised
 
-from cli.attribute_values import deserialize_item, serialize_item
 from cli.errors import CommandError, aws_errors
 from cli.target import Target
 from oncall.attributes import Problem
 from oncall.roster import META, PARTITION, Override, Roster, override_item, read_items, to_items
+from oncall.store import from_attributes, to_attributes
 
 HISTORY = "ROSTER#HISTORY"
 COUNTER = "COUNTER"
@@ -110,12 +110,12 @@ def _adopt(target: Target, current: Current, version: int) -> None:
             continue
         update = {
             "TableName": target.table,
-            "Key": serialize_item({"pk": item["pk"], "sk": item["sk"]}),
+            "Key": to_attributes({"pk": item["pk"], "sk": item["sk"]}),
             "UpdateExpression": "SET version = :version",
             "ConditionExpression": "attribute_exists(pk) AND attribute_not_exists(version)",
-            "ExpressionAttributeValues": serialize_item({":version": version}),
+            "ExpressionAttributeValues": to_attributes({":version": version}),
         }
-        unchanged = {"TableName": target.table, "Key": serialize_item({"pk": PARTITION, "sk": META}), **_still(version)}
+        unchanged = {"TableName": target.table, "Key": to_attributes({"pk": PARTITION, "sk": META}), **_still(version)}
         _transact(target, [{"ConditionCheck": unchanged}, {"Update": update}])
 
 
@@ -124,20 +124,20 @@ def _take_number(target: Target, after: int) -> int:
     while True:
         answer = target.dynamodb.update_item(
             TableName=target.table,
-            Key=serialize_item({"pk": HISTORY, "sk": COUNTER}),
+            Key=to_attributes({"pk": HISTORY, "sk": COUNTER}),
             UpdateExpression="SET taken = if_not_exists(taken, :after) + :one",
-            ExpressionAttributeValues=serialize_item({":after": after, ":one": 1}),
+            ExpressionAttributeValues=to_attributes({":after": after, ":one": 1}),
             ReturnValues="UPDATED_NEW",
         )
-        number = int(deserialize_item(answer["Attributes"])["taken"])
+        number = int(from_attributes(answer["Attributes"])["taken"])
         if number > after:  # it is not only if somebody changed META by hand
             return number
 
 
 def _commit(target: Target, meta: Item, version: Version) -> None:
     """The one write that makes a version count. botocore gives it a token: repeated after a lost answer, it is harmless."""
-    put_meta = {"TableName": target.table, "Item": serialize_item(meta), **_still(version.replaced)}
-    put_version = {"TableName": target.table, "Item": serialize_item(_version_item(version))}
+    put_meta = {"TableName": target.table, "Item": to_attributes(meta), **_still(version.replaced)}
+    put_version = {"TableName": target.table, "Item": to_attributes(_version_item(version))}
     try:
         _transact(target, [{"Put": put_meta}, {"Put": put_version}])
     except (HTTPClientError, ConnectionError) as error:
@@ -148,7 +148,7 @@ def _still(version: int) -> dict[str, Any]:
     """The condition that this version is the one that counts."""
     if version == 0:
         return {"ConditionExpression": "attribute_not_exists(version)"}
-    values = serialize_item({":before": version})
+    values = to_attributes({":before": version})
     return {"ConditionExpression": "version = :before", "ExpressionAttributeValues": values}
 
 
@@ -193,12 +193,12 @@ def _query(target: Target, partition: str) -> Iterable[Item]:
     pages = target.dynamodb.get_paginator("query").paginate(
         TableName=target.table,
         KeyConditionExpression="pk = :pk",
-        ExpressionAttributeValues=serialize_item({":pk": partition}),
+        ExpressionAttributeValues=to_attributes({":pk": partition}),
         ConsistentRead=True,
     )
     for page in pages:
         for item in page["Items"]:
-            yield deserialize_item(item)
+            yield from_attributes(item)
 
 
 def _write(target: Target, requests: list[Any]) -> None:
@@ -215,21 +215,21 @@ def _write(target: Target, requests: list[Any]) -> None:
 
 
 def _put(item: Item) -> Any:
-    return {"PutRequest": {"Item": serialize_item(item)}}
+    return {"PutRequest": {"Item": to_attributes(item)}}
 
 
 def _delete(item: Item) -> Any:
-    return {"DeleteRequest": {"Key": serialize_item({"pk": item["pk"], "sk": item["sk"]})}}
+    return {"DeleteRequest": {"Key": to_attributes({"pk": item["pk"], "sk": item["sk"]})}}
 
 
 def put_override(target: Target, override: Override) -> None:
     """Writes an override; it counts from the next read on."""
     with aws_errors(target.name):
-        target.dynamodb.put_item(TableName=target.table, Item=serialize_item(override_item(override)))
+        target.dynamodb.put_item(TableName=target.table, Item=to_attributes(override_item(override)))
 
 
 def delete_override(target: Target, override_id: str) -> None:
     """Removes an override."""
     with aws_errors(target.name):
-        key = serialize_item({"pk": PARTITION, "sk": f"OVERRIDE#{override_id}"})
+        key = to_attributes({"pk": PARTITION, "sk": f"OVERRIDE#{override_id}"})
         target.dynamodb.delete_item(TableName=target.table, Key=key)

@@ -66,8 +66,8 @@ class Table:
 
     def get(self, pk: str, sk: str) -> Item | None:
         """The item as it is now, or None."""
-        answer = self.client.get_item(TableName=self.name, Key=_item({"pk": pk, "sk": sk}), ConsistentRead=True)
-        return _plain_item(answer["Item"]) if "Item" in answer else None
+        answer = self.client.get_item(TableName=self.name, Key=to_attributes({"pk": pk, "sk": sk}), ConsistentRead=True)
+        return from_attributes(answer["Item"]) if "Item" in answer else None
 
     def query(self, pk: str, *, after: str = "", prefix: str = "", consistent: bool = True) -> list[Item]:
         """All items of a partition in the order of their sort keys: those after one, or those with a prefix."""
@@ -79,10 +79,10 @@ class Table:
         pages = self.client.get_paginator("query").paginate(
             TableName=self.name,
             KeyConditionExpression=condition,
-            ExpressionAttributeValues=_item(values),
+            ExpressionAttributeValues=to_attributes(values),
             ConsistentRead=consistent,
         )
-        return [_plain_item(item) for page in pages for item in page["Items"]]
+        return [from_attributes(item) for page in pages for item in page["Items"]]
 
     def due(self, before: int) -> list[Item]:
         """Keys of what was due before a time (epoch milliseconds), the longest due first. Eventually consistent."""
@@ -90,9 +90,9 @@ class Table:
             TableName=self.name,
             IndexName=INDEX,
             KeyConditionExpression="due = :due AND due_at < :before",
-            ExpressionAttributeValues=_item({":due": DUE, ":before": before}),
+            ExpressionAttributeValues=to_attributes({":due": DUE, ":before": before}),
         )
-        return [_plain_item(item) for page in pages for item in page["Items"]]
+        return [from_attributes(item) for page in pages for item in page["Items"]]
 
     def update(self, update: Update) -> Item:
         """Writes one item and returns it as it is then. Raises ConditionFailedError."""
@@ -105,12 +105,12 @@ class Table:
             )
         except self.client.exceptions.ConditionalCheckFailedException as error:
             item: Any = error.response.get("Item")
-            raise ConditionFailedError(_plain_item(item) if item else None) from error
+            raise ConditionFailedError(from_attributes(item) if item else None) from error
         except ClientError as error:
             if error.response["Error"]["Code"] == "TransactionConflictException":
                 raise ConflictError from error
             raise
-        return _plain_item(answer["Attributes"])
+        return from_attributes(answer["Attributes"])
 
     def transact(self, writes: Iterable[Update | Put]) -> None:
         """Writes all or nothing. Raises ConditionFailedError for the first write that was refused, ConflictError."""
@@ -119,7 +119,7 @@ class Table:
             if isinstance(write, Update):
                 items.append({"Update": {"TableName": self.name, **_update(write), **_OLD}})
             else:
-                put: dict[str, Any] = {"TableName": self.name, "Item": _item(write.item), **_OLD}
+                put: dict[str, Any] = {"TableName": self.name, "Item": to_attributes(write.item), **_OLD}
                 if write.condition:
                     put["ConditionExpression"] = write.condition
                 items.append({"Put": put})
@@ -130,7 +130,7 @@ class Table:
             for index, reason in enumerate(reasons):
                 if reason.get("Code") == "ConditionalCheckFailed":
                     item = reason.get("Item")
-                    raise ConditionFailedError(_plain_item(item) if item else None, index) from error
+                    raise ConditionFailedError(from_attributes(item) if item else None, index) from error
             if any(reason.get("Code") == "TransactionConflict" for reason in reasons):
                 raise ConflictError from error
             raise
@@ -165,21 +165,26 @@ def _update(update: Update) -> dict[str, Any]:
     if update.remove:
         clauses.append("REMOVE " + ", ".join(path(name) for name in update.remove))
     names |= {f"#{name}": name for name in _NAME.findall(update.condition)}
-    request: dict[str, Any] = {"Key": _item({"pk": update.pk, "sk": update.sk}), "UpdateExpression": " ".join(clauses)}
+    request: dict[str, Any] = {
+        "Key": to_attributes({"pk": update.pk, "sk": update.sk}),
+        "UpdateExpression": " ".join(clauses),
+    }
     if update.condition:
         request["ConditionExpression"] = update.condition
     if names:
         request["ExpressionAttributeNames"] = names
     if values:
-        request["ExpressionAttributeValues"] = _item(values)
+        request["ExpressionAttributeValues"] = to_attributes(values)
     return request
 
 
-def _item(values: Mapping[str, Any]) -> dict[str, Any]:
+def to_attributes(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Python's values as DynamoDB writes them."""
     return {name: _serialize(value) for name, value in values.items()}
 
 
-def _plain_item(item: Mapping[str, Any]) -> Item:
+def from_attributes(item: Mapping[str, Any]) -> Item:
+    """What DynamoDB wrote, as Python's values."""
     return {name: _plain(_deserialize(value)) for name, value in item.items()}
 
 
