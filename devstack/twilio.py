@@ -8,6 +8,7 @@ and beside those
 - `/_sim/settings`: telephone.Settings, such as `speech_rate`;
 - `/_sim/errors`: what was refused or went wrong, with Twilio's codes; DELETE forgets it;
 - `/_sim/callbacks`: every request to the application; `/_sim/messages`: the SMS.
+The fault `all` refuses every request of the API, whatever it is for.
 Callback faults: `drop` hits status callbacks alone; `delay` and `repeat` the requests for pressed keys as well.
 
 Run it: `TWILIO_ACCOUNT_SID=AC... TWILIO_AUTH_TOKEN=... python -m devstack.twilio --port 0 [--number +12025550100]`.
@@ -151,6 +152,9 @@ class _Twilio:
 
     def _api(self, request: Request) -> Response:
         try:
+            refusal = _refusal_by(self._network.faults.take("all"))
+            if refusal is not None:
+                return refusal
             self._authenticate(request)
             return self._dispatch(request)
         except ApiError as error:
@@ -478,12 +482,10 @@ class _Twilio:
     def _sim_faults(self, request: Request) -> Response:
         faults = self._network.faults
         if request.method == "PUT":
-            groups = {
-                name: (lambda value: isinstance(value, dict)) for name in ("create", "update", "messages", "callbacks")
-            }
+            groups = {name: (lambda value: isinstance(value, dict)) for name in (*_FAULTY, "callbacks")}
             body = checked(control_body(request), groups, what="faults")
             new: dict[str, Fault] = {}
-            for name in ("create", "update", "messages"):
+            for name in _FAULTY:
                 if name in body:
                     new[name] = Fault.of(checked(body[name], _FAULT, what=name))
             callbacks = checked(body.get("callbacks", {}), _CALLBACK_FAULT, what="callbacks")
@@ -526,6 +528,7 @@ class _Twilio:
             return json_response(self._network.sent)
 
 
+_FAULTY = ("all", "create", "update", "messages")
 _FAULT = {
     "status": number_from(400, 599),
     "code": is_count,

@@ -887,6 +887,18 @@ def test_an_empty_object_clears_all_faults(phones: Phones) -> None:
     phones.create()
 
 
+def test_twilio_can_be_away_altogether(phones: Phones) -> None:
+    phones.line(ALICE, "ring")
+    phones.create()
+    (call,) = phones.control("GET", "/calls")
+    phones.control("PUT", "/faults", {"all": {"status": 503}})
+    with pytest.raises(TwilioRestException, match="503"):
+        phones.create()
+    with pytest.raises(TwilioRestException, match="503"):
+        phones.client.calls(call["sid"]).fetch()
+    assert len(phones.control("GET", "/calls")) == 1
+
+
 def test_a_lost_answer_leaves_a_call_that_nobody_knows_of(phones: Phones) -> None:
     phones.control("PUT", "/faults", {"create": {"lose_answer": True, "times": 1}})
     with pytest.raises(requests.exceptions.ConnectionError):
