@@ -8,6 +8,7 @@ from typing import Any, Literal
 from aws_lambda_powertools import Logger
 
 from oncall import incidents, pages, roster, schedules
+from oncall.alarm import PRODUCT, read_alarm
 from oncall.alertmanager import AlertGroup, read_webhook
 from oncall.errors import WebhookError
 from oncall.incidents import Event
@@ -40,7 +41,8 @@ class Desk:
 def receive(desk: Desk, request: Mapping[str, Any], *, execution: str) -> dict[str, Any]:
     """Decides what an execution does. The same execution asked again decides the same.
 
-    `request` is the execution's input: a webhook from the gateway, or what the reconciler found due.
+    `request` is the execution's input: a webhook from the gateway, the alarm that watches the monitoring, or what the
+    reconciler found due.
     Raises WebhookError if it can never be read.
     """
     match request.get("source"):
@@ -50,6 +52,12 @@ def receive(desk: Desk, request: Mapping[str, Any], *, execution: str) -> dict[s
             if group.status == "resolved":
                 return _resolve(desk, group)
             return _fire(desk, group, execution=execution, base=gateway)
+        case "alarm":
+            language = _roster(desk).product(PRODUCT).language or desk.language
+            group = read_alarm(request, language)
+            if group.status == "resolved":
+                return _resolve(desk, group)
+            return _fire(desk, group, execution=execution, base=desk.public_url or f"https://{request['gateway']}")
         case "reconciler" if "policy" in request:
             return _resume(desk, str(request["policy"]), execution=execution)
         case "reconciler":

@@ -3,6 +3,7 @@
 import json
 import re
 from typing import Any
+from urllib.parse import parse_qs
 
 import pytest
 
@@ -163,14 +164,48 @@ def test_statuses_that_are_answered_are_declared(body: Any, integration: Any) ->
     assert {each["statusCode"] for each in integration["responses"].values()} <= declared
 
 
-def test_only_alerts_have_a_bearer_token_and_a_body_that_is_checked(body: Any) -> None:
+def test_only_what_alertmanager_posts_has_a_bearer_token_and_only_alerts_a_body_that_is_checked(body: Any) -> None:
     """Twilio and Slack sign what they send; the functions check that."""
     for path, methods in body["paths"].items():
         assert methods.keys() == {"post"}, path
         secured = methods["post"].get("security", [])
-        assert secured == ([{"BearerToken": []}] if path == "/alerts" else []), path
+        assert secured == ([{"BearerToken": []}] if path in {"/alerts", "/heartbeat"} else []), path
+        assert ("x-amazon-apigateway-request-validator" in methods["post"]) == (path == "/alerts"), path
     alerts = body["paths"]["/alerts"]["post"]
     validator = body["x-amazon-apigateway-request-validators"][alerts["x-amazon-apigateway-request-validator"]]
     assert validator["validateRequestBody"] is True
     authorizer = body["components"]["securitySchemes"]["BearerToken"]["x-amazon-apigateway-authorizer"]
     assert authorizer["authorizerResultTtlInSeconds"] == 300
+
+
+# The heartbeat.
+
+
+@pytest.fixture(scope="module")
+def heartbeat(body: Any) -> Any:
+    """The integration of /heartbeat."""
+    return body["paths"]["/heartbeat"]["post"]["x-amazon-apigateway-integration"]
+
+
+@pytest.mark.parametrize("posted", ["{}", "", "not JSON", '{"alerts": [' + "1," * 10_000 + "1]}"])
+def test_a_heartbeat_is_a_point_of_a_metric_whatever_its_body_says(heartbeat: Any, posted: str) -> None:
+    (template,) = heartbeat["requestTemplates"].values()
+    form = parse_qs(Template(template).render(body=posted, context=CONTEXT).text, strict_parsing=True)
+    assert form == {
+        "Action": ["PutMetricData"],
+        "Version": ["2010-08-01"],
+        "Namespace": ["OnCall"],
+        "MetricData.member.1.MetricName": ["Heartbeats"],
+        "MetricData.member.1.Value": ["1"],
+        "MetricData.member.1.Unit": ["Count"],
+        "MetricData.member.1.Dimensions.member.1.Name": ["service"],
+        "MetricData.member.1.Dimensions.member.1.Value": ["oncall"],
+    }
+    assert heartbeat["requestParameters"] == {
+        "integration.request.header.Content-Type": "'application/x-www-form-urlencoded'"
+    }
+
+
+@pytest.mark.parametrize(("status", "told"), [(200, 202), (400, 503), (403, 503), (500, 503), (503, 503)])
+def test_a_heartbeat_that_was_not_counted_is_sent_again(heartbeat: Any, status: int, told: int) -> None:
+    assert answer(heartbeat, status, "<ErrorResponse/>")[0] == told

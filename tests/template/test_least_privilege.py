@@ -65,6 +65,7 @@ ACTIONS = {
 
 # Actions on every resource, because AWS knows no resource for them.
 EVERY_RESOURCE = {
+    "cloudwatch:PutMetricData": "metrics have a namespace, which its condition names",
     "states:SendTaskSuccess": "the token says what it is about",
     "logs:CreateLogDelivery": "how Step Functions logs",
     "logs:GetLogDelivery": "how Step Functions logs",
@@ -146,7 +147,9 @@ def test_aws_indeed_knows_no_resource_for_those() -> None:
     known = load_resource(AdditionalSpecs, "Policies.json")
     for each in EVERY_RESOURCE:
         service, action = each.split(":")
-        assert "Resources" not in known[service]["Actions"][action.lower()], each
+        resources = known[service]["Actions"][action.lower()].get("Resources", [])
+        # CloudWatch's datasets are not its namespaces: for a metric it has only the condition.
+        assert resources == (["dataset"] if each == "cloudwatch:PutMetricData" else []), each
     assert known["states"]["Actions"]["startexecution"]["Resources"] == ["statemachine"]
 
 
@@ -210,10 +213,21 @@ def test_a_function_reaches_only_our_own_resources(function: str, translated: An
                 assert resources == expected[action.split(":")[0] + where], action
 
 
-def test_the_gateway_may_start_our_state_machine_and_nothing_else(translated: Any) -> None:
-    assert statements(translated["Resources"]["ApiRole"]) == [
-        {"Effect": "Allow", "Action": "states:StartExecution", "Resource": {"Ref": "StateMachine"}}
-    ]
+STARTS: Any = {"Effect": "Allow", "Action": "states:StartExecution", "Resource": {"Ref": "StateMachine"}}
+
+
+def test_the_gateway_may_start_our_state_machine_and_count_heartbeats_and_nothing_else(translated: Any) -> None:
+    counts = {
+        "Effect": "Allow",
+        "Action": "cloudwatch:PutMetricData",
+        "Resource": "*",
+        "Condition": {"StringEquals": {"cloudwatch:namespace": "OnCall"}},
+    }
+    assert statements(translated["Resources"]["ApiRole"]) == [STARTS, counts]
+
+
+def test_the_heartbeats_alarm_may_start_our_state_machine_and_nothing_else(translated: Any) -> None:
+    assert statements(translated["Resources"]["HeartbeatRole"]) == [STARTS]
 
 
 def test_the_state_machine_may_do_what_its_definition_does(translated: Any) -> None:
@@ -228,21 +242,27 @@ def test_the_state_machine_may_do_what_its_definition_does(translated: Any) -> N
 
 
 def test_roles_are_assumed_by_one_service_each(translated: Any) -> None:
-    services = {"ApiRole": "apigateway.amazonaws.com", "StateMachineRole": "states.amazonaws.com"}
+    services = {
+        "ApiRole": "apigateway.amazonaws.com",
+        "StateMachineRole": "states.amazonaws.com",
+        "HeartbeatRole": "events.amazonaws.com",
+    }
     for name, role in roles(translated):
         (statement,) = role["Properties"]["AssumeRolePolicyDocument"]["Statement"]
         service = statement["Principal"]["Service"]
         assert listed(service) == [services.get(name, "lambda.amazonaws.com")], name
 
 
-def test_eventbridge_may_publish_to_the_topic_and_do_nothing_else(translated: Any) -> None:
-    """Without a Condition: EventBridge's guide says that topic policies for it cannot have one."""
-    (statement,) = translated["Resources"]["FallbackTopicPolicy"]["Properties"]["PolicyDocument"]["Statement"]
-    assert statement == {
-        "Effect": "Allow",
-        "Principal": {"Service": "events.amazonaws.com"},
-        "Action": "sns:Publish",
-        "Resource": {"Ref": "FallbackTopic"},
+def test_eventbridge_and_our_alarms_may_publish_to_the_topic_and_do_nothing_else(translated: Any) -> None:
+    """EventBridge without a Condition: its guide says that topic policies for it cannot have one."""
+    events, alarms = translated["Resources"]["FallbackTopicPolicy"]["Properties"]["PolicyDocument"]["Statement"]
+    publish = {"Effect": "Allow", "Action": "sns:Publish", "Resource": {"Ref": "FallbackTopic"}}
+    assert events == {**publish, "Principal": {"Service": "events.amazonaws.com"}}
+    ours = "arn:${AWS::Partition}:cloudwatch:${AWS::Region}:${AWS::AccountId}:alarm:${AWS::StackName}-*"
+    assert alarms == {
+        **publish,
+        "Principal": {"Service": "cloudwatch.amazonaws.com"},
+        "Condition": {"ArnLike": {"aws:SourceArn": {"Fn::Sub": ours}}},
     }
 
 
