@@ -1,5 +1,6 @@
 """PhoneReply: Twilio's callbacks; the keys that people press, and what became of a call."""
 
+import re
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -62,7 +63,8 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, A
 
 
 def _is_complete(query: dict[str, str]) -> bool:
-    return query.keys() <= QUERY and {"policy", "page", "call"} <= query.keys() and query["call"].isdigit()
+    numbers = (query.get("call", ""), query.get("tries", "0"))
+    return {"policy", "page"} <= query.keys() <= QUERY and all(re.fullmatch("[0-9]{1,6}", number) for number in numbers)
 
 
 def _is_signed(event: dict[str, Any], base: str, kind: str, query: dict[str, str], form: dict[str, str]) -> bool:

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import re
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -60,7 +61,7 @@ def _is_signed(event: dict[str, Any], body: str) -> bool:
     """Slack: HMAC-SHA256 of v0:{timestamp}:{raw body}, at most 300 s old, compared in constant time."""
     headers = {name.lower(): str(value) for name, value in (event.get("headers") or {}).items()}
     timestamp, signature = headers.get("x-slack-request-timestamp", ""), headers.get("x-slack-signature", "")
-    if not (timestamp.isascii() and timestamp.isdigit() and signature.isascii()):
+    if not re.fullmatch("[0-9]{1,12}", timestamp) or not signature.isascii():
         return False
     return any(
         SignatureVerifier(config.secret("SLACK_SIGNING_SECRET_PARAMETER", fresh=fresh)).is_valid(

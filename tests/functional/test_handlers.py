@@ -1,0 +1,626 @@
+"""The functions as AWS calls them: events as the gateway and the state machine send them, signed as Twilio and Slack sign."""
+
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from importlib import import_module
+from typing import Any
+from urllib.parse import parse_qsl, urlencode, urlsplit
+
+import boto3
+import pytest
+from botocore.exceptions import ClientError
+from slack_sdk.signature import SignatureVerifier
+from twilio.request_validator import RequestValidator
+
+from oncall import config, signals
+from oncall.errors import ConfigurationError, WebhookError
+from oncall.signals import Answer
+from oncall.slack_messages import ACKNOWLEDGE
+from tests.builders import BASE, CHANNEL, GATEWAY, REGION, SATO, START, Call, World, webhook
+
+# An invocation that has nothing to count is no fault; Powertools warns of it all the same.
+pytestmark = pytest.mark.filterwarnings("ignore:No application metrics to publish")
+
+AUTH_TOKEN, SIGNING_SECRET, BEARER = "twilio auth token", "slack signing secret", "bearer-token"
+SECRETS = {
+    "BEARER_TOKEN_PARAMETER": BEARER,
+    "TWILIO_ACCOUNT_SID_PARAMETER": "AC" + "0" * 32,
+    "TWILIO_AUTH_TOKEN_PARAMETER": AUTH_TOKEN,
+    "SLACK_BOT_TOKEN_PARAMETER": "xoxb-1",
+    "SLACK_SIGNING_SECRET_PARAMETER": SIGNING_SECRET,
+}
+ARN = "arn:aws:execute-api:eu-central-1:123456789012:abc123/prod/POST/alerts"
+Handler = Callable[[dict[str, Any], Any], Any]
+
+
+@dataclass(frozen=True)
+class Context:
+    """Lambda's context, as far as Powertools and we use it."""
+
+    function_name: str = "on-call"
+    memory_limit_in_mb: int = 1024
+    invoked_function_arn: str = "arn:aws:lambda:eu-central-1:123456789012:function:on-call"
+    aws_request_id: str = "request"
+
+    def get_remaining_time_in_millis(self) -> int:
+        return 60_000
+
+
+@dataclass
+class StepFunctions:
+    """Step Functions: keeps what it is told."""
+
+    released: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    started: list[dict[str, Any]] = field(default_factory=list)
+    refuses: str = ""
+
+    class exceptions:  # noqa: N801  as boto3 has it
+        class ExecutionAlreadyExists(Exception):  # noqa: N818
+            pass
+
+    def send_task_success(self, *, taskToken: str, output: str) -> None:  # noqa: N803  as boto3 has it
+        if self.refuses:
+            raise ClientError({"Error": {"Code": self.refuses, "Message": ""}}, "SendTaskSuccess")
+        self.released.append((taskToken, json.loads(output)))
+
+    def start_execution(self, **request: Any) -> None:
+        self.started.append(request)
+
+
+@dataclass
+class Lambda:
+    """Lambda: keeps what is invoked."""
+
+    invoked: list[dict[str, Any]] = field(default_factory=list)
+
+    def invoke(self, **request: Any) -> None:
+        self.invoked.append(request)
+
+
+@dataclass
+class Stack:
+    """The functions with their environment, on the world's table."""
+
+    world: World
+    stepfunctions: StepFunctions
+    functions: Lambda
+
+    def call(self, function: str, event: Mapping[str, Any]) -> Any:
+        handler: Handler = import_module(function).lambda_handler
+        return handler(json.loads(json.dumps(event)), Context())
+
+    @property
+    def contents(self) -> list[Any]:
+        """All that is in the table."""
+        items = self.world.dynamo.client.scan(TableName=self.world.table.name)["Items"]
+        return sorted(items, key=lambda item: (item["pk"]["S"], item["sk"]["S"]))
+
+
+@pytest.fixture
+def stack(world: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stack]:
+    ssm = boto3.client("ssm", region_name=REGION)
+    for name, value in SECRETS.items():
+        monkeypatch.setenv(name, f"/oncall/{name}")
+        ssm.put_parameter(Name=f"/oncall/{name}", Value=value, Type="SecureString", Overwrite=True)
+    for name, value in {
+        "TABLE_NAME": world.table.name,
+        "FALLBACK_TOPIC_ARN": "arn:aws:sns:eu-central-1:123456789012:fallback",
+        "STATE_MACHINE_ARN": "arn:aws:states:eu-central-1:123456789012:stateMachine:on-call",
+        "SLACK_NOTIFICATION_FUNCTION": "slack-notification",
+        "SLACK_CHANNEL": CHANNEL,
+        "CALLER_NUMBER": "+12025550199",
+        "LANGUAGE": "en",
+        "POWERTOOLS_SERVICE_NAME": "on-call",
+        "POWERTOOLS_METRICS_NAMESPACE": "OnCall",
+        "POWERTOOLS_TRACE_DISABLED": "true",
+    }.items():
+        monkeypatch.setenv(name, value)
+    made = Stack(world, StepFunctions(), Lambda())
+    clients: dict[str, Any] = {
+        "dynamodb": world.dynamo.client,
+        "ssm": ssm,
+        "stepfunctions": made.stepfunctions,
+        "lambda": made.functions,
+        "sns": world.topic,
+    }
+    monkeypatch.setattr(config, "client", lambda service, *_: clients[service])
+    monkeypatch.setattr(config, "_secrets", {})
+    monkeypatch.setattr("oncall.times.now", world.clock.now)
+    config.settings.cache_clear()
+    yield made
+    config.settings.cache_clear()
+
+
+def store(name: str, value: str) -> None:
+    boto3.client("ssm", region_name=REGION).put_parameter(
+        Name=f"/oncall/{name}", Value=value, Type="SecureString", Overwrite=True
+    )
+
+
+# ---------------------------------------------------------------- the bearer token
+
+
+def authorize(stack: Stack, header: str) -> str:
+    answer = stack.call("authorize", {"type": "TOKEN", "authorizationToken": header, "methodArn": ARN})
+    (statement,) = answer["policyDocument"]["Statement"]
+    # The gateway keeps the answer for the token, whatever is asked for next.
+    assert statement["Resource"] == "arn:aws:execute-api:eu-central-1:123456789012:abc123/prod/*"
+    assert statement["Action"] == "execute-api:Invoke"
+    return str(statement["Effect"])
+
+
+@pytest.mark.parametrize("header", [f"Bearer {BEARER}", f"bearer {BEARER}", f"Bearer  {BEARER} "])
+def test_the_right_token_is_let_in(stack: Stack, header: str) -> None:
+    assert authorize(stack, header) == "Allow"
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "",
+        "Bearer",
+        "Bearer ",
+        f"Basic {BEARER}",
+        BEARER,
+        "Bearer bearer-toke",
+        "Bearer bearer-token-",
+        "Bearer 鍵",
+        "Bearer \x00",
+    ],
+)
+def test_any_other_token_is_refused(stack: Stack, header: str) -> None:
+    assert authorize(stack, header) == "Deny"
+
+
+def test_during_a_change_both_tokens_are_let_in(stack: Stack) -> None:
+    store("BEARER_TOKEN_PARAMETER", "old-token new-token")
+    assert [authorize(stack, f"Bearer {token}") for token in ("old-token", "new-token", "old-token new-token")] == [
+        *("Allow", "Allow", "Deny")
+    ]
+
+
+def test_a_token_that_was_just_changed_is_let_in_at_once(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert authorize(stack, f"Bearer {BEARER}") == "Allow"
+    store("BEARER_TOKEN_PARAMETER", "changed")
+    later = time.monotonic() + 11
+    monkeypatch.setattr("oncall.config.time.monotonic", lambda: later)
+    assert authorize(stack, "Bearer changed") == "Allow"
+    assert authorize(stack, f"Bearer {BEARER}") == "Deny"
+
+
+def test_a_secret_that_cannot_be_read_is_an_error_and_no_refusal(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Away:
+        def get_parameters(self, **_: Any) -> None:
+            raise ClientError({"Error": {"Code": "ThrottlingException", "Message": "slow down"}}, "GetParameters")
+
+    monkeypatch.setattr(config, "client", lambda *_: Away())
+    with pytest.raises(ClientError):
+        authorize(stack, f"Bearer {BEARER}")
+
+
+@pytest.mark.parametrize("missing", ["the parameter", "its value"])
+def test_a_missing_secret_says_what_to_store(stack: Stack, monkeypatch: pytest.MonkeyPatch, missing: str) -> None:
+    if missing == "the parameter":
+        monkeypatch.setenv("BEARER_TOKEN_PARAMETER", "/oncall/nothing")
+    else:
+        store("BEARER_TOKEN_PARAMETER", " ")
+    with pytest.raises(ConfigurationError, match="/oncall/"):
+        authorize(stack, f"Bearer {BEARER}")
+
+
+# ---------------------------------------------------------------- ReceiveAlerts and PhoneCall
+
+
+def execution_input(hook: Any, **more: Any) -> dict[str, Any]:
+    given = {"source": "alertmanager", "received_at": START, "gateway": GATEWAY, "cut": None, "webhook": hook, **more}
+    return {"execution": "arn:execution:1", "input": given}
+
+
+def test_receive_alerts_hands_on_what_the_state_machine_branches_on(stack: Stack) -> None:
+    decision = stack.call("receive_alerts", execution_input(webhook()))
+    assert decision.keys() == {"action", "severity", "incidents", "page", "responders"}
+    assert (decision["action"], decision["severity"]) == ("page", "critical")
+    assert len(json.dumps(decision)) < 262_144
+
+
+def test_receive_alerts_names_what_it_cannot_read(stack: Stack) -> None:
+    with pytest.raises(WebhookError, match="no groupKey"):
+        stack.call("receive_alerts", execution_input({"alerts": [{}]}))
+
+
+def ring(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """A webhook, and the first entry of PhoneCall."""
+    monkeypatch.setattr("phone_call.telephone", lambda *_, **__: stack.world.telephone)
+    decision: dict[str, Any] = stack.call("receive_alerts", execution_input(webhook()))
+    enter(stack, decision, "task-token")
+    return decision
+
+
+def enter(stack: Stack, decision: Mapping[str, Any], token: str) -> None:
+    event = {
+        "token": token,
+        "execution": "arn:execution:1",
+        "page": decision["page"],
+        "responders": decision["responders"],
+    }
+    stack.call("phone_call", event)
+
+
+def test_phone_call_rings_and_waits_and_has_slack_told(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    decision = ring(stack, monkeypatch)
+    assert stack.world.rung == [SATO]
+    assert stack.stepfunctions.released == []
+    (asked,) = stack.functions.invoked
+    assert asked["InvocationType"] == "Event"
+    assert json.loads(asked["Payload"]) == {"incidents": decision["incidents"]}
+
+
+def test_phone_call_releases_its_own_step_when_there_is_nothing_to_wait_for(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stack.world.telephone.refuses.add(SATO)
+    ring(stack, monkeypatch)
+    ((token, answer),) = stack.stepfunctions.released
+    assert token == "task-token"
+    assert (answer["result"], answer["next"]) == ("fail", "call")
+    assert answer.keys() == {"result", "reason", "next", "wait_seconds", "incidents"}
+
+
+def test_phone_call_without_its_secrets_tells_the_fallback_and_fails(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TWILIO_AUTH_TOKEN_PARAMETER", "/oncall/nothing")
+    decision = stack.call("receive_alerts", execution_input(webhook()))
+    with pytest.raises(ConfigurationError):
+        enter(stack, decision, "task-token")
+    assert stack.world.topic.subjects == ["nobody can be called"]
+    assert "/oncall/nothing" in stack.world.topic.published[0]["Message"]
+
+
+def test_no_log_line_has_a_token_a_secret_or_a_phone_number(
+    stack: Stack,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level("INFO")
+    stack.world.telephone.refuses.add(SATO)
+    decision = ring(stack, monkeypatch)
+    enter(stack, decision, "another-task-token")
+    call = stack.world.last_call
+    stack.call("phone_reply", twilio_event(call, "status", {"CallStatus": "busy", "CallSid": call.sid}))
+    stack.call("phone_reply", twilio_event(call, "key", {"Digits": "1"}, signature="forged"))
+    stack.call("phone_reply", twilio_event(call, "key", {"Digits": "1"}))
+    stack.call("slack_reply", slack_event(button(decision["incidents"][0])))
+    authorize(stack, "Bearer wrong-bearer")
+    written = "".join(capsys.readouterr()) + str([vars(record) for record in caplog.records])
+    assert "acknowledged" in written
+    for secret in (*SECRETS.values(), "task-token", "wrong-bearer", "+1202555", "forged"):
+        assert secret not in written, secret
+
+
+# ---------------------------------------------------------------- PhoneReply
+
+
+def twilio_event(
+    call: Call,
+    kind: str,
+    form: Mapping[str, str],
+    *,
+    url: str = "",
+    signature: str | None = None,
+    token: str = AUTH_TOKEN,
+) -> dict[str, Any]:
+    """A callback as Twilio signs it and the gateway hands it on."""
+    address = url or getattr(call.callbacks, kind)
+    written = {"AccountSid": "AC0", "CallSid": call.sid, **form}
+    signed = RequestValidator(token).compute_signature(address, written) if signature is None else signature
+    return {
+        "path": f"/calls/{kind}",
+        "httpMethod": "POST",
+        "headers": {"X-Twilio-Signature": signed, "Content-Type": "application/x-www-form-urlencoded"},
+        "queryStringParameters": dict(parse_qsl(urlsplit(address).query)) or None,
+        "requestContext": {"domainName": urlsplit(BASE).netloc, "stage": "prod", "path": f"/prod/calls/{kind}"},
+        "body": urlencode(written),
+        "isBase64Encoded": False,
+    }
+
+
+def test_a_signed_key_is_written_said_and_releases_the_step(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    ring(stack, monkeypatch)
+    answer = stack.call("phone_reply", twilio_event(stack.world.last_call, "key", {"Digits": "1"}))
+    assert answer["statusCode"] == 200
+    assert answer["headers"]["Content-Type"].startswith("text/xml")
+    assert "You have it" in answer["body"]
+    assert stack.world.page()["state"] == "acknowledged"
+    assert [token for token, _ in stack.stepfunctions.released] == ["task-token"]
+
+
+def test_a_signed_status_releases_the_step(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    ring(stack, monkeypatch)
+    call = stack.world.last_call
+    answer = stack.call("phone_reply", twilio_event(call, "status", {"CallStatus": "no-answer", "CallSid": call.sid}))
+    assert answer["statusCode"] == 204
+    assert stack.stepfunctions.released[0][1]["reason"] == "no-answer"
+
+
+def test_a_custom_domain_is_what_twilio_has_signed(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PUBLIC_URL", "https://calls.example.com/on-call")
+    config.settings.cache_clear()
+    ring(stack, monkeypatch)
+    call = stack.world.last_call
+    assert call.callbacks.key.startswith("https://calls.example.com/on-call/calls/key?")
+    assert stack.call("phone_reply", twilio_event(call, "key", {"Digits": "1"}))["statusCode"] == 200
+
+
+def test_names_and_texts_of_any_kind_are_part_of_what_twilio_has_signed(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ring(stack, monkeypatch)
+    form = {"Digits": "3", "CallerName": "佐藤 & Söhne +1", "Empty": "", "ToCity": "NEW YORK"}
+    assert stack.call("phone_reply", twilio_event(stack.world.last_call, "key", form))["statusCode"] == 200
+
+
+def changed(event: dict[str, Any], **more: Any) -> dict[str, Any]:
+    return event | more
+
+
+FORGERIES: dict[str, Callable[[Call], dict[str, Any]]] = {
+    "no signature": lambda c: changed(twilio_event(c, "key", {"Digits": "1"}), headers={}),
+    "no headers at all": lambda c: changed(twilio_event(c, "key", {"Digits": "1"}), headers=None),
+    "empty signature": lambda c: twilio_event(c, "key", {"Digits": "1"}, signature=""),
+    "made-up signature": lambda c: twilio_event(c, "key", {"Digits": "1"}, signature="AAAAAAAAAAAAAAAAAAAAAAAAAAA="),
+    "not ASCII": lambda c: twilio_event(c, "key", {"Digits": "1"}, signature="鍵" * 28),
+    "another token": lambda c: twilio_event(c, "key", {"Digits": "1"}, token="another"),
+    "another form": lambda c: changed(twilio_event(c, "key", {"Digits": "2"}), body="Digits=1"),
+    "another call": lambda c: changed(
+        twilio_event(c, "key", {"Digits": "1"}),
+        queryStringParameters={"policy": "default", "page": c.callbacks.page, "call": "2"},
+    ),
+    "another path": lambda c: changed(twilio_event(c, "status", {"CallStatus": "busy"}), path="/calls/key"),
+    "no body": lambda c: changed(twilio_event(c, "key", {"Digits": "1"}), body=None),
+    "no query": lambda c: twilio_event(c, "key", {"Digits": "1"}, url=f"{BASE}/calls/key"),
+    "a query of another kind": lambda c: twilio_event(
+        c, "key", {"Digits": "1"}, url=f"{BASE}/calls/key?call=x&page=y&policy=z"
+    ),
+    "a number that is none": lambda c: twilio_event(
+        c, "key", {"Digits": "1"}, url=f"{BASE}/calls/key?call=%C2%B2&page=y&policy=z"
+    ),
+    "tries that are none": lambda c: twilio_event(
+        c, "key", {"Digits": "1"}, url=f"{BASE}/calls/key?call=1&digits=1&page=y&policy=z&tries=x"
+    ),
+}
+
+
+@pytest.mark.parametrize("forgery", FORGERIES)
+def test_what_twilio_has_not_signed_is_refused_and_writes_nothing(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch, forgery: str
+) -> None:
+    ring(stack, monkeypatch)
+    before = stack.contents
+    answer = stack.call("phone_reply", FORGERIES[forgery](stack.world.last_call))
+    assert answer["statusCode"] == 403
+    assert stack.contents == before
+    assert stack.stepfunctions.released == []
+
+
+def test_a_key_that_cannot_be_written_is_brought_again_after_a_moment(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ring(stack, monkeypatch)
+    call = stack.world.last_call
+    throttled = ClientError({"Error": {"Code": "ThrottlingException", "Message": ""}}, "UpdateItem")
+
+    def fails() -> None:
+        raise throttled
+
+    stack.world.dynamo.before("UpdateItem", fails)
+    answer = stack.call("phone_reply", twilio_event(call, "key", {"Digits": "1"}))
+    assert "One moment" in answer["body"]
+    assert stack.world.page()["state"] == "open"
+    again = answer["body"].partition("<Redirect")[2].partition(">")[2].partition("<")[0].replace("&amp;", "&")
+    answer = stack.call("phone_reply", twilio_event(call, "key", {}, url=again))
+    assert "You have it" in answer["body"]
+    assert stack.world.page()["state"] == "acknowledged"
+
+
+def test_a_key_that_can_never_be_written_says_so_in_the_end(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    ring(stack, monkeypatch)
+    call = stack.world.last_call
+
+    def fails() -> None:
+        raise ClientError({"Error": {"Code": "InternalServerError", "Message": ""}}, "UpdateItem")
+
+    address, tries, answer = call.callbacks.key, 0, {"body": ""}
+    while "Redirect" in answer["body"] or not tries:
+        tries += 1
+        assert tries < 20
+        stack.world.dynamo.before("UpdateItem", fails)
+        answer = stack.call("phone_reply", twilio_event(call, "key", {"Digits": "1"}, url=address))
+        address = answer["body"].partition("<Redirect")[2].partition(">")[2].partition("<")[0].replace("&amp;", "&")
+    assert "could not write that down" in answer["body"]
+    assert tries * 3 > 30  # seconds
+
+
+def test_a_release_that_fails_after_the_write_still_says_the_truth(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ring(stack, monkeypatch)
+    call = stack.world.last_call
+    stack.stepfunctions.refuses = "ThrottlingException"
+    answer = stack.call("phone_reply", twilio_event(call, "key", {"Digits": "1"}))
+    again = answer["body"].partition("<Redirect")[2].partition(">")[2].partition("<")[0].replace("&amp;", "&")
+    answer = stack.call("phone_reply", twilio_event(call, "key", {}, url=again))
+    assert "You have it" in answer["body"]
+    assert stack.world.page()["state"] == "acknowledged"
+
+
+@pytest.mark.parametrize("code", ["TaskTimedOut", "TaskDoesNotExist", "InvalidToken"])
+def test_a_step_that_no_longer_waits_is_no_fault(stack: Stack, code: str) -> None:
+    stack.stepfunctions.refuses = code
+    signals.release(stack.stepfunctions, "old", Answer("fail", "busy", "call"))  # type: ignore[arg-type]
+    signals.release(stack.stepfunctions, None, Answer("fail", "busy", "call"))  # type: ignore[arg-type]
+    stack.stepfunctions.refuses = "ThrottlingException"
+    with pytest.raises(ClientError):
+        signals.release(stack.stepfunctions, "old", Answer("fail", "busy", "call"))  # type: ignore[arg-type]
+
+
+# ---------------------------------------------------------------- SlackReply
+
+
+def button(incident: str, action: str = ACKNOWLEDGE) -> dict[str, Any]:
+    return {
+        "type": "block_actions",
+        "user": {"id": "U0SATO", "name": "sato.yui"},
+        "actions": [{"action_id": action, "value": incident, "type": "button"}],
+    }
+
+
+def slack_event(
+    payload: Mapping[str, Any] | None,
+    *,
+    body: str = "",
+    timestamp: str | None = None,
+    signature: str | None = None,
+    secret: str = SIGNING_SECRET,
+) -> dict[str, Any]:
+    """An interaction as Slack signs it and the gateway hands it on."""
+    written = body or urlencode({"payload": json.dumps(payload)})
+    moment = str(int(time.time())) if timestamp is None else timestamp
+    signed = (
+        SignatureVerifier(secret).generate_signature(timestamp=moment, body=written) if signature is None else signature
+    )
+    return {
+        "path": "/slack/actions",
+        "httpMethod": "POST",
+        "headers": {"X-Slack-Request-Timestamp": moment, "X-Slack-Signature": signed},
+        "queryStringParameters": None,
+        "requestContext": {"domainName": urlsplit(BASE).netloc, "stage": "prod"},
+        "body": written,
+        "isBase64Encoded": False,
+    }
+
+
+def test_the_signed_button_takes_the_incident(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    decision = ring(stack, monkeypatch)
+    answer = stack.call("slack_reply", slack_event(button(decision["incidents"][0])))
+    assert (answer["statusCode"], answer["body"]) == (200, "")
+    assert stack.world.page()["acknowledged_by"] == "Sato"
+    assert [token for token, _ in stack.stepfunctions.released] == ["task-token"]
+
+
+def test_the_button_that_comes_too_late_has_slack_shown_what_is_true(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decision = ring(stack, monkeypatch)
+    stack.call("phone_reply", twilio_event(stack.world.last_call, "key", {"Digits": "1"}))
+    stack.functions.invoked.clear()
+    assert stack.call("slack_reply", slack_event(button(decision["incidents"][0])))["statusCode"] == 200
+    assert [json.loads(asked["Payload"]) for asked in stack.functions.invoked] == [{"incidents": decision["incidents"]}]
+
+
+def test_headers_in_lower_case_are_as_good(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    decision = ring(stack, monkeypatch)
+    event = slack_event(button(decision["incidents"][0]))
+    event["headers"] = {name.lower(): value for name, value in event["headers"].items()}
+    assert stack.call("slack_reply", event)["statusCode"] == 200
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        button("x", action="open"),
+        {"type": "view_submission"},
+        {"type": "block_actions"},
+        {"type": "block_actions", "actions": []},
+        {},
+    ],
+)
+def test_an_action_that_means_nothing_is_taken_and_changes_nothing(stack: Stack, payload: dict[str, Any]) -> None:
+    before = stack.contents
+    assert stack.call("slack_reply", slack_event(payload))["statusCode"] == 200
+    assert stack.contents == before
+
+
+def old(seconds: int) -> str:
+    return str(int(time.time()) - seconds)
+
+
+SLACK_FORGERIES: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
+    "no headers": lambda p: changed(slack_event(p), headers={}),
+    "no headers at all": lambda p: changed(slack_event(p), headers=None),
+    "made-up signature": lambda p: slack_event(p, signature="v0=" + "0" * 64),
+    "empty signature": lambda p: slack_event(p, signature=""),
+    "not ASCII": lambda p: slack_event(p, signature="v0=" + "鍵" * 64),
+    "another secret": lambda p: slack_event(p, secret="another"),
+    "another body": lambda p: changed(slack_event(p), body=urlencode({"payload": "{}"})),
+    "stale": lambda p: slack_event(p, timestamp=old(301)),
+    "from the future": lambda p: slack_event(p, timestamp=old(-302)),
+    "a timestamp that is no number": lambda p: slack_event(p, timestamp="yesterday", signature="v0=00"),
+    "a timestamp in other digits": lambda p: slack_event(p, timestamp="١٧٦٤٠٠٠٠٠٠", signature="v0=00"),
+    "a superscript": lambda p: slack_event(p, timestamp="²", signature="v0=00"),
+    "a negative timestamp": lambda p: slack_event(p, timestamp="-5", signature="v0=00"),
+    "no timestamp": lambda p: slack_event(p, timestamp="", signature="v0=00"),
+    "an endless timestamp": lambda p: slack_event(p, timestamp="1" * 5000, signature="v0=00"),
+    "no body": lambda p: changed(slack_event(p), body=None),
+}
+
+
+@pytest.mark.parametrize("forgery", SLACK_FORGERIES)
+def test_what_slack_has_not_signed_is_refused_and_writes_nothing(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch, forgery: str
+) -> None:
+    decision = ring(stack, monkeypatch)
+    before = stack.contents
+    answer = stack.call("slack_reply", SLACK_FORGERIES[forgery](button(decision["incidents"][0])))
+    assert answer["statusCode"] == 403
+    assert stack.contents == before
+
+
+def test_a_secret_that_was_just_changed_counts_at_once(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    decision = ring(stack, monkeypatch)
+    stack.call("slack_reply", slack_event(button("x")))
+    store("SLACK_SIGNING_SECRET_PARAMETER", "changed")
+    later = time.monotonic() + 11
+    monkeypatch.setattr("oncall.config.time.monotonic", lambda: later)
+    assert (
+        stack.call("slack_reply", slack_event(button(decision["incidents"][0]), secret="changed"))["statusCode"] == 200
+    )
+    assert stack.world.page()["state"] == "acknowledged"
+
+
+# ---------------------------------------------------------------- SlackNotification and Reconcile
+
+
+def test_slack_notification_posts_and_says_that_it_is_done(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("slack_notification._slack", lambda: stack.world.slack)
+    decision = ring(stack, monkeypatch)
+    assert stack.call("slack_notification", {"incidents": decision["incidents"]}) == {"done": True, "wait_seconds": 0}
+    assert len(stack.world.slack.posts) == 1
+
+
+def test_slack_notification_says_when_to_ask_again(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("slack_notification._slack", lambda: stack.world.slack)
+    decision = ring(stack, monkeypatch)
+    stack.world.slack.faults = [429]
+    assert stack.call("slack_notification", {"incidents": decision["incidents"]}) == {"done": False, "wait_seconds": 7}
+
+
+@pytest.mark.parametrize(
+    ("status", "resumed"), [("ABORTED", True), ("TIMED_OUT", True), ("FAILED", False), ("SUCCEEDED", False)]
+)
+def test_reconcile_resumes_at_once_what_a_stopped_execution_has_left(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch, status: str, *, resumed: bool
+) -> None:
+    ring(stack, monkeypatch)
+    event = {"source": "aws.states", "detail": {"status": status, "executionArn": "arn:execution:1"}}
+    stack.call("reconcile", event)
+    assert [json.loads(one["input"]) for one in stack.stepfunctions.started] == [
+        {"source": "reconciler", "policy": "default"}
+    ] * resumed
+
+
+def test_reconcile_on_its_schedule_finds_nothing_while_nothing_is_wrong(stack: Stack) -> None:
+    assert stack.call("reconcile", {"source": "aws.events", "detail-type": "Scheduled Event"}) == {"resumed": 0}
