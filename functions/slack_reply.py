@@ -11,7 +11,7 @@ from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from slack_sdk.signature import SignatureVerifier
 
-from oncall import config, replies, signals, times
+from oncall import actions, config, signals, times
 from oncall.slack_messages import ACKNOWLEDGE
 from oncall.store import Table
 
@@ -38,20 +38,19 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, A
         logger.info("an action that means nothing here", action=action.get("action_id", ""))
         return _answer(200, "")
     settings = config.settings()
-    desk = replies.Desk(
+    desk = actions.Desk(
         table=Table(config.client("dynamodb", config.HURRY), settings.table),
         release=lambda token, answer: signals.release(config.client("stepfunctions", config.HURRY), token, answer),
         slack=lambda incidents: signals.slack_later(
             config.client("lambda", config.HURRY), settings.slack_notification_function, incidents
         ),
         now=times.now,
-        language=settings.language,
     )
     incident = str(action.get("value", ""))
     logger.set_correlation_id(incident)
     user = payload.get("user", {})
     name = str(user.get("name") or user.get("username") or user.get("id", ""))
-    taken = replies.acknowledge_incident(desk, incident, slack_user=str(user.get("id", "")), name=name)
+    taken = actions.acknowledge_incident(desk, incident, slack_user=str(user.get("id", "")), name=name)
     if not taken.ours:
         desk.slack([incident])  # the button was out of date: show what is true
     return _answer(200, "")

@@ -24,7 +24,7 @@ from slack_sdk.web import SlackResponse
 
 from devstack import blocks as block_kit
 from devstack import template
-from oncall import calls, incidents, intake, pages, reconciler, replies, slack_channel
+from oncall import actions, calls, incidents, intake, pages, reconciler, replies, slack_channel
 from oncall.alertmanager import read_webhook
 from oncall.fallback import Fallback
 from oncall.roster import Language
@@ -595,9 +595,9 @@ class World:
         incidents.resolve_group(self.table, group, now=self.clock.now())
         self.table.update(Update(page["pk"], page["sk"], delete={"incidents": {incident["id"]}}))
 
-    def takes_in_slack(self, incident: str, *, user: str = "U0SATO", name: str = "sato.yui") -> replies.Taken:
+    def takes_in_slack(self, incident: str, *, user: str = "U0SATO", name: str = "sato.yui") -> actions.Taken:
         """Somebody presses the button in Slack."""
-        taken = replies.acknowledge_incident(self.replies_desk, incident, slack_user=user, name=name)
+        taken = actions.acknowledge_incident(self.replies_desk, incident, slack_user=user, name=name)
         self.settles_down()
         return taken
 

@@ -161,31 +161,47 @@ def resolve_group(table: Table, group: AlertGroup, *, now: int) -> Item | None:
             return incident
         if group.received_at < incident["received_at"]:
             return incident
-        release = Update(
-            f"GROUP#{group.id}",
-            "GROUP",
-            set={"open": False, "resolved_received_at": group.received_at},
-            condition="#incident = :incident",
-            values={"incident": incident["id"]},
-        )
+        event = Event("resolved", key="resolved", detail={"by": "alertmanager"})
         try:
-            return change(
-                table,
-                incident,
-                Event("resolved", key="resolved", detail={"by": "alertmanager"}),
-                now=now,
-                state="resolved",
-                set_={
-                    "resolved_at": now,
-                    "firing": 0,
-                    "alerts": [dict(alert, status="resolved") for alert in incident["alerts"]],
-                    "expires_at": now // 1000 + KEPT_DAYS * 86400,
-                },
-                also=[release],
-            )
+            return _resolve(table, incident, event, now=now, received_at=group.received_at)
         except (ConditionFailedError, ConflictError):
             _pause(attempt)
     raise ConflictError
+
+
+def resolve(table: Table, incident_id: str, *, who: str, via: str, now: int) -> Item | None:
+    """Somebody resolves an incident, whatever its alerts do: those that fire on open another one at their next repeat.
+
+    None if there is no such incident, or it is resolved already. Raises ConflictError after many tries.
+    """
+    for attempt in range(TRIES):
+        incident = read(table, incident_id)
+        if incident is None or incident["state"] == "resolved":
+            return None
+        event = Event("resolved", key="resolved", who=who, detail={"by": via})
+        try:
+            return _resolve(table, incident, event, now=now, received_at=max(now, incident["received_at"]))
+        except (ConditionFailedError, ConflictError):
+            _pause(attempt)
+    raise ConflictError
+
+
+def _resolve(table: Table, incident: Item, event: Event, *, now: int, received_at: int) -> Item:
+    """Resolves an incident and lets go of its group. Raises as `change` does."""
+    release = Update(
+        f"GROUP#{incident['group']}",
+        "GROUP",
+        set={"open": False, "resolved_received_at": received_at},
+        condition="#incident = :incident",
+        values={"incident": incident["id"]},
+    )
+    changes = {
+        "resolved_at": now,
+        "firing": 0,
+        "alerts": [dict(alert, status="resolved") for alert in incident["alerts"]],
+        "expires_at": now // 1000 + KEPT_DAYS * 86400,
+    }
+    return change(table, incident, event, now=now, state="resolved", set_=changes, also=[release])
 
 
 def change(

@@ -1,0 +1,130 @@
+"""What people do about incidents, wherever they are: they take them and resolve them.
+
+The table is written first and everybody told second. Whoever comes late finds what is true by then.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from aws_lambda_powertools import Logger
+
+from oncall import incidents, pages, roster
+from oncall.incidents import Event
+from oncall.pages import Via
+from oncall.signals import Answer
+from oncall.store import ConditionFailedError, Item, Table
+
+logger = Logger(child=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """What an action works with."""
+
+    table: Table
+    release: Callable[[str | None, Answer], None]
+    slack: Callable[[Sequence[str]], None]
+    now: Callable[[], int]  # epoch milliseconds
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What came of an acknowledgement: whether it is ours, or who has it (since when), or that it is over."""
+
+    ours: bool
+    by: str = ""
+    at: int = 0
+    over: bool = False
+
+
+def acknowledge_incident(
+    desk: Desk, incident_id: str, *, name: str, slack_user: str = "", responder_id: str = "", via: Via = "slack"
+) -> Taken:
+    """Somebody takes an incident, and with it all that its page covers.
+
+    The roster knows them by their Slack user or their id; `name` is used if it does not.
+    """
+    incident = incidents.read(desk.table, incident_id)
+    if incident is None or incident["state"] == "resolved":
+        return Taken(ours=False, over=True)
+    known, _ = roster.read_items(desk.table.query(roster.PARTITION))
+    responder = next(
+        (r for r in known.responders.values() if r.id == responder_id or (slack_user and r.slack_user == slack_user)),
+        None,
+    )
+    who = responder.name if responder else name
+    page = _page_of(desk, incident)
+    if page:
+        taken = acknowledge_page(desk, page, who=who, responder=responder.id if responder else "", via=via)
+        if taken.ours or taken.by:
+            return taken
+    if incident["state"] == "acknowledged":
+        return Taken(ours=False, by=incident["acknowledged_by"], at=incident["acknowledged_at"])
+    event = Event("acknowledged", key=f"acknowledged/{who}/{desk.now()}", who=who, detail={"via": via, "covered": 1})
+    changed = incidents.tell(
+        desk.table,
+        incident_id,
+        event,
+        now=desk.now(),
+        state="acknowledged",
+        unless=("resolved", "acknowledged"),
+        set_={"acknowledged_by": who, "acknowledged_at": desk.now(), "unanswered": False},
+    )
+    desk.slack([incident_id])
+    if changed is None:
+        return acknowledge_incident(
+            desk, incident_id, name=name, slack_user=slack_user, responder_id=responder_id, via=via
+        )
+    page = _page_of(desk, incident)
+    if page and page["state"] == "open":  # it has joined one meanwhile
+        acknowledge_page(desk, page, who=who, responder=responder.id if responder else "", via=via)
+    return Taken(ours=True, by=who)
+
+
+def _page_of(desk: Desk, incident: Item) -> Item | None:
+    """The page that covers the incident, unless somebody took it and all has followed from that: then it rings anew."""
+    page = pages.read(desk.table, incident["policy"])
+    if page is None or incident["id"] not in page.get("incidents", set()):
+        return None
+    return None if page["state"] == "acknowledged" and "settled_at" in page else page
+
+
+def resolve_incident(desk: Desk, incident_id: str, *, who: str, via: Via) -> Item | None:
+    """Somebody resolves an incident: no phone rings for it any more. None if it was resolved already, or never was."""
+    incident = incidents.resolve(desk.table, incident_id, who=who, via=via, now=desk.now())
+    if incident is None:
+        return None
+    logger.info("resolved", incident=incident_id, who=who, via=via)
+    ended = pages.leave(desk.table, incident["policy"], incident_id)
+    if ended:  # the step that is released hangs up
+        desk.release(ended.get("token"), Answer("skip", "resolved", "call"))
+    desk.slack([incident_id])
+    return incident
+
+
+def acknowledge_page(desk: Desk, page: Item, *, who: str, responder: str, via: Via, call: int | None = None) -> Taken:
+    """Writes the acknowledgement, then lets everybody know of it."""
+    was_open = page["state"] == "open"
+    try:
+        page = pages.acknowledge(desk.table, page, who=who, responder=responder, via=via, now=desk.now(), call=call)
+    except ConditionFailedError as refused:
+        there = refused.item
+        if there is None or there["page"] != page["page"]:
+            return Taken(ours=False, over=True)
+        return taken_by(there, call=call)
+    logger.info("acknowledged", incident=page["about"]["incident"], who=who, via=via)
+    ringing = pages.current_call(page)
+    waiting = was_open and ringing is not None and (ringing["number"] == call or not pages.has_ended(ringing))
+    if waiting:  # the step that is released hangs up, and carries this to the incidents and to Slack
+        desk.release(page.get("token"), Answer("success", f"acknowledged by {who}", "call"))
+    else:
+        desk.slack(pages.settle(desk.table, page, now=desk.now()))
+    return Taken(ours=True, by=who, at=page["acknowledged_at"])
+
+
+def taken_by(page: Item, call: int | None = None) -> Taken:
+    """What came of an acknowledgement of a page that has ended; `call` is the call in which it was said."""
+    if page["state"] != "acknowledged":
+        return Taken(ours=False, over=True)
+    own = call is not None and page["calls"][f"c{call}"]["status"] == "taken"  # the same key once more
+    return Taken(ours=own, by=page["acknowledged_by"], at=page["acknowledged_at"])
