@@ -1,0 +1,155 @@
+"""Our telephone through Twilio's own library, against the simulated network; and the fakes against what they stand for."""
+
+import inspect
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+import requests
+from slack_sdk import WebClient
+
+from devstack import twilio
+from oncall import telephone
+from oncall.telephone import Callbacks, NumberRefusedError, Telephone, TwilioUnavailableError, callback_url
+from oncall.times import now
+from oncall.voice import Voice
+from tests.builders import SATO, SUZUKI, FakeSlack, FakeTelephone
+from tests.devstack.application import Application, serving, wait_for
+
+CALLER = "+12025550199"
+SID, TOKEN = "AC" + "0123456789abcdef" * 2, "token"
+ENDED = {"completed", "busy", "no-answer", "failed", "canceled"}
+
+
+@dataclass
+class Network:
+    """Twilio, and where it posts what happens."""
+
+    url: str
+    telephone: Telephone
+    callbacks: Callbacks
+    app: Application
+
+    def call(self, number: str = SATO) -> str:
+        twiml = Voice("en", self.callbacks).alert({"summary": "The shop is down", "firing": 1})
+        return self.telephone.call(number, twiml, callbacks=self.callbacks, ring_seconds=30)
+
+    def control(self, method: str, path: str, body: object = None) -> Any:
+        answer = requests.request(method, f"{self.url}/_sim{path}", json=body, timeout=10)
+        answer.raise_for_status()
+        return answer.json()
+
+    def status(self, sid: str, *wanted: str) -> str:
+        """The call's status as soon as it is one of these."""
+        return wait_for(
+            lambda: (status := str(self.telephone.fetch(sid).status)) in wanted and status, f"{sid} to be {wanted}"
+        )
+
+
+@pytest.fixture
+def network() -> Iterator[Network]:
+    app = Application()
+    with serving(twilio.create_app(account_sid=SID, auth_token=TOKEN)) as url, serving(app) as base:
+        app.base = base
+        made = telephone.telephone(SID, TOKEN, caller_number=CALLER, api_url=url)
+        yield Network(url, made, Callbacks(f"{base}/prod", "default", "0123456789abcdef", 1), app)
+        for call in requests.get(f"{url}/_sim/calls", timeout=10).json():
+            made.end(call["sid"], "<Response><Hangup/></Response>")
+
+
+def test_a_call_rings_with_our_number_our_words_and_our_callbacks(network: Network) -> None:
+    sid = network.call()
+    network.status(sid, "ringing")
+    (call,) = network.control("GET", "/calls")
+    assert (call["to"], call["from"]) == (SATO, CALLER)
+    network.control("POST", f"/calls/{sid}/decline")
+    ended = wait_for(
+        lambda: [r.form for r in network.app.at("/prod/calls/status") if r.form["CallStatus"] in ENDED],
+        "the last callback",
+    )
+    assert ended[0]["CallSid"] == sid
+    assert network.app.at("/prod/calls/status")[0].url == network.callbacks.status.removeprefix(network.app.base)
+
+
+def test_a_number_that_twilio_does_not_know_is_refused_without_being_named(network: Network) -> None:
+    with pytest.raises(NumberRefusedError, match=r"error 21211") as refused:
+        network.call("+1202")
+    assert "+1202" not in str(refused.value)
+
+
+@pytest.mark.parametrize(("status", "code"), [(503, 20503), (500, 20500), (429, 20429), (401, 20003)])
+def test_what_is_not_about_the_number_is_twilio_being_away(network: Network, status: int, code: int) -> None:
+    network.control("PUT", "/faults", {"create": {"status": status, "code": code, "times": 1}})
+    with pytest.raises(TwilioUnavailableError, match=f"Twilio answered {status}"):
+        network.call()
+
+
+def test_nobody_at_the_address_is_twilio_being_away(network: Network) -> None:
+    nowhere = telephone.telephone(SID, TOKEN, caller_number=CALLER, api_url="http://127.0.0.1:9")
+    with pytest.raises(TwilioUnavailableError):
+        nowhere.call(SATO, "<Response/>", callbacks=network.callbacks, ring_seconds=30)
+    with pytest.raises(TwilioUnavailableError):
+        nowhere.fetch("CA0")
+    with pytest.raises(TwilioUnavailableError):
+        nowhere.find(SATO, since=now(), besides=())
+    with pytest.raises(TwilioUnavailableError):
+        nowhere.end("CA0", "<Response/>")
+
+
+def test_a_call_whose_answer_was_lost_is_found_by_its_number_and_time(network: Network) -> None:
+    since = now()
+    sid = network.call()
+    other = network.call(SUZUKI)
+    found = network.telephone.find(SATO, since=since, besides=())
+    assert found is not None
+    assert found.sid == sid
+    assert network.telephone.find(SATO, since=since, besides=[sid, other]) is None
+    assert network.telephone.find(SATO, since=since + 60_000, besides=()) is None
+    assert network.telephone.find("+12025550177", since=since, besides=()) is None
+
+
+def test_a_phone_that_rings_stops_ringing(network: Network) -> None:
+    sid = network.call()
+    network.status(sid, "ringing")
+    network.telephone.end(sid, "<Response><Say>Good bye</Say><Hangup/></Response>")
+    assert network.status(sid, *ENDED) in ENDED
+
+
+def test_who_is_listening_hears_the_good_bye(network: Network) -> None:
+    sid = network.call()
+    network.status(sid, "ringing")
+    network.control("POST", f"/calls/{sid}/answer")
+    network.status(sid, "in-progress")
+    network.telephone.end(sid, "<Response><Say>Somebody has it</Say><Hangup/></Response>")
+    network.status(sid, "completed")
+    (call,) = network.control("GET", "/calls")
+    assert "Somebody has it" in call["said"]
+
+
+def test_a_call_that_has_ended_is_no_fault_to_end(network: Network) -> None:
+    sid = network.call()
+    network.status(sid, "ringing")
+    network.control("POST", f"/calls/{sid}/decline")
+    network.status(sid, *ENDED)
+    network.telephone.end(sid, "<Response><Hangup/></Response>")
+
+
+def test_an_address_is_written_in_one_way_whatever_the_order() -> None:
+    one = callback_url("https://x.example.com/prod", "key", {"policy": "a&b=c", "page": "é", "call": "1"})
+    other = callback_url("https://x.example.com/prod", "key", {"call": "1", "page": "é", "policy": "a&b=c"})
+    assert one == other == "https://x.example.com/prod/calls/key?call=1&page=%C3%A9&policy=a%26b%3Dc"
+
+
+@pytest.mark.parametrize("method", ["call", "find", "fetch", "end"])
+def test_the_fake_telephone_is_asked_as_the_real_one_is(method: str) -> None:
+    real, fake = (inspect.signature(getattr(kind, method)).parameters for kind in (Telephone, FakeTelephone))
+    assert [(p.name, p.kind, p.default) for p in real.values()] == [(p.name, p.kind, p.default) for p in fake.values()]
+
+
+@pytest.mark.parametrize(
+    "method", ["chat_postMessage", "chat_update", "conversations_history", "conversations_replies"]
+)
+def test_the_fake_slack_takes_nothing_that_the_real_one_does_not(method: str) -> None:
+    real = inspect.signature(getattr(WebClient, method)).parameters
+    assert set(inspect.signature(getattr(FakeSlack, method)).parameters) <= set(real)
