@@ -1,6 +1,8 @@
 """The demonstration: one incident from the site that breaks to the message that says it is over."""
 
 import json
+import os
+import sys
 import time
 import webbrowser
 from collections.abc import Callable, Mapping
@@ -20,8 +22,9 @@ class DemoError(Exception):
 
 
 def show(url: str) -> None:
-    """Open the console in a browser, if there is one."""
-    webbrowser.open(url)
+    """Open the console in a browser, if there is a screen; a browser for the terminal would only be in the way."""
+    if sys.platform == "darwin" or os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"):
+        webbrowser.open(url)
 
 
 def _http(method: str, url: str, body: Any = None) -> Any:

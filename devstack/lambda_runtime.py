@@ -373,8 +373,8 @@ class LambdaRuntime:
             "AWS_LAMBDA_LOG_GROUP_NAME": function.log_group,
             "AWS_LAMBDA_LOG_STREAM_NAME": f"{time.strftime('%Y/%m/%d', time.gmtime())}/[$LATEST]{uuid4().hex}",
             "AWS_LAMBDA_LOG_FORMAT": function.log_format,
-            "AWS_XRAY_DAEMON_ADDRESS": "127.0.0.1:2000",
-            "AWS_XRAY_CONTEXT_MISSING": "LOG_ERROR",
+            # The emulator hands no trace on, and the SDK would log of every segment that it belongs to none.
+            "AWS_XRAY_SDK_ENABLED": "false",
             # Lambda's code folder is read-only; for root a folder's permissions are not, so bytecode is not written by this.
             "PYTHONDONTWRITEBYTECODE": "1",
             **dict(function.environment),

@@ -1,9 +1,11 @@
 """Creates, updates and deletes the resources of a stack, each as its service's API does, by their CloudFormation types."""
 
 import hashlib
+import io
 import json
 import re
 import secrets
+import zipfile
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -249,6 +251,9 @@ def _deploy_function(services: Resources, resource: Resource, before: Properties
         raise TemplateError(f"{resource.logical_id}: environment variables exceed 4,096 bytes")
     code = services.client("s3").get_object(Bucket=properties["Code"]["S3Bucket"], Key=properties["Code"]["S3Key"])
     content = code["Body"].read()
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        if sum(entry.file_size for entry in archive.infolist()) > 262_144_000:
+            raise TemplateError("Unzipped size must be smaller than 262144000 bytes")
     logging = properties.get("LoggingConfig", {})
     services.runtime.deploy(
         Function(
