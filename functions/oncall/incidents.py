@@ -4,6 +4,7 @@ An incident is the partition INCIDENT#id: the item STATE, and the events EVENT#0
 Each change writes the state (on the condition of the version that was read) and its event in one transaction, so the
 timeline has no gap and no two orders. A pointer in the partition GROUP#hash leads from the alert group to its open
 incident; opening is a conditional write on it, so that a group has one open incident however many webhooks arrive.
+The partitions INCIDENTS#2026-11 list the incidents of each month; the list is written in the same transaction.
 """
 
 import hashlib
@@ -11,16 +12,19 @@ import random
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Literal
 
 from oncall.alertmanager import KEPT_ALERTS, Alert, AlertGroup
 from oncall.store import DUE, ConditionFailedError, ConflictError, Item, Put, Table, Update
+from oncall.times import at
 
 State = Literal["triggered", "acknowledged", "resolved"]
 
 KEPT_DAYS = 400  # how long a resolved incident and its timeline stay
 GRACE_MS = 45_000  # after a change, so long may Slack take before the reconciler looks after it
+PROBE = "oncall-probe"  # the product of the alert that tries the whole way
+TEST_LABEL = "oncall_test"  # with the value true it marks any other alert that is only a test
 TRIES = 12  # at a write that others keep changing under our hands
 
 
@@ -45,8 +49,7 @@ class Opened:
 
 def incident_id(execution: str, now: int) -> str:
     """A new incident's id: its time (UTC) and six digits of the execution that opens it, so that a retry finds its own."""
-    moment = datetime.fromtimestamp(now / 1000, UTC)
-    return f"{moment:%Y%m%d-%H%M%S}-{hashlib.sha256(execution.encode()).hexdigest()[:6]}"
+    return f"{at(now):%Y%m%d-%H%M%S}-{hashlib.sha256(execution.encode()).hexdigest()[:6]}"
 
 
 def partition(incident: str) -> str:
@@ -57,6 +60,22 @@ def partition(incident: str) -> str:
 def read(table: Table, incident: str) -> Item | None:
     """The incident's state, or None."""
     return table.get(partition(incident), "STATE")
+
+
+def opened_since(table: Table, since: int, *, now: int) -> list[str]:
+    """The ids of the incidents that were opened since a time, the oldest first. Times are epoch milliseconds."""
+    first, last = at(max(since, now - 2 * KEPT_DAYS * 86_400_000)), at(now)
+    found: list[str] = []
+    for month in range(first.year * 12 + first.month - 1, last.year * 12 + last.month):
+        partition_key = _month(first.replace(year=month // 12, month=month % 12 + 1, day=1))
+        found += [str(item["sk"]) for item in table.query(partition_key, after=f"{first:%Y%m%d-%H%M%S}")]
+    return found
+
+
+def is_test(incident: Item) -> bool:
+    """Whether an incident is the probe's or somebody's test: such never count in reports."""
+    labels = [alert["labels"] for alert in incident["alerts"]]
+    return incident["product"] == PROBE or any(one.get(TEST_LABEL) == "true" for one in labels)
 
 
 def pointer(table: Table, group: AlertGroup) -> Item | None:
@@ -127,6 +146,7 @@ def _open(
             Update(f"GROUP#{group.id}", "GROUP", set=pointer_set, condition=condition, values=values),
             Put(incident, condition="attribute_not_exists(pk)"),
             Put(_event_item(incident, opening, number=1, now=now)),
+            Put({"pk": _month(at(now)), "sk": new, **_expiry(incident)}),
         ]
     )
     return Opened(incident, is_new=True)
@@ -330,6 +350,11 @@ def _kept(alert: Alert) -> dict[str, Any]:
         "generator_url": alert.generator_url,
         "fingerprint": alert.fingerprint,
     }
+
+
+def _month(moment: datetime) -> str:
+    """The partition that lists the incidents of a month."""
+    return f"INCIDENTS#{moment:%Y-%m}"
 
 
 def _event_item(incident: Item, event: Event, *, number: int, now: int) -> Item:

@@ -12,6 +12,7 @@ from oncall.alarm import PRODUCT, read_alarm
 from oncall.alertmanager import AlertGroup, read_webhook
 from oncall.errors import WebhookError
 from oncall.incidents import Event
+from oncall.page_by_hand import read_page
 from oncall.roster import Language, Policy, Roster
 from oncall.signals import Answer
 from oncall.store import ConditionFailedError, Item, Table
@@ -41,8 +42,8 @@ class Desk:
 def receive(desk: Desk, request: Mapping[str, Any], *, execution: str) -> dict[str, Any]:
     """Decides what an execution does. The same execution asked again decides the same.
 
-    `request` is the execution's input: a webhook from the gateway, the alarm that watches the monitoring, or what the
-    reconciler found due.
+    `request` is the execution's input: a webhook from the gateway, the alarm that watches the monitoring, somebody's
+    page by hand, or what the reconciler found due.
     Raises WebhookError if it can never be read.
     """
     match request.get("source"):
@@ -57,6 +58,9 @@ def receive(desk: Desk, request: Mapping[str, Any], *, execution: str) -> dict[s
             group = read_alarm(request, language)
             if group.status == "resolved":
                 return _resolve(desk, group)
+            return _fire(desk, group, execution=execution, base=desk.public_url or f"https://{request['gateway']}")
+        case "command":
+            group = read_page(request)
             return _fire(desk, group, execution=execution, base=desk.public_url or f"https://{request['gateway']}")
         case "reconciler" if "policy" in request:
             return _resume(desk, str(request["policy"]), execution=execution)
