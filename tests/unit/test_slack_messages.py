@@ -31,9 +31,10 @@ MARKUP = [
         "重大",
     ),
 ]
-texts = st.lists(st.one_of(st.sampled_from(MARKUP), st.text(max_size=20)), max_size=80).map("".join)
+pieces = st.one_of(st.sampled_from(MARKUP), st.sampled_from(MARKUP).map(lambda piece: piece * 200), st.text(max_size=9))
+texts = st.lists(pieces, max_size=4).map("".join)
 names = st.one_of(st.sampled_from(["summary", "description", "runbook_url", "instance", "product", "severity"]), texts)
-labels = st.dictionaries(names, texts, max_size=6)
+labels = st.dictionaries(names, texts, max_size=4)
 alerts = st.builds(
     lambda labels, annotations, url, name: alert(name, labels=labels, annotations=annotations, generatorURL=url),
     labels,
@@ -43,7 +44,7 @@ alerts = st.builds(
 )
 groups = st.builds(
     lambda some, key, product, url, **more: webhook(*some, key=key, product=product, externalURL=url, **more),
-    st.lists(alerts, min_size=1, max_size=12),
+    st.lists(alerts, min_size=1, max_size=8),
     texts,
     texts,
     texts,
