@@ -305,6 +305,91 @@ def override_remove(
     remove(target, override_id, yes=yes, as_json=json)
 
 
+Incident = Annotated[str, typer.Argument(metavar="ID", help="As oncall incidents lists it.")]
+Me = Annotated[
+    str | None,
+    typer.Option(
+        "--as", envvar="ONCALL_RESPONDER", metavar="RESPONDER", help="You. Default: your name on this machine."
+    ),
+]
+Since = Annotated[str, typer.Option(help="How far back: 12h, 7d, 4w.")]
+
+
+@app.command("incidents")
+@on_target
+def list_incidents(
+    target: Target,
+    *,
+    only_open: Annotated[bool, typer.Option("--open", help="Only those that are not resolved.")] = False,
+    since: Since = "7d",
+    json: Json = False,
+) -> None:
+    """List incidents, the newest last.
+
+    Example: oncall incidents --open
+    """
+    from cli.incident_commands import show_list
+
+    show_list(target, only_open=only_open, since=since, as_json=json)
+
+
+@app.command("incident")
+@on_target
+def show_incident(target: Target, incident_id: Incident, *, json: Json = False) -> None:
+    """Show an incident and its timeline: who was rung, who took it, when it was over.
+
+    Example: oncall incident 20261123-031200-5f2a9c
+    """
+    from cli.incident_commands import show_one
+
+    show_one(target, incident_id, as_json=json)
+
+
+@app.command("acknowledge")
+@on_target
+def acknowledge(target: Target, incident_id: Incident, *, me: Me = None, json: Json = False) -> None:
+    """Take an incident, and all that its page covers: the phones stop ringing.
+
+    Example: oncall acknowledge 20261123-031200-5f2a9c --as alice
+    """
+    from cli.incident_commands import acknowledge
+
+    acknowledge(target, incident_id, responder=me, as_json=json)
+
+
+@app.command("resolve")
+@on_target
+def resolve(target: Target, incident_id: Incident, *, me: Me = None, yes: Yes = False, json: Json = False) -> None:
+    """Resolve an incident, whatever its alerts do.
+
+    Example: oncall resolve 20261123-031200-5f2a9c
+    """
+    from cli.incident_commands import resolve
+
+    resolve(target, incident_id, responder=me, yes=yes, as_json=json)
+
+
+@app.command("page")
+@on_target
+def page(
+    target: Target,
+    product: Annotated[str, typer.Argument(help="Whose people to wake.")],
+    text: Annotated[str, typer.Argument(help="What they hear: one sentence.")],
+    *,
+    me: Me = None,
+    test: Annotated[bool, typer.Option("--test", help="Only a test: it rings, and no report counts it.")] = False,
+    yes: Yes = False,
+    json: Json = False,
+) -> None:
+    """Wake whoever is on call for a product, by hand.
+
+    Example: oncall page product-a "checkout is slow, customers complain"
+    """
+    from cli.incident_commands import page
+
+    page(target, product, text, responder=me, is_test=test, yes=yes, as_json=json)
+
+
 def main() -> None:
     """Runs the command line."""
     app(prog_name="oncall")

@@ -47,6 +47,6 @@ def parse_duration(text: str) -> timedelta:
     return timedelta(**{_UNITS[found[2]]: int(found[1])})
 
 
-def shown(moment: datetime) -> str:
+def shown(moment: datetime, *, seconds: bool = False) -> str:
     """A moment in the zone of the one who reads it."""
-    return f"{moment.astimezone():%a %Y-%m-%d %H:%M %Z}"
+    return f"{moment.astimezone():%a %Y-%m-%d %H:%M{':%S' if seconds else ''} %Z}"

@@ -198,7 +198,7 @@ def resolve(table: Table, incident_id: str, *, who: str, via: str, now: int) -> 
         incident = read(table, incident_id)
         if incident is None or incident["state"] == "resolved":
             return None
-        event = Event("resolved", key="resolved", who=who, detail={"by": via})
+        event = Event("resolved", key="resolved", who=who, detail={"via": via})
         try:
             return _resolve(table, incident, event, now=now, received_at=max(now, incident["received_at"]))
         except (ConditionFailedError, ConflictError):

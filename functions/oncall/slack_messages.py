@@ -38,6 +38,7 @@ _WORDS: Mapping[Language, Mapping[str, str]] = {
         "acknowledge": "Acknowledge",
         "event_triggered": "The alert fired.",
         "event_resolved": "Resolved.",
+        "event_resolved_by": "Resolved: {who} ended it {via}.",
         "event_acknowledged": "Acknowledged: {who} took it {via}.",
         "event_acknowledged_many": "Acknowledged: {who} took it {via}, with {covered} incidents in all.",
         "event_unanswered": "Nobody took it: {reason}. The fallback channel has been told. The alert's next repeat calls again.",
@@ -85,6 +86,7 @@ _WORDS: Mapping[Language, Mapping[str, str]] = {
         "acknowledge": "対応する",
         "event_triggered": "アラートが発生しました。",
         "event_resolved": "解決しました (resolved)。",
+        "event_resolved_by": "{who}さんが{via}解決済みにしました (resolved)。",
         "event_acknowledged": "{who}さんが{via}対応を引き受けました (acknowledged)。",
         "event_acknowledged_many": "{who}さんが{via}、全{covered}件のインシデントの対応を引き受けました (acknowledged)。",
         "event_unanswered": "誰も対応できませんでした({reason})。予備の連絡先に通知しました。再通知時にもう一度架電します。",
@@ -177,6 +179,8 @@ def line(event: Mapping[str, Any], language: Language) -> str:
         kind = "refused"
     if kind == "acknowledged" and detail.get("covered", 1) > 1:
         kind = "acknowledged_many"
+    if kind == "resolved" and event["who"]:
+        kind = "resolved_by"
     values = {name: escape(str(value), 300) for name, value in detail.items()}
     values["who"] = f"<@{detail['slack_user']}>" if detail.get("slack_user") else escape(str(event["who"]), 100)
     if "until" in detail:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from oncall import actions, incidents
+from oncall import actions, incidents, slack_messages
 from oncall.errors import WebhookError
 from tests.builders import GATEWAY, MINUTE, SATO, SUZUKI, World, alert, webhook
 
@@ -47,7 +47,8 @@ def test_resolving_stops_the_phone_and_ends_the_page(world: World) -> None:
     assert run.is_over
     assert world.incident(run)["state"] == "resolved"
     told = incidents.timeline(world.table, incident)[-1]
-    assert (told["kind"], told["who"], told["detail"]) == ("resolved", "Suzuki", {"by": "command"})
+    assert (told["kind"], told["who"], told["detail"]) == ("resolved", "Suzuki", {"via": "command"})
+    assert slack_messages.line(told, "en") == "Resolved: Suzuki ended it by command."
     assert actions.resolve_incident(world.replies_desk, incident, who="Suzuki", via="command") is None
     assert actions.resolve_incident(world.replies_desk, "20261123-030000-nobody", who="Suzuki", via="command") is None
 
