@@ -5,17 +5,21 @@ topic and the execution history. It sees nothing of other tests, so they may run
 """
 
 import json
+import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime
 from itertools import count
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
 
+import requests
 from boto3.dynamodb.types import TypeSerializer
+from twilio.request_validator import RequestValidator
 
-from oncall.store import Item, Table
+from oncall.store import Item, Table, Update
 from tests.builders import alert, webhook
 from tests.devstack_fixture import Devstack, wait_until
 
@@ -43,14 +47,44 @@ class Night:
         """The on-call table."""
         return Table(self.dynamodb, self.system.endpoints["table"])
 
+    def people_speak_fast(self) -> None:
+        """Everybody speaks ten times faster until the test ends, so that nobody has to hear an alert out."""
+        self.system.control("PUT", "twilio", "settings", {"speech_rate": 10.0})
+
+    @contextmanager
+    def without_roster(self) -> Iterator[None]:
+        """The table has no roster meanwhile. No other story can go on beside this one."""
+        name = self.table.name
+        items = self.dynamodb.query(
+            TableName=name,
+            KeyConditionExpression="pk = :pk",
+            ExpressionAttributeValues={":pk": {"S": "ROSTER"}},
+        )["Items"]
+        for item in items:
+            self.dynamodb.delete_item(TableName=name, Key={"pk": item["pk"], "sk": item["sk"]})
+        try:
+            yield
+        finally:
+            for item in items:
+                self.dynamodb.put_item(TableName=name, Item=item)
+
+    def reconciles(self) -> None:
+        """The reconciler's minute has come."""
+        self.system.client("lambda").invoke(FunctionName=self.function("ReconcileFunction"), Payload=b"{}")
+
+    def function(self, logical_id: str) -> str:
+        """The name of a function of the stack."""
+        found = self.system.cloudformation.describe_stack_resource(StackName="on-call", LogicalResourceId=logical_id)
+        return found["StackResourceDetail"]["PhysicalResourceId"]
+
     def story(self, *people: str, **policy: Any) -> "Story":
         """A story with these people, rung in this order. `policy` and `product` settings are the roster's.
 
         Unless they say otherwise: one round, no pause, no quiet window, everybody hears English.
         """
-        number = next(_stories)
+        number = f"{os.getpid()}-{next(_stories)}"
         name = f"story-{number}"
-        channel = f"C0STORY{number}"
+        channel = f"C0STORY{number.replace('-', 'N')}"
         self.system.control("PUT", "slack", f"channels/{channel}", {"name": name})
         story = Story(self, name, channel)
         for person in people:
@@ -60,6 +94,16 @@ class Night:
         story.writes(f"POLICY#{name}", {"steps": steps, "rounds": 1, "pause_seconds": 0, "quiet_seconds": 0, **policy})
         story.writes(f"PRODUCT#{name}", product)
         return story
+
+    def rests(self, timeout: float = 120) -> None:
+        """Waits until no execution is at work any more: nothing rings, nothing is tried again."""
+        machine = self.system.endpoints["state_machine_arn"]
+
+        def resting() -> bool:
+            listed = self.stepfunctions.list_executions(stateMachineArn=machine, statusFilter="RUNNING")
+            return not listed["executions"]
+
+        wait_until(resting, timeout, "the end of all executions")
 
 
 @dataclass(frozen=True)
@@ -108,6 +152,12 @@ class Story:
         self.night.dynamodb.put_item(
             TableName=self.night.table.name,
             Item={name: TypeSerializer().serialize(value) for name, value in item.items()},
+        )
+
+    def erases(self, sk: str) -> None:
+        """Deletes an item of the roster."""
+        self.night.table.client.delete_item(
+            TableName=self.night.table.name, Key={"pk": {"S": "ROSTER"}, "sk": {"S": sk}}
         )
 
     def phone(self, person: str, behaviour: str, **options: Any) -> None:
@@ -173,6 +223,13 @@ class Story:
 
         return wait_until(over, timeout, f"the end of {sid}")
 
+    def listens(self, person: str, nth: int = 1) -> dict[str, Any]:
+        """A person answers the ringing phone and has heard the alert; returns the call."""
+        call = self.rings(person, nth)
+        self.system.answer(call["sid"])
+        self.hears(call["sid"], "On-call alert")
+        return self.call(call["sid"])
+
     def hears(self, sid: str, words: str, timeout: float = SOON) -> str:
         """Waits until words are heard in a call; returns all that was heard."""
 
@@ -183,11 +240,21 @@ class Story:
         return wait_until(heard, timeout, f"{words!r} in {sid}")
 
     def takes(self, person: str, nth: int = 1) -> dict[str, Any]:
-        """A person answers the ringing phone and presses 1; returns the call."""
+        """A person answers the ringing phone and presses 1 at once; returns the call."""
         call = self.rings(person, nth)
         self.system.answer(call["sid"])
         self.system.press(call["sid"], "1")
         return call
+
+    def twilio_says(self, call: Mapping[str, Any], status: str) -> None:
+        """Posts a status of a call as Twilio does, signed, whatever the call does in truth."""
+        (written,) = [one for one in self.page()["calls"].values() if one.get("sid") == call["sid"]]
+        query = {"call": str(written["number"]), "page": self.page()["page"], "policy": self.name}
+        url = f"{self.system.endpoints['gateway']}/calls/status?{urlencode(query)}"
+        form = {"CallSid": call["sid"], "CallStatus": status, "To": call["to"]}
+        signature = RequestValidator(self.system.endpoints["twilio_auth_token"]).compute_signature(url, form)
+        answer = requests.post(url, data=form, headers={"X-Twilio-Signature": signature}, timeout=30)
+        assert answer.status_code == 204, (answer.status_code, answer.text)
 
     # The table.
 
@@ -244,6 +311,16 @@ class Story:
             timeout,
             f"{kind} in the timeline of {group}",
         )
+
+    def minutes_pass(self, group: str = "shop") -> None:
+        """What a group's incident is due for later is due now, and the reconciler's minute has come."""
+        found = self.incident(group)
+        assert found
+        past = int(time.time() * 1000) - 1
+        self.night.table.update(
+            Update(found["pk"], "STATE", set={"due_at": past, **({"remind_at": past} if "remind_at" in found else {})})
+        )
+        self.night.reconciles()
 
     # Slack.
 
@@ -333,6 +410,12 @@ class Story:
             if "stateEnteredEventDetails" in event
         ]
 
+    def outcome(self, execution: str) -> dict[str, Any]:
+        """What the PhoneCall loop of an ended execution came to: result, reason ..."""
+        branches = json.loads(self.finished(execution)["output"])["done"]["branches"]
+        call: dict[str, Any] = branches[1]["call"]
+        return call
+
     def arn(self, execution: str) -> str:
         """An execution's ARN."""
         machine = self.system.endpoints["state_machine_arn"]
@@ -360,13 +443,14 @@ def at_once[T](actions: Sequence[Callable[[], T]]) -> list[T]:
         return [one.result() for one in [pool.submit(action) for action in actions]]
 
 
-def seconds_between(earlier: float | None, later: float | None) -> float:
-    """From one moment to another, both epoch seconds that are known."""
-    assert earlier is not None
-    assert later is not None
-    return later - earlier
-
-
-def epoch(moment: datetime) -> float:
-    """A moment as epoch seconds."""
-    return moment.timestamp()
+def most_at_once(calls: Sequence[Mapping[str, Any]]) -> int:
+    """How many phones rang at the same time at the most. A phone rings until it is answered or the call ends."""
+    changes: list[tuple[float, int]] = []
+    for call in calls:
+        until = call["answered_at"] or call["ended_at"] or time.time()
+        changes += [(call["created_at"], 1), (until, -1)]
+    ringing = most = 0
+    for _, change in sorted(changes):  # at the same moment an end comes before a beginning
+        ringing += change
+        most = max(most, ringing)
+    return most
