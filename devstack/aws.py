@@ -2,6 +2,7 @@
 
 Beside AWS's own APIs (https://docs.aws.amazon.com) it answers, for tests:
 - `GET /_sim/sns`: what was published: `topic, subject, message, time` (epoch seconds).
+- `GET /_sim/alarms`: CloudWatch's alarms: `name, state, changed_at`.
 - `GET /_sim/invocations`: the functions' invocations (devstack.lambda_runtime.Invocation).
 - `GET /_sim/requests`: the requests of the stack itself: `principal, action, resource, status, time, ms`.
 - `PUT /_sim/faults`: `{"dynamodb": {...}, "states:StartExecution": {...}, "lambda:PhoneCallFunction": {...}}`; `{}` clears.
@@ -34,6 +35,7 @@ from werkzeug.wrappers import Response
 
 from devstack import iam, step_functions
 from devstack.cloudformation import CloudFormation, Stack, form_of
+from devstack.cloudwatch import CloudWatch, metric
 from devstack.events import EventBridge
 from devstack.lambda_runtime import MAXIMUM_EVENT_PAYLOAD, MAXIMUM_PAYLOAD, Kill, LambdaRuntime
 from devstack.resources import Resources
@@ -100,6 +102,12 @@ class Aws:
         self._cloudformation = CloudFormation(self._resources, self._write_gateway)
         self._events = EventBridge(self._resources, speed=schedule_speed, failed=self._warn)
         step_functions.on_end(self._events.put)
+        self._cloudwatch = CloudWatch(
+            self._resources, speed=schedule_speed, put_event=self._events.put, failed=self._warn
+        )
+        step_functions.on_end(self._count_execution)
+        self._runtime.on_line = self._cloudwatch.read_log
+        self._runtime.on_invocation = self._count_invocation
         self._faults: dict[str, _Fault] = {}
         self._faults_lock = threading.Lock()
         self._published: deque[dict[str, Any]] = deque(maxlen=10_000)
@@ -186,6 +194,8 @@ class Aws:
             return self._ask_moto(environ, body)
         with self._locks[service]:
             response = self._ask_moto(environ, body)
+        if (service, name) == ("monitoring", "PutMetricData") and response.status_code == 200:
+            self._cloudwatch.put_metric_data(form_of(body))
         if (service, name) == ("sns", "Publish") and response.status_code == 200:
             form = form_of(body)
             self._published.append(
@@ -233,6 +243,8 @@ class Aws:
         match method, path:
             case "GET", "/_sim/sns":
                 return _json(list(self._published))
+            case "GET", "/_sim/alarms":
+                return _json(self._cloudwatch.states())
             case "GET", "/_sim/invocations":
                 return _json(self._runtime.measurements())
             case "GET", "/_sim/requests":
@@ -306,6 +318,17 @@ class Aws:
             fresh = target.with_suffix(".new")
             fresh.write_text(json.dumps(definition, indent=1))
             fresh.replace(target)
+
+    def _count_execution(self, event: Mapping[str, Any]) -> None:
+        detail = event["detail"]
+        word = {"FAILED": "Failed", "TIMED_OUT": "TimedOut", "ABORTED": "Aborted"}.get(detail["status"], "Succeeded")
+        dimensions = {"StateMachineArn": detail["stateMachineArn"]}
+        self._cloudwatch.put(metric("AWS/States", f"Executions{word}", dimensions), [1])
+
+    def _count_invocation(self, name: str, failed: bool) -> None:
+        dimensions = {"FunctionName": name}
+        self._cloudwatch.put(metric("AWS/Lambda", "Invocations", dimensions), [1])
+        self._cloudwatch.put(metric("AWS/Lambda", "Errors", dimensions), [int(failed)])
 
     def _warn(self, message: str) -> None:
         print(message, file=sys.stderr, flush=True)

@@ -103,8 +103,11 @@ class Death:
 class _Environment:
     """One emulator process with its runtime: serves one invocation at a time, keeps what the handler leaves in memory."""
 
-    def __init__(self, process: subprocess.Popen[bytes], port: int, log: Path, session: str):
+    def __init__(
+        self, process: subprocess.Popen[bytes], port: int, log: Path, session: str, on_line: Callable[[bytes], None]
+    ):
         self.process = process
+        self._on_line = on_line
         self.session = session  # what it signs its requests to AWS with
         self.requests: Counter[str] = Counter()  # of this invocation, by action
         self.killed = False
@@ -121,6 +124,7 @@ class _Environment:
         with log.open("ab", buffering=0) as file:
             for line in output:
                 file.write(line)
+                self._on_line(line)
                 if found := _INIT_REPORT.search(line):
                     self.init_ms = float(found.group(1))
 
@@ -161,6 +165,8 @@ class LambdaRuntime:
         self._kills_at_requests: dict[str, deque[Kill]] = {}
         self._busy: dict[str, tuple[Function, _Environment]] = {}  # by session
         self.invocations: deque[Invocation] = deque(maxlen=100_000)
+        self.on_line: Callable[[bytes], None] = lambda *_: None  # told of each line that a function logs
+        self.on_invocation: Callable[[str, bool], None] = lambda *_: None  # and of each invocation's end
         # A process started by a thread is told of that thread's end, so one thread that never ends starts them all.
         self._starter = ThreadPoolExecutor(max_workers=1, thread_name_prefix="environments")
         self._events = ThreadPoolExecutor(max_workers=64, thread_name_prefix="events")
@@ -294,6 +300,7 @@ class LambdaRuntime:
         self.invocations.append(
             Invocation(function.logical_id, started, cold, environment.init_ms if cold else None, duration, error)
         )
+        self.on_invocation(function.name, bool(error))
         self._give_back(function, environment, healthy=healthy)
         return Result(200, body, "Unhandled" if error else None)
 
@@ -350,7 +357,7 @@ class LambdaRuntime:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
         )
-        return _Environment(process, port, logs / f"{function.logical_id}.log", session)
+        return _Environment(process, port, logs / f"{function.logical_id}.log", session, self.on_line)
 
     def _environment_of(self, function: Function, session: str) -> dict[str, str]:
         """The function's variables and those that Lambda sets, and nothing of this process."""

@@ -66,6 +66,7 @@ class Resources:
         self.runtime = runtime
         self.roles: dict[str, list[iam.Statement]] = {}  # what each role allows
         self.rules: dict[str, Properties] = {}  # EventBridge's rules and schedules, by physical id
+        self.alarms: dict[str, Properties] = {}  # by name
 
     def client(self, name: str) -> Any:
         """A boto3 client of the endpoint."""
@@ -480,10 +481,12 @@ def _put_alarm(services: Resources, resource: Resource, before: Properties) -> N
     if "Threshold" in properties:
         numbers["Threshold"] = float(properties["Threshold"])
     services.client("cloudwatch").put_metric_alarm(**{**properties, **numbers, "AlarmName": resource.physical_id})
+    services.alarms[resource.physical_id] = properties
 
 
 def _delete_alarm(services: Resources, resource: Resource) -> None:
     services.client("cloudwatch").delete_alarms(AlarmNames=[resource.physical_id])
+    services.alarms.pop(resource.physical_id, None)
 
 
 def _create_rule(services: Resources, resource: Resource, name: str) -> None:

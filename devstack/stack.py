@@ -266,6 +266,8 @@ class Stack:
             "PublicUrl": f"{self._url('gateway')}/{stage}",
             "LogLevel": os.environ.get("LOG_LEVEL", "INFO"),
             "DeletionProtection": "false",
+            # Without Alertmanager there is no heartbeat to miss, until somebody sends one.
+            "HeartbeatExpected": os.environ.get("HEARTBEAT_EXPECTED") or str(self._options.monitoring).lower(),
         }
         if ring := os.environ.get("RING_SECONDS"):
             parameters["RingSeconds"] = ring

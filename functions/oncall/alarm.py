@@ -19,7 +19,7 @@ _SUMMARY: Mapping[Language, str] = {
     "en": "the monitoring is silent: nothing was heard of Alertmanager for three minutes",
 }
 _DESCRIPTION: Mapping[Language, str] = {
-    "ja": "障害が誰にも伝わりません。Prometheus、Alertmanager、そのネットワークを確認してください (docs/runbooks/monitoring.md)。",
+    "ja": "障害が誰にも伝わりません。Prometheus、Alertmanager、そのネットワークを見てください (docs/runbooks/monitoring.md)。",
     "en": "Nobody would hear of an outage. Look at Prometheus, Alertmanager and their network (docs/runbooks/monitoring.md).",
 }
 

@@ -1,0 +1,88 @@
+"""The devstack's alarms are judged as CloudWatch judges them."""
+
+from typing import Any
+
+import pytest
+
+from devstack.cloudwatch import Rule, judge, read_rule
+from devstack.template import TemplateError
+
+PLAIN: dict[str, Any] = {
+    "Namespace": "AWS/Lambda",
+    "MetricName": "Errors",
+    "Dimensions": [{"Name": "FunctionName", "Value": "f"}],
+    "Statistic": "Sum",
+    "Period": 60,
+    "ComparisonOperator": "GreaterThanOrEqualToThreshold",
+    "Threshold": 1,
+    "EvaluationPeriods": 3,
+    "DatapointsToAlarm": 2,
+    "TreatMissingData": "notBreaching",
+}
+METRIC = ("AWS/Lambda", "Errors", (("FunctionName", "f"),))
+
+
+def silence(missing: str) -> Rule:
+    """An alarm on less than one point in each of three minutes."""
+    return Rule(METRIC, "Sum", 60, None, "LessThanThreshold", 1, 3, 3, missing)
+
+
+def test_a_plain_alarm_is_read() -> None:
+    assert read_rule(PLAIN) == Rule(METRIC, "Sum", 60, None, "GreaterThanOrEqualToThreshold", 1, 3, 2, "notBreaching")
+
+
+def test_an_alarm_on_a_metric_that_is_filled_is_read() -> None:
+    stat = {
+        "Metric": {key: PLAIN[key] for key in ("Namespace", "MetricName", "Dimensions")},
+        "Period": 60,
+        "Stat": "Sum",
+    }
+    metrics = [
+        {"Id": "errors", "MetricStat": stat, "ReturnData": False},
+        {"Id": "filled", "Expression": "FILL(errors, 0)"},
+    ]
+    rest = {key: PLAIN[key] for key in ("ComparisonOperator", "Threshold", "EvaluationPeriods")}
+    assert read_rule({**rest, "Metrics": metrics}) == Rule(
+        METRIC, "Sum", 60, 0, "GreaterThanOrEqualToThreshold", 1, 3, 3, "missing"
+    )
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"Statistic": "p99"},
+        {"ComparisonOperator": "GreaterThanUpperThreshold"},
+        {"Metrics": [{"Id": "e", "Expression": "SELECT 1"}]},
+    ],
+)
+def test_what_is_not_judged_here_is_said(wrong: dict[str, Any]) -> None:
+    with pytest.raises(TemplateError):
+        read_rule(PLAIN | wrong)
+
+
+@pytest.mark.parametrize(
+    ("values", "state"),
+    [
+        ([1, 1, 1], "OK"),
+        ([0, 0, 0], "ALARM"),
+        ([None, 0, None], "ALARM"),
+        ([None, None, None], "ALARM"),
+        ([1, None, None], "OK"),
+        ([None, None, 1], "OK"),
+    ],
+)
+def test_silence_breaches_where_missing_points_do(values: list[float | None], state: str) -> None:
+    assert judge(silence("breaching"), values, "OK") == state
+
+
+@pytest.mark.parametrize(
+    ("missing", "state"),
+    [("breaching", "ALARM"), ("notBreaching", "OK"), ("missing", "INSUFFICIENT_DATA"), ("ignore", "ALARM")],
+)
+def test_no_point_at_all_is_what_the_alarm_says_of_missing_data(missing: str, state: str) -> None:
+    assert judge(silence(missing), [None, None, None], "ALARM") == state
+
+
+@pytest.mark.parametrize(("values", "state"), [([3, None, 1], "ALARM"), ([3, None, 0], "OK"), ([None, 1, 1], "ALARM")])
+def test_some_of_the_periods_are_enough(values: list[float | None], state: str) -> None:
+    assert judge(read_rule(PLAIN), values, "OK") == state

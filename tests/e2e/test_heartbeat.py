@@ -1,0 +1,95 @@
+"""Who notices when the monitoring itself is dead: Alertmanager's heartbeat, its alarm, and the page that it starts."""
+
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import requests
+
+from tests.devstack_fixture import Devstack, running_devstack, wait_until
+
+SPEED = 30  # a minute of CloudWatch's takes two seconds
+ALARM = "on-call-heartbeat-silent"
+
+
+@pytest.fixture(scope="module")
+def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Devstack]:
+    """A system that expects heartbeats, and has no Alertmanager that would send them."""
+    directory = tmp_path_factory.mktemp("heartbeat")
+    environment = {"MONITORING": "0", "HEARTBEAT_EXPECTED": "true", "SCHEDULE_SPEED": str(SPEED)}
+    with running_devstack(directory, **environment) as running:
+        yield running
+
+
+def beat(system: Devstack, body: bytes | str = "{}", token: str | None = None) -> requests.Response:
+    """A heartbeat as Alertmanager posts it."""
+    headers = {
+        "Content-Type": "application/json",
+        "Authorization": f"Bearer {token or system.endpoints['bearer_token']}",
+    }
+    return requests.post(f"{system.endpoints['gateway']}/heartbeat", data=body, headers=headers, timeout=30)
+
+
+def told(system: Devstack, state: str) -> list[dict[str, Any]]:
+    """What the fallback topic was told of the heartbeat."""
+    return [each for each in system.published() if (each["subject"] or "").startswith(f'{state}: "{ALARM}"')]
+
+
+def ringing(system: Devstack) -> dict[str, Any] | None:
+    """The call that rings."""
+    return next((call for call in system.calls() if call["status"] == "ringing"), None)
+
+
+def test_silence_is_told_and_paged_also_when_the_first_beat_never_came_and_resolves_with_the_beat(
+    system: Devstack,
+) -> None:
+    # Nothing was ever heard.
+    wait_until(lambda: told(system, "ALARM"), what="the fallback topic is told")
+    call = wait_until(lambda: ringing(system), what="a phone rings")
+    assert "oncall-watchdog" in " ".join(wait_until(lambda: heard(system, call), what="the phone says it"))
+
+    # Heartbeats come: the phone stops, the incident is over.
+    def resolved() -> bool:
+        assert beat(system).status_code == 202
+        return bool(told(system, "OK")) and ringing(system) is None
+
+    wait_until(resolved, what="the incident resolves")
+    wait_until(lambda: [each for each in system.messages() if "(resolved)" in each["text"]], what="Slack tells")
+    wait_until(lambda: system.calls()[0]["status"] == "completed", what="who has answered is told so")
+
+    # They stop.
+    last = time.time()
+    alarm = wait_until(lambda: told(system, "ALARM")[1:], what="the fallback topic is told again")[0]
+    again = wait_until(lambda: ringing(system), what="a phone rings again")
+    assert again["sid"] != call["sid"]
+    minutes = (alarm["time"] - last) * SPEED / 60
+    assert 2 < minutes < 5, "within five minutes of silence, and not after one lost heartbeat"
+
+
+def heard(system: Devstack, call: dict[str, Any]) -> list[str]:
+    """What the phone has said, once it is answered."""
+    current = next(each for each in system.calls() if each["sid"] == call["sid"])
+    if current["status"] == "ringing":
+        system.answer(call["sid"])
+    said: list[str] = current["said"]
+    return said
+
+
+@pytest.mark.parametrize("body", ["", "not JSON", "[]", "x" * 9_000_000])
+def test_a_heartbeat_of_any_shape_and_size_counts(system: Devstack, body: str) -> None:
+    assert beat(system, body).status_code == 202
+
+
+def test_a_heartbeat_without_the_token_does_not_count(system: Devstack) -> None:
+    assert beat(system, token="wrong").status_code == 403
+    assert requests.post(f"{system.endpoints['gateway']}/heartbeat", json={}, timeout=30).status_code == 401
+
+
+@pytest.mark.parametrize("status", [400, 500, 503])
+def test_a_heartbeat_that_cloudwatch_does_not_take_is_sent_again(system: Devstack, status: int) -> None:
+    system.faults("aws", {"monitoring:PutMetricData": {"status": status, "type": "Throttling"}})
+    answer = beat(system)
+    system.faults("aws", {})
+    assert answer.status_code == 503
+    assert answer.json()["request"]
