@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 from urllib.parse import urlencode
 
 from requests.exceptions import RequestException
-from twilio.base.exceptions import TwilioRestException
+from twilio.base.exceptions import TwilioException, TwilioRestException
 from twilio.http.http_client import TwilioHttpClient
 from twilio.rest import Client
 
@@ -69,7 +69,7 @@ class Telephone:
         earliest = datetime.fromtimestamp(since // 1000 - 1, UTC)  # Twilio's times are whole seconds
         try:
             calls = self.client.calls.list(to=number, from_=self.caller_number, limit=20)
-        except (TwilioRestException, RequestException) as error:
+        except (TwilioException, RequestException) as error:  # a list that is refused is no TwilioRestException
             raise TwilioUnavailableError(_reason(error)) from error
         placed = (call for call in calls if call.date_created and call.date_created >= earliest)
         return next((call for call in placed if call.sid not in besides), None)
@@ -145,7 +145,9 @@ def telephone(account_sid: str, auth_token: str, *, caller_number: str, api_url:
     return Telephone(client, caller_number)
 
 
-def _reason(error: TwilioRestException | RequestException) -> str:
+def _reason(error: TwilioException | RequestException) -> str:
     if isinstance(error, TwilioRestException):
         return f"Twilio answered {error.status}" + (f" (error {error.code})" if error.code else "")
+    if isinstance(error, TwilioException):
+        return "Twilio answered with an error"
     return f"Twilio did not answer ({type(error).__name__})"
