@@ -97,7 +97,7 @@ def acknowledge(target: Target, incident_id: str, *, responder: str | None, as_j
         print_json({"incident": incident_id, "acknowledged": taken.ours, "by": taken.by or None})
     elif taken.ours:
         typer.echo(f"{taken.by} has incident {incident_id}; no phone rings for it any more")
-    if taken.over:
+    if taken.over or taken.gone:
         raise CommandError(f"incident {incident_id} is resolved")
     if not taken.ours:
         raise CommandError(f"{taken.by} has it already, since {shown(at(taken.at))}")

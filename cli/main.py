@@ -390,6 +390,24 @@ def page(
     page(target, product, text, responder=me, is_test=test, yes=yes, as_json=json)
 
 
+@app.command("call-test")
+@on_target
+def call_test(
+    target: Target,
+    responder: Annotated[str, typer.Argument(help="Whose phone.")],
+    *,
+    yes: Yes = False,
+    json: Json = False,
+) -> None:
+    """Ring a responder and ask them to press 1: that proves the number, and when it was proven is kept.
+
+    Example: oncall call-test alice
+    """
+    from cli.call_test import ring
+
+    ring(target, responder, yes=yes, as_json=json)
+
+
 def main() -> None:
     """Runs the command line."""
     app(prog_name="oncall")

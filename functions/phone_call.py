@@ -1,4 +1,4 @@
-"""PhoneCall: moves a page on by one step; rings the next responder, or ends it."""
+"""PhoneCall: moves a page on by one step; rings the next responder, or ends it. Places test calls too."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ from aws_lambda_powertools import Logger, Metrics, Tracer
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from oncall import calls, config, signals, times
+from oncall import call_test, calls, config, signals, times
 from oncall.errors import ConfigurationError
 from oncall.fallback import Fallback
 from oncall.store import Table
@@ -20,9 +20,14 @@ metrics = Metrics()
 @logger.inject_lambda_context(clear_state=True)
 @tracer.capture_lambda_handler(capture_response=False)
 @metrics.log_metrics
-def lambda_handler(event: dict[str, Any], context: LambdaContext) -> None:
-    """`event` has the task token, the execution's ARN, and the page and responders that ReceiveAlerts handed on."""
+def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, str] | None:
+    """`event` has the task token, the execution's ARN, and the page and responders that ReceiveAlerts handed on.
+
+    Or, from the command, `test`: a responder's id, the test's id and the gateway's address.
+    """
     settings = config.settings()
+    if "test" in event:
+        return _test(event["test"])
     page = event["page"]
     logger.set_correlation_id(page.get("incident"))
     desk = calls.Desk(
@@ -46,11 +51,19 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> None:
         raise
     if answer is None:
         logger.info("waiting for a call")
-        return
+        return None
     logger.info("moved on", result=answer.result, reason=answer.reason, next=answer.next)
     if answer.next == "end":
         metrics.add_metric(name=f"Page{answer.result.title()}", unit=MetricUnit.Count, value=1)
     signals.release(config.client("stepfunctions"), event["token"], answer)
+    return None
+
+
+def _test(request: dict[str, Any]) -> dict[str, str]:
+    settings = config.settings()
+    desk = call_test.Desk(Table(config.client("dynamodb"), settings.table), times.now, settings.language)
+    base = settings.public_url or str(request["gateway"])
+    return call_test.ring(desk, _telephone, request, base=base, ring_seconds=settings.ring_seconds)
 
 
 def _telephone() -> Telephone:

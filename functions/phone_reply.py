@@ -10,7 +10,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.exceptions import BotoCoreError, ClientError
 from twilio.request_validator import RequestValidator
 
-from oncall import config, replies, signals, times
+from oncall import call_test, config, replies, signals, times
 from oncall.store import ConflictError, Table
 from oncall.telephone import Callbacks, callback_url
 from oncall.voice import Voice
@@ -48,12 +48,22 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, A
         now=times.now,
         language=settings.language,
     )
+    test_desk = call_test.Desk(desk.table, desk.now, desk.language)
+    is_test = call_test.is_test(callbacks)
     if kind == "status":
-        replies.call_changed(desk, callbacks, form.get("CallStatus", ""), form.get("CallSid", ""))
+        status = form.get("CallStatus", "")
+        if is_test:
+            call_test.call_changed(test_desk, callbacks, status)
+        else:
+            replies.call_changed(desk, callbacks, status, form.get("CallSid", ""))
         return {"statusCode": 204, "headers": {}, "body": ""}
     digits = form.get("Digits") or query.get("digits", "")
     try:
-        twiml = replies.key_pressed(desk, callbacks, digits)
+        twiml = (
+            call_test.key_pressed(test_desk, callbacks, digits)
+            if is_test
+            else replies.key_pressed(desk, callbacks, digits)
+        )
     except (ClientError, BotoCoreError, ConflictError) as error:
         tries = int(query.get("tries", "0")) + 1
         logger.exception("a key could not be written", error=type(error).__name__, tries=tries)

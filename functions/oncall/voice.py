@@ -36,6 +36,9 @@ _WORDS: Mapping[Language, Mapping[str, str]] = {
         "gone": "This alert is no longer open. Please look at Slack. Good bye.",
         "moment": "One moment, please.",
         "unwritten": "I could not write that down. Please acknowledge it in Slack. Others are called meanwhile. Good bye.",
+        "test": "This is only a test call of the on-call system. Press 1 so that we know that your phone works.",
+        "untested": "No key was pressed, so this number is not proven. Good bye.",
+        "proven": "Thank you. This phone works. Good bye.",
         "now": "just now",
         "minute": "one minute ago",
         "minutes": "{count} minutes ago",
@@ -55,6 +58,9 @@ _WORDS: Mapping[Language, Mapping[str, str]] = {
         "gone": "このアラートはすでに終わっています。スラックをご覧ください。失礼します。",
         "moment": "少々お待ちください。",
         "unwritten": "記録できませんでした。スラックで対応を宣言してください。ほかの担当者にも電話しています。失礼します。",
+        "test": "オンコールのテスト電話です。障害ではありません。この電話がつながることを確認するため、1を押してください。",
+        "untested": "番号が押されなかったため、確認できませんでした。失礼します。",
+        "proven": "ありがとうございます。この電話は確認できました。失礼します。",
         "now": "たった今",
         "minute": "1分前に",
         "minutes": "{count}分前に",
@@ -73,26 +79,17 @@ class Voice:
         """The alert and the keys, twice, then a good-bye: a voicemail ends by itself. `first` is a word to begin with."""
         for limit in (SPOKEN_LIMIT, 100, 40):
             words = " ".join(filter(None, (first and self._say(first), self._alert(about, limit))))
-            response = VoiceResponse()
-            for text in (f"{words} {self._say('keys')}", f"{words} {self._say('keys')}"):
-                gather = Gather(
-                    action=self.callbacks.key,
-                    method="POST",
-                    num_digits=1,
-                    timeout=KEY_SECONDS,
-                    action_on_empty_result=False,
-                )
-                self._speak(gather, text)
-                response.append(gather)
-            self._speak(response, self._say("silence"))
-            response.hangup()
-            twiml = str(response)
+            twiml = self._ask(f"{words} {self._say('keys')}", "silence")
             if len(twiml) <= TWIML_LIMIT:
                 break
         return twiml
 
+    def test(self) -> str:
+        """A test call's words, twice, then a good-bye."""
+        return self._ask(self._say("test"), "untested")
+
     def goodbye(self, word: str, **values: Any) -> str:
-        """One of the last words: taken, passed, other (with `who` and `minutes`), over, gone, unwritten."""
+        """One of the last words: taken, passed, other (with `who` and `minutes`), over, gone, unwritten, proven."""
         if "who" in values:
             values["who"] = _spoken(values["who"], 40)
         response = VoiceResponse()
@@ -106,6 +103,23 @@ class Voice:
         self._speak(response, self._say("moment"))
         response.pause(length=2)
         response.redirect(self.callbacks.retry(digits, tries), method="POST")
+        return str(response)
+
+    def _ask(self, text: str, silence: str) -> str:
+        """A text and the wait for a key, twice, then the word `silence`."""
+        response = VoiceResponse()
+        for _ in range(2):
+            gather = Gather(
+                action=self.callbacks.key,
+                method="POST",
+                num_digits=1,
+                timeout=KEY_SECONDS,
+                action_on_empty_result=False,
+            )
+            self._speak(gather, text)
+            response.append(gather)
+        self._speak(response, self._say(silence))
+        response.hangup()
         return str(response)
 
     def _alert(self, about: Mapping[str, Any], limit: int) -> str:
