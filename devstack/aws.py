@@ -8,7 +8,8 @@ Beside AWS's own APIs (https://docs.aws.amazon.com) it answers, for tests:
 - `PUT /_sim/faults`: `{"dynamodb": {...}, "states:StartExecution": {...}, "lambda:PhoneCallFunction": {...}}`; `{}` clears.
   By service, action, or function: `status` and `type` of the error (503 ServiceUnavailable), `delay` in seconds, for `times`
   requests or `seconds`; for a function also `kill`: `"before"` the handler has the event, `"after"` it worked, or `after_ms`,
-  or at its `request`th (1) request of an action such as `"dynamodb:UpdateItem"`, before or after it is `done` (false).
+  or at its `request`th (1) request of an action such as `"dynamodb:UpdateItem"`, before or after it is `done` (false);
+  `"idle"` ends the environments that wait for work, once.
 Faults meet the stack itself: functions, state machine and gateway. Who signs with another key, as tests do, is not touched by
 them, and not held to any role's policies either.
 """
@@ -260,6 +261,7 @@ class Aws:
     def _set_faults(self, wanted: Mapping[str, Mapping[str, Any]]) -> None:
         faults: dict[str, _Fault] = {}
         kills: list[tuple[str, Kill, int]] = []
+        idle: list[str] = []
         for key, fault in wanted.items():
             known = {"status", "type", "delay", "times", "seconds", "kill", "after_ms", "request", "done"}
             if unknown := set(fault) - known:
@@ -268,7 +270,10 @@ class Aws:
                 logical_id = key.removeprefix("lambda:")
                 if logical_id not in {function.logical_id for function in self._runtime.functions}:
                     raise ValueError(f"there is no function {logical_id}")
-                kills.append((logical_id, _kill_of(fault), int(fault.get("times", 1))))
+                if fault.get("kill") == "idle":
+                    idle.append(logical_id)
+                else:
+                    kills.append((logical_id, _kill_of(fault), int(fault.get("times", 1))))
                 continue
             only_slow = "delay" in fault and "status" not in fault and "type" not in fault
             faults[key] = _Fault(
@@ -283,6 +288,8 @@ class Aws:
             self._runtime.clear_faults()
             for logical_id, kill, times in kills:
                 self._runtime.fail_next(logical_id, kill, times)
+        for logical_id in idle:
+            self._runtime.end_idle(logical_id)
 
     def _fault(self, *keys: str) -> _Fault | None:
         with self._faults_lock:

@@ -228,6 +228,12 @@ class LambdaRuntime:
         kills = self._kills_at_requests if kill.action else self._kills
         kills.setdefault(logical_id, deque()).extend([kill] * times)
 
+    def end_idle(self, logical_id: str) -> None:
+        """End a function's environments that wait for work, as Lambda may at any time: the next invocations start cold."""
+        for function in self.functions:
+            if function.logical_id == logical_id:
+                self._retire(function)
+
     def clear_faults(self) -> None:
         """No invocation dies of a fault any more."""
         self._kills.clear()

@@ -143,6 +143,14 @@ def test_an_environment_dies_of_a_later_request_only_if_it_makes_it(sample: Samp
     assert sample.invoke({"do": "put", "key": "first of another invocation"}).error is None
 
 
+def test_environments_that_wait_for_work_can_be_ended(sample: Sample) -> None:
+    before = sample.invoke().payload["started"]
+    assert sample.invoke().payload["started"] == before
+    sample.sim("PUT", "faults", {"lambda:WorkerFunction": {"kill": "idle"}})
+
+    assert sample.invoke().payload["started"] != before
+
+
 def test_an_invocation_is_measured(sample: Sample) -> None:
     sample.invoke({"do": "exit"})
     sample.invoke()
