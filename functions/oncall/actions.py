@@ -29,12 +29,16 @@ class Desk:
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """What came of an acknowledgement: whether it is ours, or who has it (since when), or that it is over."""
+    """What came of an acknowledgement: whether it is ours, or who has it (since when).
+
+    Or that it is over, since it was resolved; or that its page is gone: there is another by now.
+    """
 
     ours: bool
     by: str = ""
     at: int = 0
     over: bool = False
+    gone: bool = False
 
 
 def acknowledge_incident(
@@ -91,35 +95,46 @@ def _page_of(desk: Desk, incident: Item) -> Item | None:
 
 def resolve_incident(desk: Desk, incident_id: str, *, who: str, via: Via) -> Item | None:
     """Somebody resolves an incident: no phone rings for it any more. None if it was resolved already, or never was."""
-    incident = incidents.resolve(desk.table, incident_id, who=who, via=via, now=desk.now())
+    resolved = incidents.resolve(desk.table, incident_id, who=who, via=via, now=desk.now())
+    incident = resolved or incidents.read(desk.table, incident_id)
     if incident is None:
         return None
-    logger.info("resolved", incident=incident_id, who=who, via=via)
+    if resolved:
+        logger.info("resolved", incident=incident_id, who=who, via=via)
+    # Whoever resolved it before may have died before its page heard of it.
     ended = pages.leave(desk.table, incident["policy"], incident_id)
     if ended:  # the step that is released hangs up
         desk.release(ended.get("token"), Answer("skip", "resolved", "call"))
     desk.slack([incident_id])
-    return incident
+    return resolved
 
 
 def acknowledge_page(desk: Desk, page: Item, *, who: str, responder: str, via: Via, call: int | None = None) -> Taken:
     """Writes the acknowledgement, then lets everybody know of it."""
     was_open = page["state"] == "open"
+    now = desk.now()
+    taken: Taken | None = None
     try:
-        page = pages.acknowledge(desk.table, page, who=who, responder=responder, via=via, now=desk.now(), call=call)
+        page = pages.acknowledge(desk.table, page, who=who, responder=responder, via=via, now=now, call=call)
     except ConditionFailedError as refused:
         there = refused.item
         if there is None or there["page"] != page["page"]:
-            return Taken(ours=False, over=True)
-        return taken_by(there, call=call)
-    logger.info("acknowledged", incident=page["about"]["incident"], who=who, via=via)
+            return Taken(ours=False, gone=True)
+        taken = taken_by(there, call=call)
+        if there["state"] != "acknowledged" or "settled_at" in there:
+            return taken
+        if (there["acknowledged_by"], there["acknowledged_at"]) == (who, now):
+            taken = None  # ours: the answer was lost, and the request sent again met its own write
+        page, was_open = there, True  # whoever wrote it may have died before anybody heard of it
+    else:
+        logger.info("acknowledged", incident=page["about"]["incident"], who=who, via=via)
     ringing = pages.current_call(page)
     waiting = was_open and ringing is not None and (ringing["number"] == call or not pages.has_ended(ringing))
     if waiting:  # the step that is released hangs up, and carries this to the incidents and to Slack
         desk.release(page.get("token"), Answer("success", f"acknowledged by {who}", "call"))
     else:
         desk.slack(pages.settle(desk.table, page, now=desk.now()))
-    return Taken(ours=True, by=who, at=page["acknowledged_at"])
+    return taken or Taken(ours=True, by=who, at=page["acknowledged_at"])
 
 
 def taken_by(page: Item, call: int | None = None) -> Taken:

@@ -185,21 +185,27 @@ def _join_open(table: Table, page: Item, incident: str, *, execution: str, now: 
 
 def take_over(table: Table, page: Item, *, execution: str, now: int) -> Item:
     """Makes this execution the owner of a page that nobody works on. Raises ConditionFailedError if somebody does."""
-    return table.update(
-        Update(
-            page["pk"],
-            page["sk"],
-            set={"owner": execution, **lease(now, page["ring_seconds"])},
-            condition="#page = :page AND #lease_until = :lease_until AND attribute_not_exists(#settled_at)",
-            values={"page": page["page"], "lease_until": page["lease_until"]},
+    try:
+        return table.update(
+            Update(
+                page["pk"],
+                page["sk"],
+                set={"owner": execution, **lease(now, page["ring_seconds"])},
+                condition="#page = :page AND #lease_until = :lease_until AND attribute_not_exists(#settled_at)",
+                values={"page": page["page"], "lease_until": page["lease_until"]},
+            )
         )
-    )
+    except ConditionFailedError as refused:
+        there = refused.item
+        if there and there["owner"] == execution and there["page"] == page["page"] and "settled_at" not in there:
+            return there  # ours: the answer was lost, and the request sent again met its own write
+        raise
 
 
 def leave(table: Table, policy: str, incident: str) -> Item | None:
     """Takes a resolved incident off the policy's open page; the page ends when that was its last.
 
-    Returns the page if this ended it. Asked again it changes nothing.
+    Returns the page if it ended so and nothing has followed yet. Asked again it changes nothing.
     """
     try:
         page = table.update(
@@ -213,6 +219,8 @@ def leave(table: Table, policy: str, incident: str) -> Item | None:
         )
     except ConditionFailedError as refused:
         page = refused.item or {}
+    if page.get("state") == "resolved":
+        return _unsettled(page)
     if page.get("state") != "open" or "incidents" in page:
         return None
     try:
@@ -225,8 +233,14 @@ def leave(table: Table, policy: str, incident: str) -> Item | None:
                 values={"open": "open", "page": page["page"]},
             )
         )
-    except ConditionFailedError:
-        return None  # another incident has joined meanwhile, or somebody took it
+    except ConditionFailedError as refused:
+        there = refused.item or {}
+        # Otherwise another incident has joined meanwhile, or somebody took it.
+        return _unsettled(there) if there.get("state") == "resolved" else None
+
+
+def _unsettled(page: Item) -> Item | None:
+    return None if "settled_at" in page else page
 
 
 def acknowledge(

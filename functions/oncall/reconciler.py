@@ -68,27 +68,43 @@ def bury(desk: Desk, execution: str) -> None:
 
 
 def reconcile(desk: Desk) -> int:
-    """Resumes what is due; returns how many things that were."""
-    due = desk.table.due(before=desk.now())[:MOST]
+    """Resumes what is due, pages first; returns how many things that were.
+
+    What cannot be resumed holds up nothing else. Raises the first error when the rest is done.
+    """
+    found = desk.table.due(before=desk.now())
+    due = sorted(found, key=lambda key: not key["pk"].startswith("PAGE#"))[:MOST]
     behind: list[str] = []
+    failed: list[Exception] = []
     for key in due:
-        kind, _, name = key["pk"].partition("#")
-        if kind == "PAGE":
-            _resume_page(desk, key["pk"])
-        elif kind == "INCIDENT":
-            incident = incidents.read(desk.table, name)
-            if incident is None or not _postpone(desk, incident):
-                continue
-            if intake.needs_page(incident) or intake.is_overdue(incident, desk.now()):
-                logger.warning("an incident is looked at again", incident=name, state=incident["state"])
-                desk.start(_name(desk, key["pk"]), {"source": "reconciler", "incidents": [name]})
-            else:
-                behind.append(name)
+        try:
+            behind += _resume(desk, key["pk"])
+        except Exception as error:  # whatever is wrong with it: the others have to be resumed
+            logger.exception("what is due could not be resumed", item=key["pk"], error=type(error).__name__)
+            failed.append(error)
     for first in range(0, len(behind), MOST_IN_ONE):
         some = behind[first : first + MOST_IN_ONE]
         logger.warning("Slack is behind", incidents=len(some))
         desk.start(_name(desk, *some), {"source": "reconciler", "incidents": some})
+    if failed:
+        raise failed[0]
     return len(due)
+
+
+def _resume(desk: Desk, pk: str) -> list[str]:
+    """Resumes a page or an incident. Returns the incident if only Slack is behind."""
+    kind, _, name = pk.partition("#")
+    if kind == "PAGE":
+        _resume_page(desk, pk)
+        return []
+    incident = incidents.read(desk.table, name) if kind == "INCIDENT" else None
+    if incident is None or not _postpone(desk, incident):
+        return []
+    if not (intake.needs_page(incident) or intake.is_overdue(incident, desk.now())):
+        return [name]
+    logger.warning("an incident is looked at again", incident=name, state=incident["state"])
+    desk.start(_name(desk, pk), {"source": "reconciler", "incidents": [name]})
+    return []
 
 
 def _resume_page(desk: Desk, pk: str) -> None:
@@ -122,8 +138,9 @@ def _postpone(desk: Desk, incident: Item) -> bool:
     )
     try:
         desk.table.update(later)
-    except ConditionFailedError:
-        return False
+    except ConditionFailedError as refused:
+        # Ours all the same when the answer was lost, and the request sent again met its own write.
+        return bool(refused.item and refused.item.get("due_at") == now + LATER_MS)
     return True
 
 

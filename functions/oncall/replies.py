@@ -63,11 +63,14 @@ def call_changed(desk: Desk, callbacks: Callbacks, status: str, sid: str) -> Non
     page: Item = {"pk": pages.partition(callbacks.policy), "sk": "CURRENT", "page": callbacks.page}
     try:
         page = pages.update_call(desk.table, page, callbacks.number, changes)
-    except ConditionFailedError:
+    except ConditionFailedError as refused:
         logger.info("the call has ended already, or its page is over", status=status)
+        _release_again(desk, callbacks, refused.item, status)
         return
     call = page["calls"][f"c{callbacks.number}"]
-    if status == "in-progress" and page["answer"] == "connected":
+    if (
+        status in ("in-progress", "completed") and page["answer"] == "connected"
+    ):  # a call that was not answered is not completed
         actions.acknowledge_page(
             desk, page, who=call["name"], responder=call["responder"], via="phone", call=callbacks.number
         )
@@ -78,9 +81,10 @@ def call_changed(desk: Desk, callbacks: Callbacks, status: str, sid: str) -> Non
 def _pass_on(desk: Desk, page: Item, call: Item, voice: Voice) -> str:
     try:
         page = pages.update_call(desk.table, page, call["number"], {"status": "passed", "ended_at": desk.now()})
-    except ConditionFailedError:
+    except ConditionFailedError as refused:
         if page["state"] == "acknowledged":
             return _answer(desk, voice, actions.taken_by(page))
+        _release_again(desk, voice.callbacks, refused.item, "passed on")
         return voice.goodbye("passed")  # the same key once more, or the next phone rings already
     if page["state"] in ("acknowledged", "resolved"):
         return _answer(desk, voice, actions.taken_by(page))
@@ -89,11 +93,22 @@ def _pass_on(desk: Desk, page: Item, call: Item, voice: Voice) -> str:
     return voice.goodbye("passed")
 
 
+def _release_again(desk: Desk, callbacks: Callbacks, page: Item | None, reason: str) -> None:
+    """Releases the step for a call that has ended, or a page that is over, unless all has followed from that.
+
+    Whoever wrote it may have died before, or may be we: when the answer is lost, the request sent again meets its own write.
+    """
+    if page is None or page["page"] != callbacks.page or "settled_at" in page:
+        return
+    if page["state"] != "open" or page["attempt"] == callbacks.number:
+        desk.release(page.get("token"), Answer("fail", reason, "call"))
+
+
 def _answer(desk: Desk, voice: Voice, taken: Taken) -> str:
     if taken.ours:
         return voice.goodbye("taken")
-    if taken.over:
-        return voice.goodbye("over")
+    if taken.over or taken.gone:
+        return voice.goodbye("over" if taken.over else "gone")
     return voice.goodbye("other", who=taken.by, minutes=(desk.now() - taken.at) // 60_000)
 
 
