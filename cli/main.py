@@ -37,6 +37,9 @@ app.add_typer(roster_app, name="roster")
 override_app = typer.Typer(no_args_is_help=True, help="Someone else is on call for a while.")
 app.add_typer(override_app, name="override")
 
+calendar_app = typer.Typer(no_args_is_help=True, help="Addresses that calendar programs subscribe to.")
+app.add_typer(calendar_app, name="calendar")
+
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 At = Annotated[str, typer.Option(help="When, in your time zone: 03:12, 'sun 03:12', '2026-11-23 09:00', +2h.")]
@@ -406,6 +409,50 @@ def call_test(
     from cli.call_test import ring
 
     ring(target, responder, yes=yes, as_json=json)
+
+
+@calendar_app.command("add")
+@on_target
+def calendar_add(
+    target: Target,
+    name: Annotated[str, typer.Argument(help="Yours to choose, to revoke it by.")],
+    *,
+    responder: Annotated[str | None, typer.Option(help="Only this responder's shifts. Default: all.")] = None,
+    json: Json = False,
+) -> None:
+    """Make an address to subscribe to: who is on call, always up to date.
+
+    Example: oncall calendar add alices-phone --responder alice
+    """
+    from cli.calendar_commands import add
+
+    add(target, name, responder=responder, as_json=json)
+
+
+@calendar_app.command("list")
+@on_target
+def calendar_list(target: Target, *, json: Json = False) -> None:
+    """List the addresses that were made, without their tokens.
+
+    Example: oncall calendar list
+    """
+    from cli.calendar_commands import show
+
+    show(target, as_json=json)
+
+
+@calendar_app.command("revoke")
+@on_target
+def calendar_revoke(
+    target: Target, name: Annotated[str, typer.Argument()], *, yes: Yes = False, json: Json = False
+) -> None:
+    """End an address: whoever has it reads nothing any more.
+
+    Example: oncall calendar revoke alices-phone
+    """
+    from cli.calendar_commands import revoke
+
+    revoke(target, name, yes=yes, as_json=json)
 
 
 def main() -> None:

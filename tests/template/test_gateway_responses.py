@@ -165,12 +165,13 @@ def test_statuses_that_are_answered_are_declared(body: Any, integration: Any) ->
 
 
 def test_only_what_alertmanager_posts_has_a_bearer_token_and_only_alerts_a_body_that_is_checked(body: Any) -> None:
-    """Twilio and Slack sign what they send; the functions check that."""
+    """Twilio and Slack sign what they send, and a calendar's address has a token; the functions check that."""
     for path, methods in body["paths"].items():
-        assert methods.keys() == {"post"}, path
-        secured = methods["post"].get("security", [])
+        ((method, declared),) = methods.items()
+        assert method == ("get" if path == "/schedule.ics" else "post"), path
+        secured = declared.get("security", [])
         assert secured == ([{"BearerToken": []}] if path in {"/alerts", "/heartbeat"} else []), path
-        assert ("x-amazon-apigateway-request-validator" in methods["post"]) == (path == "/alerts"), path
+        assert ("x-amazon-apigateway-request-validator" in declared) == (path == "/alerts"), path
     alerts = body["paths"]["/alerts"]["post"]
     validator = body["x-amazon-apigateway-request-validators"][alerts["x-amazon-apigateway-request-validator"]]
     assert validator["validateRequestBody"] is True

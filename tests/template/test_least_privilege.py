@@ -54,6 +54,7 @@ ACTIONS = {
         "ssm:GetParameters",
     },
     "AuthorizeFunction": {"ssm:GetParameters"},
+    "ShiftCalendarFunction": {"dynamodb:GetItem", "dynamodb:Query"},
     "ReconcileFunction": {
         "dynamodb:GetItem",
         "dynamodb:UpdateItem",
@@ -268,6 +269,6 @@ def test_eventbridge_and_our_alarms_may_publish_to_the_topic_and_do_nothing_else
 
 def test_whoever_invokes_a_function_is_named(translated: Any) -> None:
     permissions = [each for each in translated["Resources"].values() if each["Type"] == "AWS::Lambda::Permission"]
-    assert len(permissions) == 6
+    assert len(permissions) == 7
     for permission in permissions:
         assert "SourceArn" in permission["Properties"]

@@ -228,7 +228,7 @@ def test_the_table_has_the_keys_that_the_code_writes(translated: Any) -> None:
 def test_outputs_say_what_people_need(translated: Any) -> None:
     outputs = translated["Outputs"]
     assert outputs.keys() == {
-        *("AlertsUrl", "HeartbeatUrl", "CallKeyUrl", "CallStatusUrl", "SlackActionsUrl"),
+        *("AlertsUrl", "HeartbeatUrl", "CallKeyUrl", "CallStatusUrl", "SlackActionsUrl", "CalendarUrl"),
         *("TableName", "StateMachineArn", "FallbackTopicArn"),
     }
     assert all(each["Description"] for each in outputs.values())
