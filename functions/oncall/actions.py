@@ -127,7 +127,8 @@ def acknowledge_page(desk: Desk, page: Item, *, who: str, responder: str, via: V
             taken = None  # ours: the answer was lost, and the request sent again met its own write
         page, was_open = there, True  # whoever wrote it may have died before anybody heard of it
     else:
-        logger.info("acknowledged", incident=page["about"]["incident"], who=who, via=via)
+        seconds = (now - page["opened_at"]) // 1000  # becomes a metric
+        logger.info("acknowledged", incident=page["about"]["incident"], who=who, via=via, seconds=seconds)
     ringing = pages.current_call(page)
     waiting = was_open and ringing is not None and (ringing["number"] == call or not pages.has_ended(ringing))
     if waiting:  # the step that is released hangs up, and carries this to the incidents and to Slack

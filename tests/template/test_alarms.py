@@ -1,0 +1,133 @@
+"""Who watches the platform itself: alarms for every part, a line in the guide for each, and a dashboard."""
+
+import json
+import re
+from typing import Any
+
+import pytest
+
+from devstack.cloudwatch import read_rule
+from devstack.template import Scope
+from tests.template.conftest import GIVEN, PSEUDO, ROOT
+from tests.template.test_resources import of_type
+
+ALARMS = "AWS::CloudWatch::Alarm"
+GUIDE = ROOT / "docs/operations.md"
+
+
+@pytest.fixture(scope="module")
+def alarms(translated: Any) -> dict[str, Any]:
+    """The alarms' properties."""
+    return of_type(translated, ALARMS)
+
+
+def name_of(alarm: Any) -> str:
+    """An alarm's name without the stack's."""
+    name: str = alarm["AlarmName"]["Fn::Sub"]
+    assert name.startswith("${AWS::StackName}-"), "the topic's policy lets in nothing else"
+    return name.removeprefix("${AWS::StackName}-")
+
+
+def test_every_alarm_tells_the_fallback_topic_what_it_means(alarms: dict[str, Any]) -> None:
+    for name, alarm in alarms.items():
+        assert alarm["AlarmActions"] == [{"Ref": "FallbackTopic"}], name
+        assert len(alarm["AlarmDescription"].split()) >= 8, name
+        assert alarm["AlarmDescription"].endswith((".", ").")), name
+
+
+def test_every_alarm_says_what_missing_data_means_and_only_silence_breaches(alarms: dict[str, Any]) -> None:
+    missing = {name: alarm["TreatMissingData"] for name, alarm in alarms.items()}
+    assert missing.pop("HeartbeatSilent") == {"Fn::If": ["IsHeartbeatExpected", "breaching", "notBreaching"]}
+    assert missing.pop("ReconcilerSilent") == "breaching"
+    assert set(missing.values()) == {"notBreaching"}
+
+
+def test_silence_is_told_and_paged_within_five_minutes(alarms: dict[str, Any]) -> None:
+    rule = read_rule({**alarms["HeartbeatSilent"], "TreatMissingData": "breaching"})
+    assert (rule.statistic, rule.comparison, rule.threshold, rule.fill) == ("Sum", "LessThanThreshold", 1, 0)
+    # The minute of the last beat, the minutes without one, and one until CloudWatch looks.
+    assert 60 + rule.period * rule.periods + 60 <= 300
+    assert rule.period * rule.points >= 180, "one lost heartbeat, or a restart of Alertmanager, is no silence"
+    assert alarms["HeartbeatSilent"]["OKActions"] == [{"Ref": "FallbackTopic"}]
+
+
+def test_every_function_has_an_alarm_on_errors_and_on_throttles(alarms: dict[str, Any], translated: Any) -> None:
+    watched = {
+        (alarm["MetricName"], alarm["Dimensions"][0]["Value"]["Ref"])
+        for alarm in alarms.values()
+        if alarm.get("Namespace") == "AWS/Lambda"
+    }
+    functions = of_type(translated, "AWS::Lambda::Function")
+    assert watched == {(metric, function) for metric in ("Errors", "Throttles") for function in functions}
+
+
+def test_every_end_of_an_execution_that_is_no_success_has_an_alarm(alarms: dict[str, Any]) -> None:
+    watched = {alarm["MetricName"] for alarm in alarms.values() if alarm.get("Namespace") == "AWS/States"}
+    assert watched == {"ExecutionsFailed", "ExecutionsTimedOut", "ExecutionsAborted"}
+
+
+def test_the_guide_has_a_line_for_every_alarm_and_for_no_other(alarms: dict[str, Any]) -> None:
+    lines = [line for line in GUIDE.read_text().splitlines() if line.startswith("| `-")]
+    assert {line.split("`")[1].removeprefix("-") for line in lines} == {name_of(alarm) for alarm in alarms.values()}
+
+
+def test_the_devstack_can_judge_every_alarm(alarms: dict[str, Any]) -> None:
+    for alarm in alarms.values():
+        read_rule(alarm)
+
+
+def test_what_our_own_alarms_and_the_dashboard_read_is_written_by_somebody(
+    alarms: dict[str, Any], body_of: Any
+) -> None:
+    written = "".join(path.read_text() for path in (ROOT / "functions").glob("*.py"))
+    filters = {"SlackBehind", "SecondsToAcknowledge", "Heartbeats"}
+    read = {alarm["MetricName"] for alarm in alarms.values() if alarm.get("Namespace") == "OnCall"}
+    read |= {
+        metric[1]
+        for widget in body_of["widgets"]
+        for metric in widget["properties"]["metrics"]
+        if metric[0] == "OnCall"
+    }
+    for metric in read - filters:
+        stem = next((stem for stem in ("Alerts", "Page") if metric.startswith(stem)), metric)
+        assert f'"{metric}"' in written or f'f"{stem}{{' in written, metric
+
+
+@pytest.mark.parametrize(("text", "field"), [("Slack is behind", "incidents"), ("acknowledged", "seconds")])
+def test_what_is_read_from_the_logs_is_logged(translated: Any, text: str, field: str) -> None:
+    filters = [
+        each
+        for each in of_type(translated, "AWS::Logs::MetricFilter").values()
+        if each["FilterPattern"] == f'{{ $.message = "{text}" }}'
+    ]
+    assert filters
+    for each in filters:
+        [transformation] = each["MetricTransformations"]
+        assert transformation["MetricValue"] == f"$.{field}"
+        assert transformation["Dimensions"] == [{"Key": "service", "Value": "$.service"}]
+    logged = [
+        line
+        for path in (ROOT / "functions/oncall").glob("*.py")
+        for line in path.read_text().splitlines()
+        if re.search(rf'logger\.\w+\("{text}",', line)
+    ]
+    assert logged
+    assert all(f"{field}=" in line for line in logged)
+
+
+@pytest.fixture(scope="module")
+def body_of(translated: Any) -> Any:
+    """The dashboard."""
+    scope = Scope(
+        refs={**dict.fromkeys(translated["Resources"], "x"), **GIVEN, **PSEUDO, "StageName": "prod"},
+        attribute=lambda name, attribute: f"{name}.{attribute}",
+    )
+    (dashboard,) = of_type(translated, "AWS::CloudWatch::Dashboard").values()
+    return json.loads(scope.resolve(dashboard["DashboardBody"]))
+
+
+def test_the_dashboard_shows_pages_calls_time_to_acknowledge_and_errors(body_of: Any) -> None:
+    shown = {metric[1] for widget in body_of["widgets"] for metric in widget["properties"]["metrics"]}
+    assert shown >= {"PageSuccess", "PageFail", "SecondsToAcknowledge", "Errors", "Heartbeats", "4XXError", "5XXError"}
+    assert len(shown) <= 50, "CloudWatch: three dashboards with up to 50 metrics are free"
+    assert {widget["properties"]["region"] for widget in body_of["widgets"]} == {PSEUDO["AWS::Region"]}
