@@ -455,6 +455,55 @@ def calendar_revoke(
     revoke(target, name, yes=yes, as_json=json)
 
 
+@app.command("report")
+@on_target
+def report(target: Target, *, since: Since = "30d", json: Json = False) -> None:
+    """Report incidents, calls, how long they took, who was woken and when, and what the calls cost.
+
+    Example: oncall report --since 30d
+    """
+    from cli.report import show
+
+    show(target, since, as_json=json)
+
+
+@app.command("doctor")
+@on_target
+def doctor(target: Target, *, json: Json = False) -> None:
+    """Say whether all is ready for tonight, and what to do about what is not. Exits with 1 if something is not.
+
+    Example: oncall doctor
+    """
+    from cli.doctor import examine
+
+    examine(target, as_json=json)
+
+
+@app.command("init")
+def init(
+    *,
+    devstack: Annotated[bool, typer.Option("--devstack", help="The devstack of this folder ($DEVSTACK_DIR).")] = False,
+    stack_name: Annotated[
+        str, typer.Option(envvar="ONCALL_STACK_NAME", help="The stack, deployed or not.")
+    ] = DEFAULT_STACK,
+    region: Annotated[str | None, typer.Option(envvar="AWS_REGION", help="AWS region.")] = None,
+    profile: Annotated[str | None, typer.Option(help="AWS profile.")] = None,
+    json: Json = False,
+) -> None:
+    """Set it up, guided: secrets, checked with Twilio and Slack, and a first roster. Can be run again.
+
+    Example: oncall init
+    """
+    from cli.first_setup import guide
+    from cli.target import devstack_endpoints
+
+    endpoint_url = None
+    if devstack:
+        endpoints = devstack_endpoints()
+        endpoint_url, region = endpoints["aws"], endpoints["region"]
+    guide(stack_name=stack_name, region=region, profile=profile, endpoint_url=endpoint_url, as_json=json)
+
+
 def main() -> None:
     """Runs the command line."""
     app(prog_name="oncall")

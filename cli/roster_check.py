@@ -38,8 +38,8 @@ def check(file: RosterFile, now: datetime) -> tuple[Roster, list[Finding]]:
     if not roster.responders and not problems:
         found.append(("error", (), "has no responders: write responders:, and below it each id and number"))
     if not found:  # what follows would repeat what is wrong already
-        found += [("error", *finding) for finding in _gaps(roster, now)]
-        found += [("error", *finding) for finding in _unreachable(roster, now)]
+        found += [("error", *finding) for finding in gaps(roster, now)]
+        found += [("error", *finding) for finding in unreachable(roster, now)]
         found += [("warning", *finding) for finding in _unused(roster, file.document)]
     findings = [
         Finding("error" if level == "error" else "warning", file.line(path), " ".join(map(str, path)), message)
@@ -103,7 +103,8 @@ def _numbers(roster: Roster) -> Iterator[tuple[Location, str]]:
         owners.setdefault(responder.phone, responder.id)
 
 
-def _gaps(roster: Roster, now: datetime) -> Iterator[tuple[Location, str]]:
+def gaps(roster: Roster, now: datetime) -> Iterator[tuple[Location, str]]:
+    """The times within the next 14 days at which a schedule has nobody, and not on purpose."""
     for schedule in roster.schedules.values():
         zone = ZoneInfo(schedule.time_zone)
         gaps = [
@@ -123,7 +124,8 @@ def _gaps(roster: Roster, now: datetime) -> Iterator[tuple[Location, str]]:
             )
 
 
-def _unreachable(roster: Roster, now: datetime) -> Iterator[tuple[Location, str]]:
+def unreachable(roster: Roster, now: datetime) -> Iterator[tuple[Location, str]]:
+    """The policies that ring nobody within the next 14 days."""
     for policy in roster.policies.values():
         if any(step.kind != "schedule" for step in policy.steps):
             continue

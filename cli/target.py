@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from cli.errors import CommandError, aws_errors
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb.client import DynamoDBClient
 
 DEFAULT_STACK = "on-call"
+_one_at_a_time = Lock()  # botocore's clients may be shared between threads, but its session may not
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +80,7 @@ def find(
     """Raises CommandError: no such stack, no credentials, no devstack."""
     name = f"table {table}" if table else f"stack {stack_name}"
     if devstack:
-        endpoints = _devstack()
+        endpoints = devstack_endpoints()
         endpoint_url, region = endpoints["aws"], endpoints["region"]
         table, stack_name, name = endpoints["table"], DEFAULT_STACK, f"table {endpoints['table']} of the devstack"
     elif table is not None:
@@ -124,10 +126,12 @@ def _client(session: "Session", service: str, endpoint_url: str | None) -> Any:
     from botocore.config import Config
 
     config = Config(connect_timeout=5, read_timeout=10, retries={"mode": "standard", "total_max_attempts": 3})
-    return session.create_client(service, endpoint_url=endpoint_url, config=config)
+    with _one_at_a_time:
+        return session.create_client(service, endpoint_url=endpoint_url, config=config)
 
 
-def _devstack() -> dict[str, str]:
+def devstack_endpoints() -> dict[str, str]:
+    """Where the devstack's AWS, region and table are. Raises CommandError if it does not run."""
     path = Path(os.environ.get("DEVSTACK_DIR", ".devstack")) / "endpoints.json"
     try:
         endpoints = json.loads(path.read_text(encoding="utf-8"))

@@ -52,6 +52,10 @@ LONGEST_TEXT = 40_000  # characters; Slack: chat.postMessage
 LONGEST_UPDATE = 4_000  # characters; Slack: chat.update, msg_too_long
 LARGEST_METADATA = 16_000  # bytes of JSON; Slack: metadata_too_large
 DEFAULT_CHANNELS = {"C012AB3CD": "on-call"}
+SCOPES = (  # of the app; Slack names them in every answer
+    *("chat:write", "channels:history", "groups:history", "channels:read", "users:read", "users:read.email"),
+    *("usergroups:read", "usergroups:write", "reactions:write", "commands", "channels:join"),
+)
 _TS = re.compile(r"\d{10}\.\d{6}")
 _CONTENT = frozenset({"text", "blocks", "attachments", "markdown_text"})
 _STRUCTURED = frozenset({"blocks", "attachments", "metadata", "view"})
@@ -209,7 +213,7 @@ class _Slack:
             time.sleep(fault.get("timeout", 0))
             if fault.get("lose_answer"):
                 return LostAnswer()
-        return json_response({"ok": True, **result})
+        return json_response({"ok": True, **result}, headers={"X-OAuth-Scopes": ",".join(SCOPES)})
 
     def _run(self, request: Request, name: str) -> dict[str, Any]:
         method = self._methods.get(name)

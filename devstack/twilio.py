@@ -6,6 +6,8 @@ are accepted, and no money is asked for. Real parameters whose effect is not sim
 The control API: `/_sim/calls`, `/_sim/lines/{number}`, `/_sim/faults` (see `telephone.Line` and `_FAULT` for the fields),
 and beside those
 - `/_sim/settings`: telephone.Settings, such as `speech_rate`;
+- `/_sim/account`: what the account is like: `status`, `type`, `balance`, `forbidden_countries` (ISO codes; to have calls
+  refused as well, use the behaviour `forbidden`), `caller_ids` (verified numbers that are not its own);
 - `/_sim/errors`: what was refused or went wrong, with Twilio's codes; DELETE forgets it;
 - `/_sim/callbacks`: every request to the application; `/_sim/messages`: the SMS.
 The fault `all` refuses every request of the API, whatever it is for.
@@ -22,7 +24,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, replace
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from email.utils import format_datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
@@ -116,12 +118,22 @@ class _Twilio:
         self._numbers = numbers
         self._network = Network(account_sid, auth_token)
         self._messages: list[dict[str, Any]] = []
+        self._account: dict[str, Any] = {
+            "status": "active",
+            "type": "Full",
+            "balance": "100.00",
+            "forbidden_countries": [],
+            "caller_ids": [],
+        }
         account = "/2010-04-01/Accounts/<account>"
         self._urls = Map(
             [
                 Rule(f"{account}.json", endpoint=self._fetch_account, methods=["GET"]),
                 Rule(f"{account}/Balance.json", endpoint=self._balance, methods=["GET"]),
                 Rule(f"{account}/IncomingPhoneNumbers.json", endpoint=self._list_numbers, methods=["GET"]),
+                Rule(f"{account}/OutgoingCallerIds.json", endpoint=self._list_caller_ids, methods=["GET"]),
+                Rule(f"{account}/Usage/Records.json", endpoint=self._usage, methods=["GET"]),
+                Rule("/v1/DialingPermissions/Countries/<country>", endpoint=self._country, methods=["GET"]),
                 Rule(f"{account}/Calls.json", endpoint=self._create_call, methods=["POST"]),
                 Rule(f"{account}/Calls.json", endpoint=self._list_calls, methods=["GET"]),
                 Rule(f"{account}/Calls/<sid>.json", endpoint=self._fetch_call, methods=["GET"]),
@@ -133,6 +145,7 @@ class _Twilio:
                 Rule("/_sim/lines/<number>", endpoint=self._sim_line, methods=["PUT"]),
                 Rule("/_sim/faults", endpoint=self._sim_faults, methods=["GET", "PUT"]),
                 Rule("/_sim/settings", endpoint=self._sim_settings, methods=["GET", "PUT"]),
+                Rule("/_sim/account", endpoint=self._sim_account, methods=["GET", "PUT"]),
                 Rule("/_sim/messages", endpoint=self._sim_messages, methods=["GET"]),
                 Rule("/_sim/errors", endpoint=self._sim_errors, methods=["GET", "DELETE"]),
                 Rule("/_sim/callbacks", endpoint=self._sim_callbacks, methods=["GET"]),
@@ -167,7 +180,7 @@ class _Twilio:
             endpoint, values = self._match(request)
         except HTTPException as error:
             raise ApiError(error.code or 404, 20004 if error.code == 405 else 20404, missing) from error
-        if values.get("account") != self._account_sid:
+        if values.get("account", self._account_sid) != self._account_sid:
             raise ApiError(404, 20404, missing)
         return endpoint(request, **{name: value for name, value in values.items() if name != "account"})
 
@@ -190,8 +203,8 @@ class _Twilio:
                 "owner_account_sid": self._account_sid,
                 "friendly_name": "Simulated account",
                 "auth_token": self._auth_token,
-                "status": "active",
-                "type": "Full",
+                "status": self._account["status"],
+                "type": self._account["type"],
                 "date_created": epoch,
                 "date_updated": epoch,
                 "subresource_uris": {},
@@ -201,7 +214,7 @@ class _Twilio:
 
     def _balance(self, request: Request) -> Response:
         _known(request.args, frozenset())
-        return json_response({"account_sid": self._account_sid, "balance": "100.00", "currency": "USD"})
+        return json_response({"account_sid": self._account_sid, "balance": self._account["balance"], "currency": "USD"})
 
     def _list_numbers(self, request: Request) -> Response:
         _known(request.args, frozenset({"PhoneNumber", "PageSize", "Page", "PageToken"}))
@@ -220,6 +233,81 @@ class _Twilio:
             if wanted in {None, number}
         ]
         return self._page(request, "IncomingPhoneNumbers", "incoming_phone_numbers", numbers)
+
+    def _list_caller_ids(self, request: Request) -> Response:
+        _known(request.args, frozenset({"PhoneNumber", "FriendlyName", "PageSize", "Page", "PageToken"}))
+        wanted = request.args.get("PhoneNumber")
+        found = [
+            {
+                "sid": "PN" + uuid.uuid5(uuid.NAMESPACE_DNS, number).hex,
+                "account_sid": self._account_sid,
+                "phone_number": number,
+                "friendly_name": number,
+                "date_created": _rfc2822(0),
+                "date_updated": _rfc2822(0),
+                "uri": self._uri("/OutgoingCallerIds/PN" + uuid.uuid5(uuid.NAMESPACE_DNS, number).hex),
+            }
+            for number in self._account["caller_ids"]
+            if wanted in {None, number}
+        ]
+        return self._page(request, "OutgoingCallerIds", "outgoing_caller_ids", found)
+
+    def _usage(self, request: Request) -> Response:
+        """The usage of the category `calls`: a cent for each call that was answered, and for each minute begun."""
+        _known(request.args, frozenset({"Category", "StartDate", "EndDate", "PageSize", "Page", "PageToken"}))
+        if request.args.get("Category") != "calls":
+            raise ApiError(400, 20001, "Only the Category calls is simulated")
+        today = datetime.now(UTC).date()
+        days = [request.args.get(name, f"{today}") for name in ("StartDate", "EndDate")]
+        try:
+            start, end = (date.fromisoformat(day) for day in days)
+        except ValueError as error:
+            raise ApiError(400, 20001, f"StartDate and EndDate are dates like 2026-01-31, not {days}") from error
+        with self._network.changed:
+            calls = [
+                call
+                for call in self._network.calls.values()
+                if start <= datetime.fromtimestamp(call.created_at, UTC).date() <= end
+            ]
+            minutes = sum(-(-call.duration // 60) for call in calls if call.status == "completed")
+        record = {
+            "category": "calls",
+            "description": "Voice Minutes",
+            "account_sid": self._account_sid,
+            "start_date": f"{start}",
+            "end_date": f"{end}",
+            "as_of": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S+00:00}",
+            "count": str(len(calls)),
+            "count_unit": "calls",
+            "usage": str(minutes),
+            "usage_unit": "minutes",
+            "price": f"{minutes / 100:.2f}",
+            "price_unit": "usd",
+            "api_version": "2010-04-01",
+            "uri": self._uri("/Usage/Records"),
+            "subresource_uris": {},
+        }
+        return self._page(request, "Usage/Records", "usage_records", [record])
+
+    def _country(self, request: Request, country: str) -> Response:
+        """Of voice.twilio.com: whether calls to a country are allowed."""
+        _known(request.args, frozenset())
+        if not re.fullmatch("[A-Z]{2}", country):
+            raise ApiError(404, 20404, f"The requested resource {request.path} was not found")
+        allowed = country not in self._account["forbidden_countries"]
+        return json_response(
+            {
+                "iso_code": country,
+                "name": country,
+                "continent": "SIMULATED",
+                "country_codes": [],
+                "low_risk_numbers_enabled": allowed,
+                "high_risk_special_numbers_enabled": False,
+                "high_risk_tollfraud_numbers_enabled": False,
+                "url": request.base_url,
+                "links": {},
+            }
+        )
 
     def _create_call(self, request: Request) -> Response:
         fault = self._network.faults.take("create")
@@ -510,6 +598,19 @@ class _Twilio:
                 self._network.settings = replace(self._network.settings, **body)
             return json_response(asdict(self._network.settings))
 
+    def _sim_account(self, request: Request) -> Response:
+        checks = {
+            "status": lambda value: value in {"active", "suspended", "closed"},
+            "type": lambda value: value in {"Full", "Trial"},
+            "balance": is_text,
+            "forbidden_countries": _is_texts,
+            "caller_ids": _is_texts,
+        }
+        with self._network.changed:
+            if request.method == "PUT":
+                self._account |= checked(control_body(request), checks, what="account")
+            return json_response(self._account)
+
     def _sim_messages(self, request: Request) -> Response:
         del request
         with self._network.changed:
@@ -538,6 +639,10 @@ _FAULT = {
     "message": is_text,
 }
 _CALLBACK_FAULT = {"drop": is_count, "delay": number_from(0), "repeat": is_count, "times": is_count}
+
+
+def _is_texts(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(each, str) for each in value)
 
 
 def _is_keys(value: object) -> bool:

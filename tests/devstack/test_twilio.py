@@ -7,7 +7,8 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -105,6 +106,35 @@ def phones(app: Application) -> Iterator[Phones]:
         network.control("PUT", "/settings", quick)
         yield network
         client.http_client.session.close()
+
+
+def test_what_the_account_is_like_can_be_set(phones: Phones) -> None:
+    account = phones.client.api.accounts(ACCOUNT)
+    assert (account.fetch().status, account.balance.fetch().balance) == ("active", "100.00")
+    changed = {"status": "suspended", "type": "Trial", "balance": "0.40", "caller_ids": [ALICE]}
+    phones.control("PUT", "/account", changed)
+    assert (account.fetch().status, account.balance.fetch().balance) == ("suspended", "0.40")
+    assert [one.phone_number for one in phones.client.outgoing_caller_ids.list(phone_number=ALICE)] == [ALICE]
+    assert phones.client.outgoing_caller_ids.list(phone_number=BOB) == []
+
+
+def test_calls_to_a_country_can_be_forbidden(phones: Phones) -> None:
+    phones.client.voice.base_url = phones.url
+    countries = phones.client.voice.v1.dialing_permissions.countries
+    assert countries("JP").fetch().low_risk_numbers_enabled
+    phones.control("PUT", "/account", {"forbidden_countries": ["JP"]})
+    assert not countries("JP").fetch().low_risk_numbers_enabled
+    assert countries("US").fetch().low_risk_numbers_enabled
+    assert phones.raw("GET", "/DialingPermissions/Countries/JP").status_code == 404
+
+
+def test_answered_calls_cost_money(phones: Phones) -> None:
+    phones.control("PUT", f"/lines/{ALICE}", {"behaviour": "answer"})
+    phones.ended(phones.create())
+    (record,) = phones.client.usage.records.list(category="calls")
+    assert (record.count, record.usage, record.price, record.price_unit) == ("1", "1", Decimal("0.01"), "usd")
+    assert phones.client.usage.records.list(category="calls", end_date=date(2020, 1, 1))[0].count == "0"
+    assert phones.raw("GET", "/Usage/Records.json").status_code == 400
 
 
 def refused(create: Callable[[], object]) -> TwilioRestException:
