@@ -6,7 +6,7 @@ import json
 import re
 import secrets
 import zipfile
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -448,16 +448,19 @@ def _put_metric_filter(services: Resources, resource: Resource, before: Properti
         logGroupName=properties["LogGroupName"],
         filterName=resource.physical_id,
         filterPattern=properties["FilterPattern"],
-        metricTransformations=_lower_first(_metric_values(properties["MetricTransformations"])),
+        metricTransformations=[_metric_transformation(each) for each in properties["MetricTransformations"]],
     )
 
 
-def _metric_values(transformations: Iterable[Properties]) -> list[dict[str, Any]]:
-    return [
-        {**each, "MetricValue": str(each["MetricValue"])}
-        | ({"DefaultValue": float(each["DefaultValue"])} if "DefaultValue" in each else {})
-        for each in transformations
-    ]
+def _metric_transformation(given: Properties) -> dict[str, Any]:
+    """CloudFormation has a list of dimensions with Key and Value, the API a map."""
+    transformation: dict[str, Any] = _lower_first(_without(given, "Dimensions"))
+    transformation["metricValue"] = str(given["MetricValue"])
+    if "DefaultValue" in given:
+        transformation["defaultValue"] = float(given["DefaultValue"])
+    if "Dimensions" in given:
+        transformation["dimensions"] = {each["Key"]: each["Value"] for each in given["Dimensions"]}
+    return transformation
 
 
 def _delete_metric_filter(services: Resources, resource: Resource) -> None:
