@@ -114,7 +114,8 @@ class _Environment:
         self._port = port
         self.cold = True
         self.idle_since = time.monotonic()
-        self.init_ms: float | None = None
+        self._init_ms: float | None = None
+        self._init_told = threading.Event()
         if process.stdout is None:
             raise ValueError("the process was started without a pipe")
         self._reader = threading.Thread(target=self._copy_log, args=(process.stdout, log), daemon=True)
@@ -126,7 +127,14 @@ class _Environment:
                 file.write(line)
                 self._on_line(line)
                 if found := _INIT_REPORT.search(line):
-                    self.init_ms = float(found.group(1))
+                    self._init_ms = float(found.group(1))
+                    self._init_told.set()
+        self._init_told.set()  # it has ended
+
+    def init_ms(self) -> float | None:
+        """How long its start took, as the emulator's log tells, which may come a little after its answer."""
+        self._init_told.wait(5)
+        return self._init_ms
 
     def invoke(self, event: bytes, request_id: str, timeout: float) -> tuple[int, bytes]:
         """Status and body of the emulator's answer. Raises OSError or http.client.HTTPException when the process dies."""
@@ -304,7 +312,7 @@ class LambdaRuntime:
             healthy = False  # Lambda starts a new environment after these
         duration = (time.monotonic() - began) * 1000
         self.invocations.append(
-            Invocation(function.logical_id, started, cold, environment.init_ms if cold else None, duration, error)
+            Invocation(function.logical_id, started, cold, environment.init_ms() if cold else None, duration, error)
         )
         self.on_invocation(function.name, bool(error))
         self._give_back(function, environment, healthy=healthy)
