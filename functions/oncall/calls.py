@@ -160,9 +160,11 @@ def _place(desk: Desk, turn: Turn, page: Item) -> Answer | None:
     if page["state"] != "open":  # taken or resolved while Twilio was being asked
         return _finish(desk, page)
     page = _available(desk, page)
-    _tell(
-        desk, page, Event("ringing", key=_key(page, call, "ringing"), who=call["name"], detail={"round": call["round"]})
-    )
+    ringing = Event("ringing", key=_key(page, call, "ringing"), who=call["name"], detail={"round": call["round"]})
+    incident = _tell(desk, page, ringing)
+    if incident and incident["state"] == "resolved":  # in the moment before it joined this page
+        ended = pages.leave(desk.table, page["policy"], incident["id"])
+        return _finish(desk, ended) if ended else None
     return None
 
 
@@ -318,11 +320,15 @@ def _lead(desk: Desk, page: Item) -> Item | None:
     return None
 
 
-def _tell(desk: Desk, page: Item, event: Event) -> None:
-    """Tells the story of a call in the timeline of the incident that it is about, and in Slack beside us."""
+def _tell(desk: Desk, page: Item, event: Event) -> Item | None:
+    """Tells the story of a call in the timeline of the incident that it is about, and in Slack beside us.
+
+    Returns the incident as it is then.
+    """
     incident = page["about"]["incident"]
-    incidents.tell(desk.table, incident, event, now=desk.now())
+    told = incidents.tell(desk.table, incident, event, now=desk.now())
     desk.slack([incident])
+    return told
 
 
 def _ended_event(page: Item, call: Item) -> Event:

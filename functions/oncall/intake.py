@@ -75,9 +75,8 @@ def _resolve(desk: Desk, group: AlertGroup) -> dict[str, Any]:
     if incident is None:
         logger.info("resolved before it was known to fire", group=group.id)
         return _decision("none", group.severity, [])
-    ended = incident["state"] == "resolved" and pages.leave(desk.table, incident["policy"], incident["id"])
-    if ended:
-        desk.release(ended.get("token"), Answer("skip", "resolved", "call"))
+    if incident["state"] == "resolved":
+        _leave(desk, incident)
     return _decision("notify", incident["severity"], [incident["id"]])
 
 
@@ -169,6 +168,12 @@ def _page(desk: Desk, known: Roster, incident: Item, *, execution: str) -> dict[
         ring=pages.ring_seconds(policy, desk.ring_seconds),
         base=incident["base"],
     )
+    if joined.is_new and incident["opened_by"] != execution:
+        current = incidents.read(desk.table, incident["id"])
+        if current and not needs_page(current):  # taken or resolved in the moment before it joined
+            _leave(desk, current)
+            if not joined.is_ours:
+                return _decision("notify", "critical", [incident["id"]])
     if joined.is_ours:
         return _own(desk, known, policy, joined.page, [incident["id"]])
     if joined.is_new:
@@ -177,6 +182,13 @@ def _page(desk: Desk, known: Roster, incident: Item, *, execution: str) -> dict[
         incidents.tell(desk.table, incident["id"], event, now=now, unless=("resolved",))
         return _decision("alert", "critical", [incident["id"]])
     return _decision("notify", "critical", [incident["id"]])
+
+
+def _leave(desk: Desk, incident: Item) -> None:
+    """Takes an incident that is over off its policy's page; the page ends when that was its last."""
+    ended = pages.leave(desk.table, incident["policy"], incident["id"])
+    if ended:
+        desk.release(ended.get("token"), Answer("skip", "resolved", "call"))
 
 
 def _own(desk: Desk, known: Roster, policy: Policy, page: Item, covered: Sequence[str]) -> dict[str, Any]:

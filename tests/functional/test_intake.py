@@ -541,6 +541,27 @@ def test_a_page_that_resolves_while_a_group_joins_it_goes_on_for_the_group(world
     assert len(world.ringing) == 1
 
 
+def test_a_repeat_that_is_overtaken_by_the_acknowledgement_rings_nobody_again(world: World) -> None:
+    world.roster({"POLICY#default": {"quiet_seconds": 0}})
+    run = world.fire()
+    call = world.last_call
+    # The incident is triggered when the repeat is told in it, and taken when the repeat asks for its page.
+    world.dynamo.before("TransactWriteItems", lambda: world.dynamo.before("UpdateItem", lambda: world.hears(call, "1")))
+    world.fire()
+    world.settles_down()
+    assert world.incident(run)["state"] == "acknowledged"
+    assert world.rung == [SATO]
+
+
+def test_a_resolution_between_a_new_incident_and_its_page_stops_the_phone(world: World) -> None:
+    world.dynamo.before("UpdateItem", lambda: world.receive(webhook(status="resolved")))
+    run = world.fire()
+    world.settles_down()
+    assert world.incident(run)["state"] == "resolved"
+    assert world.ringing == []
+    assert "settled_at" in world.page()
+
+
 def unanswered(world: World) -> Execution:
     """A page that nobody takes."""
     run = world.fire()
