@@ -262,7 +262,7 @@ class FakeTelephone:
 
     def _reach(self) -> None:
         if self.is_away:
-            raise TwilioUnavailableError("Twilio answered 503 (error 20503)")
+            raise TwilioUnavailableError("Twilio answered 503 (error 20503)", is_refusal=True)
 
     @property
     def ringing(self) -> list[Call]:

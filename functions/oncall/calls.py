@@ -30,6 +30,9 @@ logger = Logger(child=True)
 FRESH_MS = 10_000  # for so long the responders that ReceiveAlerts found need not be looked up again
 TOO_LONG_MS = 300_000  # a call that somebody listens to for longer than the ringing and this is ended
 UNAVAILABLE_MS = 30_000  # when Twilio has taken no call for so long, people are told
+# So long after it was asked for, a call that Twilio does not list may still come: the request may be under way (its time
+# limit is 6 s), from a step that runs beside this one, or the list may be behind.
+IN_FLIGHT_MS = 8_000
 LOOKS = 5  # at a page that others keep changing under our hands
 
 
@@ -148,6 +151,8 @@ def _place(desk: Desk, turn: Turn, page: Item) -> Answer | None:
         _tell(desk, page, _ended_event(page, page["calls"][f"c{number}"]))
         return Answer("fail", str(refused), "call")
     except TwilioUnavailableError as error:
+        if error.is_refusal:  # so it need not be waited for
+            page = pages.update_call(desk.table, page, number, {"asked_at": 0})
         return _unavailable(desk, turn, page, str(error))
     try:
         page = pages.update_call(desk.table, page, number, {"sid": sid})
@@ -176,13 +181,25 @@ def _look_up(desk: Desk, turn: Turn, page: Item, call: Item) -> Item | Answer | 
     now = desk.now()
     telephone = desk.telephone()
     known = telephone.fetch(call["sid"]) if "sid" in call else _find(desk, page, call)
+    if known is None and "sid" in call:
+        changes = {"status": "failed", "reason": "Twilio knows nothing of the call", "ended_at": now}
+        return pages.update_call(desk.table, page, call["number"], changes)
     if known is None:
-        again = pages.hold(
-            desk.table, page, execution=turn.execution, token=turn.token, now=now, seconds=page["ring_seconds"]
-        )
+        if _is_in_flight(call, now):
+            return _wait(desk, turn, page, Pause(2, "the call may be under way"))
+        again = pages.ask_again(desk.table, page, execution=turn.execution, token=turn.token, now=now)
         return _place(desk, turn, again)
     page = _available(desk, page)
     status = str(known.status)
+    if page["answer"] == "connected" and status in ("in-progress", "completed"):
+        who, responder = call["name"], call["responder"]
+        page = pages.update_call(desk.table, page, call["number"], {"sid": known.sid})
+        return _finish(
+            desk,
+            pages.acknowledge(
+                desk.table, page, who=who, responder=responder, via="phone", now=now, call=call["number"]
+            ),
+        )
     if status in pages.ENDED:
         return pages.update_call(
             desk.table, page, call["number"], {"sid": known.sid, "status": status, "ended_at": now}
@@ -199,7 +216,7 @@ def _look_up(desk: Desk, turn: Turn, page: Item, call: Item) -> Item | Answer | 
 
 
 def _wait(desk: Desk, turn: Turn, page: Item, pause: Pause) -> Answer:
-    pages.note(desk.table, page, pages.lease(desk.now(), pause.seconds))
+    pages.rest(desk.table, page, execution=turn.execution, now=desk.now(), seconds=pause.seconds)
     logger.info("nobody is rung for a while", seconds=pause.seconds, reason=pause.reason, owner=turn.execution)
     return Answer("fail", pause.reason, "wait", wait_seconds=pause.seconds)
 
@@ -250,6 +267,11 @@ def _finish(desk: Desk, page: Item) -> Answer:
     if page["state"] == "unanswered" and page.get("told") != "unanswered":
         desk.fallback.tell("nobody took a page", _unanswered(page))
         page = pages.note(desk.table, page, {"told": "unanswered"})
+    if not failed and any(
+        "sid" not in call and not pages.has_ended(call) and _is_in_flight(call, desk.now())
+        for call in page["calls"].values()
+    ):
+        return Answer("fail", "a call may be under way and has to be hung up", "wait", wait_seconds=2)
     covered = pages.settle(desk.table, page, now=desk.now())
     if failed:
         raise failed
@@ -260,6 +282,11 @@ def _finish(desk: Desk, page: Item) -> Answer:
             return Answer("skip", "resolved", "end")
         case _:
             return Answer("fail", page.get("reason", "unanswered"), "end", incidents=tuple(covered))
+
+
+def _is_in_flight(call: Item, now: int) -> bool:
+    """Whether a call that Twilio does not know may still come."""
+    return bool(now - call["asked_at"] < IN_FLIGHT_MS)
 
 
 def _hang_up(desk: Desk, page: Item, call: Item) -> Item:

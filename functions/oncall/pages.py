@@ -385,27 +385,68 @@ def begin_call(table: Table, page: Item, ring: Ring, *, execution: str, token: s
         "round": ring.round,
         "status": "placing",
         "started_at": now,
+        "asked_at": now,
     }
+    try:
+        return table.update(
+            Update(
+                page["pk"],
+                page["sk"],
+                set={
+                    "attempt": number,
+                    f"calls.c{number}": call,
+                    "token": token,
+                    **lease(now, page["ring_seconds"]),
+                },
+                condition=(
+                    "#page = :page AND #state = :open AND #owner = :me AND #attempt = :attempt AND #ring_at <= :now"
+                    " AND attribute_exists(#incidents)"
+                ),
+                values={
+                    "page": page["page"],
+                    "open": "open",
+                    "me": execution,
+                    "attempt": page["attempt"],
+                    "now": now,
+                },
+            )
+        )
+    except ConditionFailedError as refused:
+        there = refused.item
+        if (
+            there
+            and (there["page"], there["state"]) == (page["page"], "open")
+            and there["calls"].get(f"c{number}") == call
+            and there["token"] == token
+        ):
+            return there  # ours: the answer was lost, and the request sent again met its own write
+        raise
+
+
+def ask_again(table: Table, page: Item, *, execution: str, token: str, now: int) -> Item:
+    """Writes that Twilio is asked once more for a call that it has never had. Of two at once, one may.
+
+    Raises ConditionFailedError with the page if Twilio has it, is being asked, or the page has gone on.
+    """
+    number = page["attempt"]
+    asked_at = page["calls"][f"c{number}"]["asked_at"]
     return table.update(
         Update(
             page["pk"],
             page["sk"],
-            set={
-                "attempt": number,
-                f"calls.c{number}": call,
-                "token": token,
-                **lease(now, page["ring_seconds"]),
-            },
+            set={f"calls.c{number}.asked_at": now, "token": token, **lease(now, page["ring_seconds"])},
             condition=(
-                "#page = :page AND #state = :open AND #owner = :me AND #attempt = :attempt AND #ring_at <= :now"
-                " AND attribute_exists(#incidents)"
+                "#page = :page AND #state = :open AND #owner = :me AND #attempt = :attempt"
+                f" AND #calls.#c{number}.#status = :placing AND #calls.#c{number}.#asked_at = :asked"
+                f" AND attribute_not_exists(#calls.#c{number}.#sid)"
             ),
             values={
                 "page": page["page"],
                 "open": "open",
                 "me": execution,
-                "attempt": page["attempt"],
-                "now": now,
+                "attempt": number,
+                "placing": "placing",
+                "asked": asked_at,
             },
         )
     )
@@ -451,6 +492,19 @@ def hold(table: Table, page: Item, *, execution: str, token: str, now: int, seco
         values |= {f"over{index}": status for index, status in enumerate(OVER)}
     return table.update(
         Update(page["pk"], page["sk"], set={"token": token, **lease(now, seconds)}, condition=condition, values=values)
+    )
+
+
+def rest(table: Table, page: Item, *, execution: str, now: int, seconds: int) -> Item:
+    """Keeps the page for its owner while nobody is rung. Raises ConditionFailedError if it has ended, or is another's."""
+    return table.update(
+        Update(
+            page["pk"],
+            page["sk"],
+            set=lease(now, seconds),
+            condition="#page = :page AND #state = :open AND #owner = :me",
+            values={"page": page["page"], "open": "open", "me": execution},
+        )
     )
 
 

@@ -26,7 +26,14 @@ class NumberRefusedError(Exception):
 
 
 class TwilioUnavailableError(Exception):
-    """Twilio took no call, or it is not known whether it did. The message says why."""
+    """Twilio took no call, or it is not known whether it did. The message says why.
+
+    `is_refusal`: Twilio has answered, so there is no call.
+    """
+
+    def __init__(self, reason: str, *, is_refusal: bool = False) -> None:
+        super().__init__(reason)
+        self.is_refusal = is_refusal
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +61,8 @@ class Telephone:
         except TwilioRestException as error:
             if error.code in NUMBER_REFUSED:
                 raise NumberRefusedError(f"Twilio refuses the number (error {error.code})") from error
-            raise TwilioUnavailableError(_reason(error)) from error
+            is_refusal = error.status < 500 or error.status == 503  # 500, 502 and 504 may come after the call was taken
+            raise TwilioUnavailableError(_reason(error), is_refusal=is_refusal) from error
         except RequestException as error:
             raise TwilioUnavailableError(type(error).__name__) from error
         return str(call.sid)
@@ -74,11 +82,13 @@ class Telephone:
         placed = (call for call in calls if call.date_created and call.date_created >= earliest)
         return next((call for call in placed if call.sid not in besides), None)
 
-    def fetch(self, sid: str) -> "CallInstance":
-        """The call as Twilio knows it. Raises TwilioUnavailableError."""
+    def fetch(self, sid: str) -> "CallInstance | None":
+        """The call as Twilio knows it; None if it does not: deleted, or another account's. Raises TwilioUnavailableError."""
         try:
             return self.client.calls(sid).fetch()
         except (TwilioRestException, RequestException) as error:
+            if isinstance(error, TwilioRestException) and error.status == 404:
+                return None
             raise TwilioUnavailableError(_reason(error)) from error
 
     def end(self, sid: str, goodbye: str) -> None:
@@ -94,7 +104,7 @@ class Telephone:
             elif status in ("queued", "initiated", "ringing"):
                 call.update(status="completed")
         except TwilioRestException as error:
-            if error.code == 21220:  # Twilio: the call is not in progress, it ended in between
+            if error.code == 21220 or error.status == 404:  # Twilio: it ended in between, or there is no such call
                 return
             raise TwilioUnavailableError(_reason(error)) from error
         except RequestException as error:

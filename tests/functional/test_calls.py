@@ -257,6 +257,8 @@ def test_a_step_that_died_before_twilio_was_asked_rings_when_it_is_entered_again
         world.phone_call(run)
     assert world.rung == []
     world.go_on(run)
+    assert world.rung == []  # another step may just be asking
+    world.passes(10)
     assert world.rung == [SATO]
 
 
@@ -278,6 +280,7 @@ def test_wherever_the_step_dies_the_retry_rings_nobody_twice(world: World, at: i
     with world.dynamo.dies(at, answered=answered):
         world.go_on(run)
     world.go_on(run)
+    world.passes(10)
     assert world.rung == [SATO]
     world.twilio_says(world.last_call, "busy")
     assert world.rung == [SATO, SUZUKI]
@@ -295,6 +298,7 @@ def test_wherever_the_next_step_dies_the_retry_goes_on_with_one_phone(world: Wor
     with world.dynamo.dies(at, answered=answered):
         world.go_on(run)
     world.go_on(run)
+    world.passes(10)
     assert world.rung == [SATO, SUZUKI]
     assert world.story(run).count("call_ended") == 1
 
@@ -483,6 +487,17 @@ def test_a_step_of_an_execution_that_lost_the_page_does_nothing(world: World) ->
     world.last_call.status = "no-answer"
     world.passes(MINUTE)
     assert world.rung == [SATO]
+    assert run.outcome == ("skip", "another execution works on this page")
+
+
+def test_a_step_that_loses_the_page_in_the_moment_of_ringing_rings_nobody(world: World) -> None:
+    run = world.receive(webhook())
+    page = world.page()
+    world.dynamo.before(
+        "UpdateItem", lambda: pages.take_over(world.table, page, execution="another", now=world.clock.now())
+    )
+    world.go_on(run)
+    assert world.rung == []
     assert run.outcome == ("skip", "another execution works on this page")
 
 
