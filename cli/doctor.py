@@ -14,7 +14,7 @@ from cli import secret_store
 from cli.call_test import last_proof
 from cli.errors import CommandError, aws_errors
 from cli.incident_commands import recent
-from cli.output import print_json, print_table
+from cli.output import print_json
 from cli.providers import SCOPES, ProviderError
 from cli.roster_check import DAYS_AHEAD, gaps, unreachable
 from cli.roster_table import read as read_table
@@ -33,6 +33,11 @@ HEARTBEAT_MINUTES = 5
 LEAST_TOKEN = 20  # characters of a bearer token
 
 Level = Literal["good", "warning", "failed"]
+_COLOURS = {
+    "good": "green",
+    "warning": "yellow",
+    "failed": "red",
+}  # typer.echo leaves them out where there is no terminal
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +67,10 @@ def examine(target: Target, *, as_json: bool) -> None:
     if as_json:
         print_json({"ready": is_ready, "checks": [asdict(check) for check in checks]})
     else:
-        rows = [(check.level, check.name, check.says + (f"\n-> {check.do}" if check.do else "")) for check in checks]
-        print_table(["", "what", ""], rows)
+        for check in checks:
+            typer.echo(f"{typer.style(f'{check.level:8}', fg=_COLOURS[check.level])} {check.name}: {check.says}")
+            if check.do:
+                typer.echo(f"         -> {check.do}")
         typer.echo("ready" if is_ready else "NOT ready: mend what failed, then run oncall doctor again")
     if not is_ready:
         raise typer.Exit(1)
@@ -252,9 +259,12 @@ def _executions(patient: Patient) -> Iterator[Check]:
 def _alarms(patient: Patient) -> Iterator[Check]:
     client = patient.target.client("cloudwatch")
     found = client.describe_alarms(AlarmNamePrefix=f"{patient.stack.name}-", StateValue="ALARM")["MetricAlarms"]
-    for alarm in found:
+    ringing = [alarm for alarm in found if alarm["StateValue"] == "ALARM"]
+    for alarm in ringing:
         do = "docs/operations.md says what it means"
         yield Check("alarm", "failed", f"{alarm['AlarmName']}: {alarm.get('AlarmDescription', '')}", do)
+    if not ringing:
+        yield Check("alarms", "good", "none")
 
 
 def _heard(patient: Patient) -> Iterator[Check]:

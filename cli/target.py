@@ -105,7 +105,7 @@ def open_session(name: str, *, region: str | None, profile: str | None, is_local
     if region is None:
         raise CommandError(f"{name}: in which region? Give --region, or set AWS_REGION")
     session.set_config_variable("region", region)
-    if is_local and session.get_credentials() is None:
+    if is_local and profile is None and "AWS_ACCESS_KEY_ID" not in os.environ:
         session.set_credentials("devstack", "devstack")  # a local endpoint asks for no real ones
     return session
 

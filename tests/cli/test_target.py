@@ -1,14 +1,17 @@
 """Which system a command works on, and what is said when it cannot be reached."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import boto3
 import pytest
 from moto.server import ThreadedMotoServer
+from werkzeug.wrappers import Response
 
 from cli.target import Target
 from tests.cli.conftest import REGION, TABLE, Run
+from tests.devstack.application import serving
 
 
 @pytest.fixture
@@ -86,6 +89,47 @@ def test_what_cannot_be_reached_is_told(
     assert refused.status == 1
     assert message in refused.err
     assert refused.out == ""
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        ("ExpiredTokenException", "the AWS credentials have expired: sign in again (aws sso login)"),
+        ("UnrecognizedClientException", "AWS does not know these credentials: look at --profile"),
+        ("InvalidSignatureException", "look at the secret key and this machine's clock"),
+        ("AccessDeniedException", "AccessDeniedException: not for you"),
+    ],
+)
+@pytest.mark.parametrize("command", [("who",), ("incidents",), ("roster", "show"), ("override", "list")], ids=" ".join)
+def test_what_aws_refuses_is_told(run: Run, command: tuple[str, ...], error: str, message: str) -> None:
+    body = json.dumps({"__type": f"com.amazon.coral.service#{error}", "message": "not for you"})
+    refuse = Response(body, 400, content_type="application/x-amz-json-1.0")
+    with serving(refuse) as url:
+        refused = run(*command, "--table", TABLE, "--endpoint-url", url, "--region", REGION)
+    assert (refused.status, refused.out) == (1, "")
+    assert message in refused.err
+    assert refused.err.startswith("oncall: ")
+
+
+@pytest.mark.parametrize(
+    "command", [("incidents",), ("report",), ("incident", "x"), ("calendar", "list")], ids=" ".join
+)
+def test_a_table_that_does_not_exist(run: Run, command: tuple[str, ...], target: Target) -> None:
+    refused = run(*command, "--table", f"no-{target.table}", "--region", REGION)
+    assert (refused.status, refused.out) == (1, "")
+    assert "does not exist: deploy the stack first" in refused.err
+
+
+@pytest.mark.parametrize(
+    "command",
+    [("doctor",), ("page", "shop", "hello"), ("call-test", "alice"), ("calendar", "add", "mine"), ("acknowledge", "x")],
+    ids=" ".join,
+)
+def test_more_than_the_table_needs_a_stack(oncall: Run, command: tuple[str, ...], write: Callable[..., str]) -> None:
+    oncall("roster", "apply", write("responders: {alice: +12025550100}"))
+    refused = oncall(*command)
+    assert refused.status == 1
+    assert "give --stack-name and not --table" in refused.err or "there is no incident 'x'" in refused.err
 
 
 @pytest.mark.usefixtures("no_aws")

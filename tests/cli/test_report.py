@@ -1,0 +1,85 @@
+"""What is counted in a report: what happened to people, in their own hours; tests count for nothing."""
+
+from datetime import UTC, datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from cli.report import Durations, summarize
+
+TOKYO = ZoneInfo("Asia/Tokyo")
+NIGHT = int(datetime(2026, 11, 22, 18, 12, tzinfo=UTC).timestamp() * 1000)  # 03:12 in Tokyo
+NOON = NIGHT + 9 * 3_600_000
+type Story = tuple[dict[str, Any], list[dict[str, Any]]]
+
+
+def event(kind: str, at: int, who: str = "", **detail: Any) -> dict[str, Any]:
+    return {"kind": kind, "at": at, "who": who, "detail": detail}
+
+
+def story(opened: int, *events: dict[str, Any], **more: Any) -> Story:
+    incident = {"opened_at": opened, "severity": "critical", "product": "shop", "alerts": [{"labels": {}}], **more}
+    return incident, [event("triggered", opened), *events]
+
+
+def taken(opened: int, seconds: int) -> Story:
+    return story(opened, event("acknowledged", opened + seconds * 1000, "Alice", via="phone"))
+
+
+def test_nothing_happened() -> None:
+    report = summarize([], TOKYO)
+    assert (report.incidents, report.calls, report.woken) == (0, 0, ())
+    assert report.to_acknowledge == Durations(0, None, None)
+
+
+def test_who_was_woken_how_often_and_at_which_local_hour() -> None:
+    found = [
+        story(
+            NIGHT,
+            event("ringing", NIGHT, "Alice"),
+            event("call_ended", NIGHT + 25_000, "Alice", status="no-answer"),
+            event("ringing", NIGHT + 25_000, "Bob"),
+            event("acknowledged", NIGHT + 40_000, "Bob", via="phone"),
+        ),
+        story(NOON, event("ringing", NOON, "Alice")),
+    ]
+    report = summarize(found, TOKYO)
+    alice, bob = report.woken
+    assert (alice.name, alice.calls, alice.nights, alice.hours[3], alice.hours[12]) == ("Alice", 2, 1, 1, 1)
+    assert (bob.name, bob.calls, bob.nights) == ("Bob", 1, 1)
+    assert (report.calls, report.call_outcomes) == (3, {"no-answer": 1})
+
+
+def test_the_first_acknowledgement_counts() -> None:
+    incident, events = taken(NIGHT, 30)
+    events += [event("acknowledged", NIGHT + 900_000, "Bob", via="slack")]
+    assert summarize([(incident, events)], TOKYO).to_acknowledge == Durations(1, 30.0, 30.0)
+
+
+def test_the_median_and_the_95th_percentile() -> None:
+    report = summarize([taken(NIGHT, seconds) for seconds in range(1, 101)], TOKYO)
+    assert report.to_acknowledge == Durations(100, 50.5, 95.0)
+
+
+def test_warnings_are_not_waited_for_but_resolve() -> None:
+    found = [
+        story(NIGHT, event("acknowledged", NIGHT + 5000, "Alice", via="slack"), severity="warning"),
+        story(NIGHT, severity="warning", resolved_at=NIGHT + 60_000),
+    ]
+    report = summarize(found, TOKYO)
+    assert (report.to_acknowledge.count, report.to_resolve) == (0, Durations(1, 60.0, 60.0))
+    assert report.by_severity == {"warning": 2}
+
+
+def test_unanswered_pages_are_counted_even_if_taken_later() -> None:
+    found = [story(NIGHT, event("unanswered", NIGHT + 1, reason="nobody"), event("acknowledged", NIGHT + 2, "Bob"))]
+    assert summarize(found, TOKYO).unanswered == 1
+
+
+def test_tests_and_the_probe_count_for_nothing() -> None:
+    found = [
+        story(NIGHT, event("ringing", NIGHT, "Alice"), product="oncall-probe"),
+        story(NIGHT, event("ringing", NIGHT, "Alice"), alerts=[{"labels": {"oncall_test": "true"}}]),
+        taken(NIGHT, 10),
+    ]
+    report = summarize(found, TOKYO)
+    assert (report.incidents, report.tests, report.calls, report.woken) == (1, 2, 0, ())
