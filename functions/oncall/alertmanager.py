@@ -8,6 +8,7 @@ needed.
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Literal
 
 from oncall.errors import WebhookError
@@ -30,6 +31,14 @@ class Alert:
     ends_at: str
     generator_url: str
     fingerprint: str
+
+    @property
+    def started_at(self) -> int:
+        """When it began, in epoch milliseconds; 0 if that is not written as a time."""
+        try:
+            return int(datetime.fromisoformat(self.starts_at).timestamp() * 1000)
+        except (ValueError, OverflowError):
+            return 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from aws_lambda_powertools import Logger
 
 from oncall import incidents, pages, roster, schedules
 from oncall.alarm import PRODUCT, read_alarm
-from oncall.alertmanager import AlertGroup, read_webhook
+from oncall.alertmanager import Alert, AlertGroup, read_webhook
 from oncall.errors import WebhookError
 from oncall.incidents import Event
 from oncall.page_by_hand import read_page
@@ -23,6 +23,9 @@ logger = Logger(child=True)
 # page: SlackAlert beside the PhoneCall loop. alert: SlackAlert. notify: SlackNotification. none: nothing is left to do.
 Action = Literal["page", "alert", "notify", "none"]
 
+FORGOTTEN_MS = (
+    6 * 3_600_000
+)  # a group that fires is repeated more often than this (Alertmanager: every 4 hours by default)
 NO_CALL_SECONDS = 60  # time limit of a PhoneCall step that rings nobody
 
 
@@ -99,16 +102,20 @@ def _fire(desk: Desk, group: AlertGroup, *, execution: str, base: str) -> dict[s
         if incident["severity"] == "warning":
             return _decision("alert", "warning", [incident["id"]])
         return _page(desk, known, incident, execution=execution)
-    return _update(desk, known, incident, group, execution=execution)
+    return _update(desk, known, incident, group, execution=execution, base=base)
 
 
-def _update(desk: Desk, known: Roster, incident: Item, group: AlertGroup, *, execution: str) -> dict[str, Any]:
+def _update(
+    desk: Desk, known: Roster, incident: Item, group: AlertGroup, *, execution: str, base: str
+) -> dict[str, Any]:
     """A group that fires again: a repeat changes nothing but a line in the timeline; what is new in it may ring."""
     policy = known.policy_for(group.product)
     incident = _settled(desk, incident)
-    if group.received_at < incident["received_at"] or incident["state"] == "resolved":
+    if group.received_at < incident["received_at"]:
         return _decision("notify", incident["severity"], [incident["id"]])
-    new = [alert for alert in group.firing if alert.fingerprint not in incident["fingerprints"]]
+    if incident["state"] == "resolved":  # in between, by a word that is older than this one: it fires anew
+        return _fire(desk, group, execution=execution, base=base)
+    new = [alert for alert in group.firing if _is_new(alert, incident, group)]
     worse = group.severity == "critical" and incident["severity"] == "warning"
     again = (
         incident["state"] == "acknowledged"
@@ -136,9 +143,22 @@ def _update(desk: Desk, known: Roster, incident: Item, group: AlertGroup, *, exe
         state="triggered" if again else None,
         set_={**incidents.summary(group), "unanswered": False} if rings else incidents.summary(group),
     )
-    if changed is None or not needs_page(changed):
+    if changed is None:
+        return _fire(desk, group, execution=execution, base=base)
+    if not needs_page(changed):
         return _decision("notify", group.severity, [incident["id"]])
     return _page(desk, known, changed, execution=execution)
+
+
+def _is_new(alert: Alert, incident: Item, group: AlertGroup) -> bool:
+    """Whether an incident has not had this alert.
+
+    Or had it long ago: it began after the last word of its group, and there was none for hours, so a resolution was lost.
+    """
+    if alert.fingerprint not in incident["fingerprints"]:
+        return True
+    last = incident["received_at"]
+    return bool(group.received_at - last > FORGOTTEN_MS and alert.started_at > last)
 
 
 def _settled(desk: Desk, incident: Item) -> Item:
