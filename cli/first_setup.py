@@ -52,7 +52,7 @@ def guide(*, stack_name: str, region: str | None, profile: str | None, endpoint_
         note(f"{ROSTER} is there already")
     else:
         _write_roster()
-    _tell_next(stack, stack_name)
+    _tell_next(stack, stack_name, known.names["BearerTokenParameter"])
     if as_json:
         print_json({"stored": sorted(known.names[parameter] for parameter in changed), "roster": ROSTER.exists()})
 
@@ -147,9 +147,10 @@ def _phone() -> str:
     raise CommandError("nothing was written to the roster")
 
 
-def _tell_next(stack: Stack | None, stack_name: str) -> None:
+def _tell_next(stack: Stack | None, stack_name: str, bearer_token: str) -> None:
     note("\nNext:")
     if stack is None:
         note("  make build && sam deploy --guided")
     note(f"  oncall roster check {ROSTER} && oncall roster apply {ROSTER} --stack-name {stack_name}")
+    note(f"  Alertmanager's token: aws ssm get-parameter --with-decryption --name {bearer_token}")
     note("  oncall call-test with each responder, then oncall doctor")
