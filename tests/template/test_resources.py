@@ -12,8 +12,11 @@ from tests.template.reach import FUNCTIONS, reached_from
 
 FUNCTION_NAMES = [f"{path.stem.title().replace('_', '')}Function" for path in sorted(FUNCTIONS.glob("*.py"))]
 
-# What every function gets: Powertools reads three of them, and the name of the table is no right to it.
-FOR_ALL = {"TABLE_NAME", "LOG_LEVEL", "POWERTOOLS_SERVICE_NAME", "POWERTOOLS_METRICS_NAMESPACE"}
+# What every function gets: Powertools reads all but one of them, and the name of the table is no right to it.
+FOR_ALL = {
+    *("TABLE_NAME", "LOG_LEVEL", "POWERTOOLS_SERVICE_NAME", "POWERTOOLS_METRICS_NAMESPACE"),
+    *("POWERTOOLS_TRACER_CAPTURE_ERROR", "POWERTOOLS_TRACER_CAPTURE_RESPONSE"),
+}
 
 
 def of_type(translated: Any, kind: str) -> dict[str, Any]:
