@@ -1,0 +1,592 @@
+"""What nobody should send, to every door of the whole system: a clear answer, nothing changed, nothing in the logs but words.
+
+What can never work is refused with its reason. What is only odd or too large rings all the same, cut to fit, and says so.
+"""
+
+import base64
+import hashlib
+import hmac
+import json
+import re
+import time
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+from urllib.parse import urlencode
+
+import pytest
+import requests
+from twilio.request_validator import RequestValidator
+
+from tests.builders import alert
+from tests.devstack_fixture import wait_until
+from tests.e2e.story import Night, Story, readable
+
+CALLBACKS = ("calls/key", "calls/status")
+FUNCTIONS = ("Authorize", "ReceiveAlerts", "PhoneCall", "PhoneReply", "SlackNotification", "SlackReply", "Reconcile")
+
+
+@pytest.fixture(autouse=True)
+def _nothing_breaks(night: Night) -> Iterator[None]:
+    """No simulator has refused anything after a test, and no function has logged an error."""
+    began = time.time()
+    logged = {name: len(_log(night, name)) for name in FUNCTIONS}
+    yield
+    for part in ("twilio", "slack"):
+        refused = [one for one in night.system.control("GET", part, "errors") if one.get("at", began) >= began]
+        assert refused == [], f"{part} refused something"
+    for name, known in logged.items():
+        fresh = _log(night, name)[known:]
+        assert not re.search(r"Traceback|\[ERROR\]|\"level\": ?\"(ERROR|CRITICAL)\"|errorType", fresh), fresh[-4000:]
+
+
+def _log(night: Night, name: str) -> str:
+    return night.system.log(f"{name}Function")
+
+
+# ---------------------------------------------------------------- never: 4xx with a reason
+
+SHAPES: Mapping[str, Any] = {
+    "not json": b"the site is down",
+    "half a json": b'{"groupKey": "x", "status": "firing", "alerts": [',
+    "an empty body": b"",
+    "bytes that are no text": b"\xff\xfe\x00\x01",
+    "a text": '"firing"',
+    "a number": "1",
+    "null": "null",
+    "a list": [],
+    "an empty object": {},
+    "no alerts at all": {"groupKey": "x", "status": "firing"},
+    "an empty list of alerts": {"groupKey": "x", "status": "firing", "alerts": []},
+    "alerts that are no list": {"groupKey": "x", "status": "firing", "alerts": {"status": "firing"}},
+    "alerts that are no objects": {"groupKey": "x", "status": "firing", "alerts": ["down"]},
+    "alerts without labels": {"groupKey": "x", "status": "firing", "alerts": [{"status": "firing"}]},
+    "labels that are no object": {"groupKey": "x", "status": "firing", "alerts": [{"status": "firing", "labels": []}]},
+    "no groupKey": {"status": "firing", "alerts": [{"status": "firing", "labels": {}}]},
+    "an empty groupKey": {"groupKey": "", "status": "firing", "alerts": [{"status": "firing", "labels": {}}]},
+    "a groupKey that is no text": {"groupKey": 1, "status": "firing", "alerts": [{"status": "firing", "labels": {}}]},
+    "an unknown status": {"groupKey": "x", "status": "broken", "alerts": [{"status": "firing", "labels": {}}]},
+}
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_what_is_no_webhook_is_refused_with_what_is_wrong(night: Night, shape: str) -> None:
+    answer = night.system.post_alerts(SHAPES[shape])
+
+    assert answer.status_code == 400, answer.text
+    assert "webhook" in answer.json()["message"]
+    _has_started_nothing(night, answer)
+
+
+def test_over_10_mb_is_refused_and_says_what_to_set(night: Night) -> None:
+    story = night.story()
+    webhook = story.webhook(padding="x" * (10 * 1024 * 1024))
+
+    answer = night.system.post_alerts(webhook)
+
+    assert answer.status_code == 413, answer.text
+    assert "max_alerts" in answer.json()["message"]
+    _has_started_nothing(night, answer)
+    assert story.incidents() == []
+
+
+@pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", "application/xml"])
+def test_a_wrong_content_type_is_refused_and_says_the_right_one(night: Night, kind: str) -> None:
+    story = night.story()
+
+    answer = _post(night, "alerts", json.dumps(story.webhook()), {"Content-Type": kind, **_bearer(night)})
+
+    assert answer.status_code == 415, answer.text
+    assert "application/json" in answer.json()["message"]
+    _has_started_nothing(night, answer)
+    assert story.incidents() == []
+
+
+@pytest.mark.parametrize("path", ["alerts", "heartbeat"])
+@pytest.mark.parametrize("header", [None, ""], ids=["no header", "an empty one"])
+def test_without_a_token_nobody_gets_in(night: Night, path: str, header: str | None) -> None:
+    story = night.story()
+    headers = {} if header is None else {"Authorization": header.encode().decode("latin-1")}
+
+    answer = _post(night, path, json.dumps(story.webhook()), {"Content-Type": "application/json", **headers})
+
+    assert answer.status_code == 401, answer.text
+    assert "Authorization: Bearer" in answer.json()["message"]
+    assert answer.headers["WWW-Authenticate"] == "Bearer"
+    _has_started_nothing(night, answer)
+    assert story.incidents() == []
+
+
+WRONG_TOKENS = {
+    "longer": "Bearer {token}x",
+    "shorter": "Bearer {shorter}",
+    "other case": "Bearer {swapped}",
+    "basic": "Basic {basic}",
+    "no scheme": "{token}",
+    "empty": "Bearer",
+    "in two": "Bearer {first} {rest}",
+    "no ascii": "Bearer ä☃",
+}
+
+
+@pytest.mark.parametrize("path", ["alerts", "heartbeat"])
+@pytest.mark.parametrize("wrong", WRONG_TOKENS)
+def test_a_wrong_token_is_refused_and_counted(night: Night, path: str, wrong: str) -> None:
+    story = night.story()
+    token = night.system.endpoints["bearer_token"]
+    header = WRONG_TOKENS[wrong].format(
+        token=token,
+        shorter=token[:-1],
+        swapped=token.swapcase(),
+        basic=base64.b64encode(f"alertmanager:{token}".encode()).decode(),
+        first=token[:20],
+        rest=token[20:],
+    )
+    counted = _refusals(night, "Authorize")
+
+    answer = _post(
+        night,
+        path,
+        json.dumps(story.webhook()),
+        {"Content-Type": "application/json", "Authorization": header.encode().decode("latin-1")},
+    )
+
+    assert answer.status_code == 403, answer.text
+    assert "bearer token" in answer.json()["message"]
+    _has_started_nothing(night, answer)
+    assert story.incidents() == []
+    if path == "alerts":  # for the other the gateway remembers its answer
+        wait_until(lambda: _refusals(night, "Authorize") > counted, what="a refusal in the metric")
+
+
+def test_an_address_that_does_not_exist_says_so(night: Night) -> None:
+    answer = _post(night, "alert", "{}", {"Content-Type": "application/json", **_bearer(night)})
+
+    assert answer.status_code == 404
+    assert "/alerts" in answer.json()["message"]
+
+
+# ---------------------------------------------------------------- odd: it rings all the same
+
+TEXTS = {
+    "japanese": "決済サービスが応答しません。至急！",
+    "emoji and other planes": "🔥 𝕊𝕙𝕠𝕡 👩‍👩‍👧 down",
+    "quotes": "it's \"down\" and `that` is 'that' \\ \\\\ \\' \\\" /",
+    "velocity": "$input.json('$') ${payload} $!x #set($a = 1) #foreach #end ##",
+    "intrinsics": "States.Format('{}', $.x) $$.Execution.Id {} {0} {who} %s %(x)s",
+    "newlines": "first\nsecond\r\nthird\ttab \u2028 \u2029 end",
+    "control characters": "bell \x07 null \x00 escape \x1b[31m delete \x7f",
+    "xml": "</Say></Gather><Hangup/> & &amp; <!-- ]]>",
+    "slack markup": "<!channel> <@U0NORA> <https://evil.example.com|here> *bold* :fire:",
+    "half characters": "\ud83d lone \udd25",
+    "right to left": "\u202edown si pohs\u202c",
+}
+
+
+@pytest.mark.parametrize("kind", TEXTS)
+def test_any_text_in_labels_and_annotations_rings_and_is_told(night: Night, kind: str) -> None:
+    story = night.story("alice")
+    night.people_speak_fast()
+    text = TEXTS[kind]
+    odd = alert(
+        f"odd {text}", labels={"product": story.name, "instance": text, text: text}, annotations={"summary": text}
+    )
+
+    story.fire(alerts=[odd])
+
+    call = story.listens("alice")
+    assert story.name in " ".join(call["said"])
+    story.system.press(call["sid"], "1")
+    story.hears(call["sid"], "You have it")
+    story.becomes("acknowledged")
+    message = story.shows("Alice has it")
+    assert "<!channel>" not in json.dumps(message)
+    assert "<@U0NORA>" not in json.dumps(message)
+    assert "<https://evil" not in json.dumps(message)
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"labels": {"severity": "critical", "number": 7, "nothing": None, "list": [1], "object": {"a": "b"}}},
+        {"labels": {"severity": "critical"}, "annotations": None, "startsAt": 5, "fingerprint": {"a": 1}},
+        {"labels": {"severity": "critical"}, "annotations": ["summary"], "generatorURL": "javascript:alert(1)"},
+        {"labels": {"severity": ["critical"], "": "empty"}, "annotations": {"summary": {"text": "down"}}},
+        {"labels": {}},
+    ],
+    ids=["label values", "null annotations", "annotations in a list", "nested summary", "nothing but a status"],
+)
+def test_an_alert_of_an_odd_shape_rings(night: Night, odd: dict[str, Any]) -> None:
+    story = night.story("alice")
+    labels = {"product": story.name, **odd["labels"]}
+
+    story.fire(alerts=[{"status": "firing", **odd, "labels": labels}])
+
+    story.takes("alice")
+    story.becomes("acknowledged")
+    assert "javascript:" not in json.dumps(story.shows("Alice has it")["blocks"])
+
+
+def test_fields_that_are_not_known_are_tolerated(night: Night) -> None:
+    story = night.story("alice")
+
+    story.fire(notification_reason="first", routeLabels={"a": ["b"]}, version="5", truncatedAlerts="many")
+
+    story.takes("alice")
+    story.becomes("acknowledged")
+
+
+# ---------------------------------------------------------------- too large: cut, and the cut is named
+
+
+def _many(story: Story, count: int) -> list[Any]:
+    return [
+        alert(
+            f"disk {number} is full",
+            labels={"product": story.name, "instance": f"https://node-{number}.example.com:9100/"},
+            annotations={"description": f"The disk of node {number} has less than 5 % left, in all of its volumes."},
+            fingerprint=f"{number:016x}",
+        )
+        for number in range(count)
+    ]
+
+
+@pytest.mark.parametrize("count", [5_000, 10_000])
+def test_a_group_of_thousands_of_alerts_rings_and_names_the_cut(night: Night, count: int) -> None:
+    story = night.story("alice")
+
+    story.fire(alerts=_many(story, count))
+
+    _is_cut_and_says_so(story, characters=100 * count)
+    message = readable(story.message())
+    assert f"{count} firing" in message
+    assert re.search(r"… and \d+ more", message)
+
+
+@pytest.mark.parametrize("size", [300_000, 1_000_000])
+@pytest.mark.parametrize("where", ["labels", "annotations"])
+def test_one_alert_with_a_huge_text_rings_and_names_the_cut(night: Night, size: int, where: str) -> None:
+    story = night.story("alice")
+    huge = alert("shop is down", labels={"product": story.name})
+    huge[where]["dump"] = "down " + "x" * size
+
+    story.fire(alerts=[huge])
+
+    _is_cut_and_says_so(story, characters=size)
+
+
+def test_a_huge_group_key_of_multibyte_characters_rings_once_and_resolves(night: Night) -> None:
+    story = night.story("alice")
+    key = f"{story.name} " + "決済" * 200_000
+    story.posts({**story.webhook(), "groupKey": key})
+    call = story.rings("alice")
+    story.posts({**story.webhook(), "groupKey": key})
+
+    story.posts({**story.webhook(status="resolved"), "groupKey": key})
+
+    assert story.ended(call["sid"])["status"] == "canceled"
+    wait_until(lambda: [one["state"] for one in story.incidents()] == ["resolved"], what="the resolution")
+    assert story.called() == ["alice"]
+
+
+def _is_cut_and_says_so(story: Story, *, characters: int) -> None:
+    call = story.listens("alice")
+    assert "The alert was too long and was cut" in " ".join(call["said"])
+    story.system.press(call["sid"], "1")
+    incident = story.becomes("acknowledged")
+    assert incident["cut_characters"] > characters
+    message = story.shows("was cut to fit")
+    assert f"{incident['cut_characters']} characters" in readable(message)
+
+
+# ---------------------------------------------------------------- forged, replayed, expired, signed for another address
+
+
+def _form(call: Mapping[str, Any], **more: str) -> dict[str, str]:
+    return {"CallSid": call["sid"], "To": call["to"], "From": call["from"], "CallStatus": "in-progress", **more}
+
+
+def _url(story: Story, path: str, **more: str) -> str:
+    query = {"policy": story.name, "page": story.page()["page"], "call": "1", **more}
+    return f"{story.system.endpoints['gateway']}/{path}?{urlencode(sorted(query.items()))}"
+
+
+def _signed_by_twilio(story: Story, url: str, form: Mapping[str, str]) -> str:
+    return str(RequestValidator(story.system.endpoints["twilio_auth_token"]).compute_signature(url, dict(form)))
+
+
+FORGERIES = (
+    *("no signature", "an empty one", "a made-up one", "no ascii", "another account's token"),
+    *("signed for the other callback", "for another call", "for another host", "for other keys"),
+)
+
+
+def _forged(forgery: str, story: Story, url: str, form: Mapping[str, str]) -> dict[str, str]:
+    """The headers of a request that Twilio has not sent."""
+    match forgery:
+        case "no signature":
+            return {}
+        case "an empty one":
+            signature = ""
+        case "a made-up one":
+            signature = base64.b64encode(hashlib.sha1(url.encode(), usedforsecurity=False).digest()).decode()
+        case "no ascii":
+            signature = "\xe4\xf6"
+        case "another account's token":
+            signature = str(RequestValidator("0" * 32).compute_signature(url, dict(form)))
+        case "signed for the other callback":
+            other = {"/calls/key": "/calls/status", "/calls/status": "/calls/key"}
+            signature = _signed_by_twilio(
+                story, re.sub("/calls/(key|status)", lambda found: other[found[0]], url), form
+            )
+        case "for another call":
+            signature = _signed_by_twilio(story, url.replace("call=1", "call=2"), form)
+        case "for another host":
+            signature = _signed_by_twilio(story, url.replace("127.0.0.1", "on-call.example.com"), form)
+        case _:
+            signature = _signed_by_twilio(story, url, {**form, "Digits": "3"})
+    return {"X-Twilio-Signature": signature}
+
+
+@pytest.mark.parametrize("path", CALLBACKS)
+@pytest.mark.parametrize("forgery", FORGERIES)
+def test_what_twilio_has_not_signed_is_refused_and_counted(night: Night, path: str, forgery: str) -> None:
+    story = night.story("alice")
+    story.fire()
+    call = story.rings("alice")
+    story.happened("ringing")
+    url, form = _url(story, path), _form(call, Digits="1", CallStatus="completed")
+    before, counted = _state(story), _refusals(night, "PhoneReply")
+
+    answer = requests.post(url, data=form, headers=_forged(forgery, story, url, form), timeout=30)
+
+    assert answer.status_code == 403
+    assert answer.text == "Not signed by Twilio."
+    assert _state(story) == before
+    assert story.call(call["sid"])["status"] == "ringing"
+    wait_until(lambda: _refusals(night, "PhoneReply") == counted + 1, what="one refusal in the metric")
+    story.resolve()
+
+
+def test_twilios_own_requests_change_nothing_when_they_are_replayed(night: Night) -> None:
+    story = night.story("alice")
+    night.people_speak_fast()
+    story.fire()
+    call = story.listens("alice")
+    story.system.press(call["sid"], "1")
+    story.ended(call["sid"])
+    story.becomes("acknowledged")
+    story.settled()
+    sent = wait_until(lambda: _sent_by_twilio(story, call), what="all callbacks of the call")
+    before = _state(story)
+
+    for one in sent:
+        assert _replayed(story, one).status_code < 300
+
+    assert _state(story) == before
+
+
+def test_a_key_that_is_replayed_does_not_take_the_next_page(night: Night) -> None:
+    story = night.story("alice")
+    night.people_speak_fast()
+    story.fire("shop")
+    call = story.listens("alice")
+    story.system.press(call["sid"], "1")
+    story.ended(call["sid"])
+    story.becomes("acknowledged", "shop")
+    story.settled()
+    sent = wait_until(lambda: _sent_by_twilio(story, call), what="all callbacks of the call")
+    story.fire("search")
+    story.rings("alice", nth=2)
+    story.happened("ringing", "search")
+
+    said = [_replayed(story, one).text for one in sent if "Digits" in one["parameters"]]
+
+    assert len(said) == 1
+    assert "no longer open" in said[0]
+    assert story.becomes("triggered", "search")
+    assert story.calls("alice")[1]["status"] == "ringing"
+    story.resolve("search")
+
+
+def _sent_by_twilio(story: Story, call: Mapping[str, Any]) -> list[dict[str, Any]] | None:
+    sent = [one for one in story.system.control("GET", "twilio", "callbacks") if one["call"] == call["sid"]]
+    return sent if any(one["parameters"].get("CallStatus") == "completed" for one in sent) else None
+
+
+def _replayed(story: Story, sent: Mapping[str, Any]) -> requests.Response:
+    signature = _signed_by_twilio(story, sent["url"], sent["parameters"])
+    return requests.post(sent["url"], data=sent["parameters"], headers={"X-Twilio-Signature": signature}, timeout=30)
+
+
+@pytest.mark.parametrize(
+    "missing", [{"page": ""}, {"call": "first"}, {"call": "-1"}, {"more": "1"}], ids=["page", "word", "minus", "more"]
+)
+def test_a_signed_address_that_is_none_of_ours_changes_nothing(night: Night, missing: dict[str, str]) -> None:
+    story = night.story("alice")
+    story.fire()
+    call = story.rings("alice")
+    story.happened("ringing")
+    url, form = _url(story, "calls/key", **missing), _form(call, Digits="1")
+    before = _state(story)
+
+    answer = requests.post(
+        url, data=form, headers={"X-Twilio-Signature": _signed_by_twilio(story, url, form)}, timeout=30
+    )
+
+    assert answer.status_code in (200, 403)
+    assert _state(story) == before
+    story.resolve()
+
+
+def _slack(
+    story: Story,
+    body: str,
+    *,
+    secret: str = "",
+    at: float = 0,
+    timestamp: str = "",
+    signed: str = "",
+    headers: Mapping[str, str] | None = None,
+) -> requests.Response:
+    """A request of Slack: of now, and signed with the app's secret, unless told otherwise."""
+    timestamp = timestamp or str(int(at or time.time()))
+    key = (secret or story.system.endpoints["slack_signing_secret"]).encode()
+    signature = "v0=" + hmac.new(key, f"v0:{timestamp}:{signed or body}".encode(), hashlib.sha256).hexdigest()
+    headers = {
+        "Content-Type": "application/x-www-form-urlencoded",
+        "X-Slack-Request-Timestamp": timestamp,
+        "X-Slack-Signature": signature,
+        **(headers or {}),
+    }
+    return requests.post(
+        f"{story.system.endpoints['gateway']}/slack/actions", data=body.encode(), headers=headers, timeout=30
+    )
+
+
+def _pressed(story: Story) -> str:
+    """The body that Slack posts when the button of the story's message is pressed."""
+    incident = story.incident()
+    assert incident
+    payload = {
+        "type": "block_actions",
+        "user": {"id": story.slack_user("alice"), "name": "alice"},
+        "actions": [{"action_id": "acknowledge", "value": incident["id"], "type": "button"}],
+    }
+    return urlencode({"payload": json.dumps(payload)})
+
+
+SLACK_FORGERIES: Mapping[str, Callable[[Story, str], requests.Response]] = {
+    "another secret": lambda story, body: _slack(story, body, secret="0" * 32),
+    "signed for another body": lambda story, body: _slack(story, body, signed="payload=%7B%7D"),
+    "expired": lambda story, body: _slack(story, body, at=time.time() - 301),
+    "from the future": lambda story, body: _slack(story, body, at=time.time() + 400),
+    "a timestamp that is no number": lambda story, body: _slack(story, body, timestamp="now"),
+    "a timestamp without end": lambda story, body: _slack(story, body, timestamp="9" * 400),
+    "no signature": lambda story, body: _slack(story, body, headers={"X-Slack-Signature": ""}),
+    "another version": lambda story, body: _slack(story, body, headers={"X-Slack-Signature": "v1=00"}),
+    "no headers at all": lambda story, body: requests.post(
+        f"{story.system.endpoints['gateway']}/slack/actions", data=body.encode(), timeout=30
+    ),
+}
+
+
+@pytest.mark.parametrize("forgery", SLACK_FORGERIES)
+def test_what_slack_has_not_signed_is_refused_and_counted(night: Night, forgery: str) -> None:
+    story = night.story("alice")
+    story.fire()
+    call = story.rings("alice")
+    story.happened("ringing")
+    before, counted = _state(story), _refusals(night, "SlackReply")
+
+    answer = SLACK_FORGERIES[forgery](story, _pressed(story))
+
+    assert answer.status_code == 403
+    assert answer.text == "Not signed by Slack, or too old."
+    assert _state(story) == before
+    assert story.call(call["sid"])["status"] == "ringing"
+    wait_until(lambda: _refusals(night, "SlackReply") == counted + 1, what="one refusal in the metric")
+    story.resolve()
+
+
+def test_a_signed_press_counts_and_its_replay_changes_nothing(night: Night) -> None:
+    story = night.story("alice")
+    story.fire()
+    story.rings("alice")
+    body = _pressed(story)
+    assert _slack(story, body).status_code == 200
+    story.becomes("acknowledged")
+    story.settled()
+    story.is_told()
+    before = _state(story)
+
+    assert _slack(story, body).status_code == 200
+
+    story.is_told()
+    assert _state(story) == before
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "",
+        "payload=",
+        "payload=no+json",
+        "payload=%5B%5D",
+        "payload=null",
+        "payload=%7B%7D",
+        urlencode({"payload": json.dumps({"type": "block_actions", "actions": []})}),
+        urlencode({"payload": json.dumps({"type": "block_actions", "actions": ["press"], "user": None})}),
+        urlencode({"payload": json.dumps({"type": "view_submission", "user": {"id": "U0NORA"}})}),
+        urlencode({"payload": json.dumps({"type": "block_actions", "actions": [{"action_id": "acknowledge"}]})}),
+        urlencode(
+            {
+                "payload": json.dumps(
+                    {
+                        "type": "block_actions",
+                        "actions": [{"action_id": "acknowledge", "value": "20260101-000000-none"}],
+                    }
+                )
+            }
+        ),
+        "payload=%ff%fe",
+    ],
+    ids=lambda body: body[:24] or "nothing",
+)
+def test_a_signed_request_of_another_shape_is_answered_and_changes_nothing(night: Night, body: str) -> None:
+    story = night.story("alice")
+
+    answer = _slack(story, body)
+
+    assert answer.status_code in (200, 400), answer.text
+
+
+# ---------------------------------------------------------------- what the tests look at
+
+
+def _post(night: Night, path: str, body: str, headers: Mapping[str, str]) -> requests.Response:
+    return requests.post(
+        f"{night.system.endpoints['gateway']}/{path}", data=body.encode(), headers=dict(headers), timeout=30
+    )
+
+
+def _bearer(night: Night) -> dict[str, str]:
+    return {"Authorization": f"Bearer {night.system.endpoints['bearer_token']}"}
+
+
+def _has_started_nothing(night: Night, answer: requests.Response) -> None:
+    """The refused request's id, which an execution would have as its name, names none."""
+    arn = night.system.endpoints["state_machine_arn"].replace(":stateMachine:", ":execution:")
+    with pytest.raises(night.stepfunctions.exceptions.ExecutionDoesNotExist):
+        night.stepfunctions.describe_execution(executionArn=f"{arn}:{answer.json()['request']}")
+
+
+def _state(story: Story) -> Any:
+    """All that the table knows of the story, but what Slack's projector notes for itself."""
+    own = ("slack_", "due")
+    incidents = [{name: value for name, value in one.items() if not name.startswith(own)} for one in story.incidents()]
+    return incidents, story.page(), [story.night.table.query(one["pk"], prefix="EVENT#") for one in incidents]
+
+
+def _refusals(night: Night, function: str) -> int:
+    """How often a function has counted RequestsRefused, by the metrics in its log (CloudWatch's embedded metric format)."""
+    return len(re.findall(r'"RequestsRefused": ?\[1(?:\.0)?\]', _log(night, function)))
