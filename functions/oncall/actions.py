@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from aws_lambda_powertools import Logger
+from botocore.exceptions import BotoCoreError, ClientError
 
 from oncall import incidents, pages, roster
 from oncall.incidents import Event
@@ -131,11 +132,20 @@ def acknowledge_page(desk: Desk, page: Item, *, who: str, responder: str, via: V
         logger.info("acknowledged", incident=page["about"]["incident"], who=who, via=via, seconds=seconds)
     ringing = pages.current_call(page)
     waiting = was_open and ringing is not None and (ringing["number"] == call or not pages.has_ended(ringing))
-    if waiting:  # the step that is released hangs up, and carries this to the incidents and to Slack
-        desk.release(page.get("token"), Answer("success", f"acknowledged by {who}", "call"))
-    else:
+    # The step that is released hangs up, and carries this to the incidents and to Slack.
+    if not (waiting and _releases(desk, page, Answer("success", f"acknowledged by {who}", "call"))):
         desk.slack(pages.settle(desk.table, page, now=desk.now()))
     return taken or Taken(ours=True, by=who, at=page["acknowledged_at"])
+
+
+def _releases(desk: Desk, page: Item, answer: Answer) -> bool:
+    """Releases the waiting step. If that cannot be asked for, it is written all the same: nobody is told otherwise."""
+    try:
+        desk.release(page.get("token"), answer)
+    except (ClientError, BotoCoreError) as error:
+        logger.warning("the waiting step hears of it at its time limit", error=type(error).__name__)
+        return False
+    return True
 
 
 def taken_by(page: Item, call: int | None = None) -> Taken:

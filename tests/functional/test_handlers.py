@@ -450,11 +450,11 @@ def test_a_release_that_fails_after_the_write_still_says_the_truth(
     ring(stack, monkeypatch)
     call = stack.world.last_call
     stack.stepfunctions.refuses = "ThrottlingException"
-    answer = stack.call("phone_reply", twilio_event(call, "key", {"Digits": "1"}))
-    again = answer["body"].partition("<Redirect")[2].partition(">")[2].partition("<")[0].replace("&amp;", "&")
-    answer = stack.call("phone_reply", twilio_event(call, "key", {}, url=again))
-    assert "You have it" in answer["body"]
+    for _ in range(2):
+        answer = stack.call("phone_reply", twilio_event(call, "key", {"Digits": "1"}))
+        assert "You have it" in answer["body"]
     assert stack.world.page()["state"] == "acknowledged"
+    assert "settled_at" in stack.world.page()  # the incidents need not wait for the step
 
 
 @pytest.mark.parametrize("code", ["TaskTimedOut", "TaskDoesNotExist", "InvalidToken"])

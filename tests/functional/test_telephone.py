@@ -3,7 +3,7 @@
 import inspect
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 import requests
@@ -42,9 +42,12 @@ class Network:
 
     def status(self, sid: str, *wanted: str) -> str:
         """The call's status as soon as it is one of these."""
-        return wait_for(
-            lambda: (status := str(self.telephone.fetch(sid).status)) in wanted and status, f"{sid} to be {wanted}"
-        )
+
+        def there() -> str | Literal[False]:
+            found = self.telephone.fetch(sid)
+            return str(found.status) if found is not None and found.status in wanted else False
+
+        return wait_for(there, f"{sid} to be {wanted}")
 
 
 @pytest.fixture
