@@ -27,13 +27,16 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, A
     """An API Gateway proxy event with a form that Slack has signed."""
     body = str(event.get("body") or "")
     if event.get("isBase64Encoded"):
-        body = base64.b64decode(body).decode()
+        body = base64.b64decode(body).decode(errors="replace")  # and then its signature does not fit
     if not _is_signed(event, body):
         logger.warning("a request that Slack has not signed was refused")
         metrics.add_metric(name="RequestsRefused", unit=MetricUnit.Count, value=1)
         return _answer(403, "Not signed by Slack, or too old.")
-    payload = json.loads(parse_qs(body).get("payload", ["{}"])[0])
-    action: dict[str, Any] = next(iter(payload.get("actions", [])), {})
+    payload = _interaction(body)
+    if payload is None:
+        logger.warning("a request of Slack that is no interaction")
+        return _answer(400, "Not an interaction: the form's field payload has no JSON object.")
+    action = _first(payload.get("actions"))
     if payload.get("type") != "block_actions" or action.get("action_id") != ACKNOWLEDGE:
         logger.info("an action that means nothing here", action=action.get("action_id", ""))
         return _answer(200, "")
@@ -48,12 +51,26 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, A
     )
     incident = str(action.get("value", ""))
     logger.set_correlation_id(incident)
-    user = payload.get("user", {})
+    user = _first([payload.get("user")])
     name = str(user.get("name") or user.get("username") or user.get("id", ""))
     taken = actions.acknowledge_incident(desk, incident, slack_user=str(user.get("id", "")), name=name)
     if not taken.ours:
         desk.slack([incident])  # the button was out of date: show what is true
     return _answer(200, "")
+
+
+def _interaction(body: str) -> dict[str, Any] | None:
+    """The interaction in a form, or None."""
+    try:
+        payload = json.loads(parse_qs(body).get("payload", [""])[0])
+    except ValueError:
+        return None
+    return payload if isinstance(payload, dict) else None
+
+
+def _first(values: object) -> dict[str, Any]:
+    """The first of a list, if it is an object; else an empty one."""
+    return values[0] if isinstance(values, list) and values and isinstance(values[0], dict) else {}
 
 
 def _is_signed(event: dict[str, Any], body: str) -> bool:
