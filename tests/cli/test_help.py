@@ -41,6 +41,20 @@ def test_help_loads_neither_aws_nor_yaml() -> None:
     assert "oncall [OPTIONS] COMMAND" in done.stdout
 
 
+def test_no_command_loads_what_only_the_functions_have() -> None:
+    """The command is installed without Twilio's and Slack's libraries, and without the tracer."""
+    modules = sorted(path.stem for path in (ROOT / "cli").glob("*.py") if not path.stem.startswith("__"))
+    code = (
+        f"import sys, importlib\nfor name in {modules}:\n    importlib.import_module(f'cli.{{name}}')\n"
+        "extra = {'twilio', 'slack_sdk', 'aws_xray_sdk', 'requests', 'moto', 'werkzeug'} & set(sys.modules)\n"
+        "sys.exit(f'loaded {extra}' if extra else 0)"
+    )
+    done = subprocess.run(  # noqa: S603  this project's own code
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_it_runs_as_a_program() -> None:
     """No roster is needed to hear that a file is missing; the exit status says so too, without a traceback."""
     done = subprocess.run(
