@@ -188,7 +188,7 @@ def _desk(target: Target) -> actions.Desk:
         table=Table(target.dynamodb, target.table),
         release=lambda token, answer: signals.release(stepfunctions, token, answer),
         slack=lambda covered: signals.slack_later(functions, slack_notification, covered),
-        now=now,
+        now=target.clock(),
     )
 
 

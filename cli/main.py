@@ -324,7 +324,7 @@ def list_incidents(
     target: Target,
     *,
     only_open: Annotated[bool, typer.Option("--open", help="Only those that are not resolved.")] = False,
-    since: Since = "7d",
+    since: Annotated[str | None, typer.Option(help="How far back: 12h, 4w. Default: 7d, or with --open 90d.")] = None,
     json: Json = False,
 ) -> None:
     """List incidents, the newest last.
@@ -333,7 +333,7 @@ def list_incidents(
     """
     from cli.incident_commands import show_list
 
-    show_list(target, only_open=only_open, since=since, as_json=json)
+    show_list(target, only_open=only_open, since=since or ("90d" if only_open else "7d"), as_json=json)
 
 
 @app.command("incident")

@@ -2,14 +2,16 @@
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from cli.errors import CommandError, aws_errors
+from oncall import times
 
 if TYPE_CHECKING:
     from botocore.session import Session
@@ -52,6 +54,14 @@ class Target:
             raise CommandError(f"{self.name}: give --stack-name and not --table: this needs more than the table")
         return _client(self.session, service, self.endpoint_url)
 
+    def clock(self) -> Callable[[], int]:
+        """AWS's time, in epoch milliseconds: what is written by a machine whose clock is wrong must not count as later."""
+        with aws_errors(self.name):
+            key: Any = {"pk": {"S": "ROSTER"}, "sk": {"S": "META"}}
+            answer = self.dynamodb.get_item(TableName=self.table, Key=key)
+        skew = skew_of(answer["ResponseMetadata"]["HTTPHeaders"].get("date", ""), times.now())
+        return lambda: times.now() + skew
+
     def stack(self) -> Stack:
         """The stack. Raises CommandError if the target is a table alone."""
         if self.session is None or self.stack_name is None:
@@ -66,6 +76,18 @@ class Target:
                 StackName=self.stack_name, LogicalResourceId=logical_id
             )
         return str(answer["StackResourceDetail"]["PhysicalResourceId"])
+
+
+def skew_of(date: str, now: int) -> int:
+    """By how many milliseconds `now` is behind an answer's header Date, which has whole seconds; 0 for less than two.
+
+    AWS refuses requests of clocks that are more than five minutes off, so more than that is no clock's fault.
+    """
+    try:
+        skew = round(parsedate_to_datetime(date).timestamp() * 1000) - now
+    except ValueError:
+        return 0
+    return skew if 2000 <= abs(skew) <= 300_000 else 0
 
 
 def find(

@@ -2,6 +2,8 @@
 
 import json
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from pathlib import Path
 
 import boto3
@@ -9,7 +11,7 @@ import pytest
 from moto.server import ThreadedMotoServer
 from werkzeug.wrappers import Response
 
-from cli.target import Target
+from cli.target import Target, skew_of
 from tests.cli.conftest import REGION, TABLE, Run
 from tests.devstack.application import serving
 
@@ -130,6 +132,16 @@ def test_more_than_the_table_needs_a_stack(oncall: Run, command: tuple[str, ...]
     refused = oncall(*command)
     assert refused.status == 1
     assert "give --stack-name and not --table" in refused.err or "there is no incident 'x'" in refused.err
+
+
+@pytest.mark.parametrize(
+    ("behind", "skew"), [(0, 0), (1, 0), (-1, 0), (90, 90_000), (-90, -90_000), (9 * 3600, 0), (-400, 0)]
+)
+def test_a_wrong_clock_is_put_right_by_awss(behind: int, skew: int) -> None:
+    moment = datetime(2026, 11, 23, 3, 12, tzinfo=UTC)
+    now = round((moment - timedelta(seconds=behind)).timestamp() * 1000)
+    assert skew_of(format_datetime(moment, usegmt=True), now) == skew
+    assert skew_of("", now) == 0
 
 
 @pytest.mark.usefixtures("no_aws")
