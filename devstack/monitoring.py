@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import yaml
+
 _ROOT = Path(__file__).parents[1]
 _PROGRAMS = _ROOT / ".devstack" / "programs" / "usr"  # where `make programs` unpacks Debian's packages
 _PRODUCT = "product-a"  # of roster.yaml: whose URL the site to break is
@@ -27,15 +29,26 @@ _REPLACEMENTS = (
     ("prometheus/prometheus.yml", r"(?<=scrape_interval: )\S+", "1s"),
     ("prometheus/prometheus.yml", r"(?<=scrape_timeout: )\S+", "1s"),
     ("prometheus/prometheus.yml", r"(?<=evaluation_interval: )\S+", "1s"),
+    ("prometheus/prometheus.yml", r"localhost:9090", "{prometheus}"),
     ("prometheus/prometheus.yml", r"localhost:9093", "{alertmanager}"),
     ("prometheus/prometheus.yml", r"localhost:9115", "{blackbox_exporter}"),
     ("prometheus/rules/url.yml", r"(?<=\bfor: )\S+", "3s"),
     ("alertmanager/alertmanager.yml", r"(?<=group_wait: )\S+", "1s"),
     ("alertmanager/alertmanager.yml", r"(?<=group_interval: )\S+", "5s"),
     ("alertmanager/alertmanager.yml", r"(?<=repeat_interval: )\S+", "20s"),
-    ("alertmanager/alertmanager.yml", r"(?<=- url: )\S+", "{webhook}"),
+    ("alertmanager/alertmanager.yml", r"(?<=- url: )\S+/alerts", "{alerts}"),
+    ("alertmanager/alertmanager.yml", r"(?<=- url: )\S+/heartbeat", "{heartbeat}"),
+    ("alertmanager/alertmanager.yml", r"(?<=topic_arn: )\S+", "{topic}\n        api_url: {aws}"),
+    (
+        "alertmanager/alertmanager.yml",
+        r"(?<=\bregion: )\S+",
+        "{region}\n          access_key: test\n          secret_key: test",
+    ),
     ("alertmanager/alertmanager.yml", r"(?<=credentials_file: )\S+", "{token_file}"),
 )
+
+# What is scraped here. The other jobs' exporters do not run, and would be told of as gone.
+_JOBS = ("url", "prometheus", "alertmanager", "blackbox")
 
 
 class ProgramMissingError(Exception):
@@ -64,11 +77,20 @@ def program(name: str) -> Path:
 
 
 def render(
-    directory: Path, *, gateway_url: str, bearer_token: str, site_url: str, ports: Mapping[str, int]
+    directory: Path,
+    *,
+    gateway_url: str,
+    bearer_token: str,
+    site_url: str,
+    ports: Mapping[str, int],
+    aws_url: str,
+    region: str,
+    topic: str,
 ) -> list[Command]:
     """Write the bundled configuration, with short durations and local addresses, below `directory`.
 
-    `gateway_url` ends with the stage; `ports` holds prometheus, alertmanager and blackbox_exporter. Data of an earlier
+    `gateway_url` ends with the stage; `ports` holds prometheus, alertmanager and blackbox_exporter; `topic` is the ARN of
+    the fallback topic, which is published to at `aws_url`. Data of an earlier
     run in `directory` goes: Alertmanager remembers what it has told, and would not tell it again at once.
 
     Raises ValueError if a bundled file no longer holds what is to be replaced, ProgramMissingError for a program.
@@ -80,11 +102,18 @@ def render(
             shutil.rmtree(folder)
         shutil.copytree(_ROOT / folder.name, folder, ignore=shutil.ignore_patterns("targets"))
     values = {name: f"127.0.0.1:{port}" for name, port in ports.items()} | {
-        "webhook": json.dumps(f"{gateway_url.rstrip('/')}/alerts"),
+        "alerts": json.dumps(f"{gateway_url.rstrip('/')}/alerts"),
+        "heartbeat": json.dumps(f"{gateway_url.rstrip('/')}/heartbeat"),
+        "aws": json.dumps(aws_url),
+        "region": region,
+        "topic": json.dumps(topic),
         "token_file": json.dumps(str(token_file)),
     }
     for file, pattern, replacement in _REPLACEMENTS:
         _replace(directory / file, pattern, replacement.format_map(values))
+    configuration = yaml.safe_load((prometheus / "prometheus.yml").read_text())
+    configuration["scrape_configs"] = [job for job in configuration["scrape_configs"] if job["job_name"] in _JOBS]
+    (prometheus / "prometheus.yml").write_text(yaml.safe_dump(configuration, sort_keys=False))
 
     (prometheus / "targets").mkdir()
     targets = [{"targets": [site_url], "labels": {"product": _PRODUCT}}]

@@ -157,7 +157,7 @@ class Stack:
             self._await(name)
         self._load_roster(outputs["TableName"])
         if self._options.monitoring:
-            self._start_monitoring()
+            self._start_monitoring(outputs["FallbackTopicArn"])
         self._await("console")
         fresh = self._endpoints_file.with_suffix(".new")
         fresh.write_text(json.dumps(self.endpoints, indent=1) + "\n")
@@ -374,7 +374,7 @@ class Stack:
         if code != 0:
             raise StackError(load.failure() or "")
 
-    def _start_monitoring(self) -> None:
+    def _start_monitoring(self, topic: str) -> None:
         from devstack.monitoring import render  # noqa: PLC0415 - not without monitoring
 
         commands = render(
@@ -383,6 +383,9 @@ class Stack:
             bearer_token=self._secrets.bearer_token,
             site_url=self.endpoints["site"],
             ports={name: self._ports[name] for name in _MONITORING},
+            aws_url=self._url("aws"),
+            region=REGION,
+            topic=topic,
         )
         for command in commands:
             self._start(command.name, list(command.argv))

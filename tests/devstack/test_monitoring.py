@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 TOKEN = "a-bearer-token-of-the-tests"
 PORTS = {"prometheus": 1, "alertmanager": 2, "blackbox_exporter": 3}
+AWS = {"aws_url": "http://127.0.0.1:6", "region": "us-east-1", "topic": "arn:aws:sns:us-east-1:123456789012:fallback"}
 
 
 def eventually(condition: Callable[[], bool], what: str) -> None:
@@ -78,10 +79,12 @@ def listening_addresses(pid: int) -> set[str]:
 
 def test_an_outage_of_the_site_reaches_the_gateway_with_the_token_and_so_does_its_end(tmp_path: Path) -> None:
     received: list[tuple[str, str | None, dict[str, Any]]] = []
+    beats: list[tuple[str, str | None, dict[str, Any]]] = []
 
     @Request.application
     def gateway(request: Request) -> Response:
-        received.append((request.path, request.headers.get("Authorization"), json.loads(request.data)))
+        kept = beats if request.path.endswith("/heartbeat") else received
+        kept.append((request.path, request.headers.get("Authorization"), json.loads(request.data)))
         return Response(status=202)
 
     def received_as(status: str) -> list[tuple[str, str | None, dict[str, Any]]]:
@@ -96,6 +99,7 @@ def test_an_outage_of_the_site_reaches_the_gateway_with_the_token_and_so_does_it
             bearer_token=TOKEN,
             site_url=f"{site}/",
             ports={name: free_port() for name in PORTS},
+            **AWS,
         )
         pids = [stack.enter_context(running(command)) for command in commands]
         for command in commands:
@@ -106,7 +110,10 @@ def test_an_outage_of_the_site_reaches_the_gateway_with_the_token_and_so_does_it
         eventually(lambda: bool(received_as("firing")), "the outage reaches the gateway")
         requests.put(f"{site}/_sim/site", json={"status": 200}, timeout=5)
         eventually(lambda: bool(received_as("resolved")), "its end reaches the gateway")
+        eventually(lambda: bool(beats), "a heartbeat reaches the gateway")
 
+    path, authorization, beat = beats[0]
+    assert (path, authorization, beat["status"]) == ("/prod/heartbeat", f"Bearer {TOKEN}", "firing")
     path, authorization, group = received_as("firing")[0]
     assert path == "/prod/alerts"
     assert authorization == f"Bearer {TOKEN}"
@@ -130,6 +137,7 @@ def rendered(directory: Path) -> list[Command]:
         bearer_token=TOKEN,
         site_url="http://127.0.0.1:5/",
         ports=PORTS,
+        **AWS,
     )
 
 
@@ -138,7 +146,7 @@ def test_the_token_is_in_one_file_that_nobody_else_can_read(tmp_path: Path) -> N
     [holder] = [file for file in tmp_path.rglob("*") if file.is_file() and TOKEN in file.read_text()]
     assert holder.read_text() == TOKEN
     assert holder.stat().st_mode & 0o777 == 0o600
-    [receiver] = yaml.safe_load((tmp_path / "alertmanager/alertmanager.yml").read_text())["receivers"]
+    receiver = yaml.safe_load((tmp_path / "alertmanager/alertmanager.yml").read_text())["receivers"][0]
     [webhook] = receiver["webhook_configs"]
     assert webhook["http_config"]["authorization"]["credentials_file"] == str(holder)
     assert webhook["url"] == "http://127.0.0.1:4/prod/alerts"

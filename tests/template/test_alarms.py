@@ -112,7 +112,7 @@ def test_what_is_read_from_the_logs_is_logged(translated: Any, text: str, field:
         if re.search(rf'logger\.\w+\("{text}",', line)
     ]
     assert logged
-    assert all(f"{field}=" in line for line in logged)
+    assert any(f"{field}=" in line for line in logged)
 
 
 @pytest.fixture(scope="module")
