@@ -134,8 +134,8 @@ def _write(desk: Desk, incident: Item) -> None:
     text, blocks = slack_messages.message(incident, language)
     pk = incident["pk"]
     if "slack_ts" not in incident:
-        channel, ts = _post(desk, incident, what="message", text=text, blocks=blocks)
-        changes = {"slack_channel": channel, "slack_ts": ts, "slack_thread": 0, "slack_shown": incident["version"]}
+        channel, ts, shown = _post(desk, incident, what="message", text=text, blocks=blocks)
+        changes = {"slack_channel": channel, "slack_ts": ts, "slack_thread": 0, "slack_shown": shown}
         incident = desk.table.update(Update(pk, "STATE", set=changes, remove=("slack_posting",)))
     elif incident["slack_shown"] < incident["version"]:
         _update(desk, incident, text, blocks)
@@ -200,16 +200,17 @@ def _update(desk: Desk, incident: Item, text: str, blocks: list[dict[str, Any]])
         raise
 
 
-def _post(desk: Desk, incident: Item, *, what: str, text: str, **more: Any) -> tuple[str, str]:
-    """Posts a message once; returns its channel and ts. Raises NotNowError."""
+def _post(desk: Desk, incident: Item, *, what: str, text: str, **more: Any) -> tuple[str, str, int]:
+    """Posts a message once; returns its channel, ts, and the incident's version that it shows. Raises NotNowError."""
     channel = incident.get("slack_channel") or incident["channel"]
     posting = incident.get("slack_posting")
     if posting and posting["what"] == what:
         found = _find(desk, channel, f"{incident['id']} {what}", since=posting["at"], thread=more.get("thread_ts"))
         if found:
-            return channel, found
+            return channel, found, posting.get("version", 0)  # it may have been posted long before
     _take_turn(desk, incident, channel)
-    desk.table.update(Update(incident["pk"], "STATE", set={"slack_posting": {"what": what, "at": desk.now()}}))
+    posting = {"what": what, "at": desk.now(), "version": incident["version"]}
+    desk.table.update(Update(incident["pk"], "STATE", set={"slack_posting": posting}))
     metadata = {"event_type": EVENT_TYPE, "event_payload": {"key": f"{incident['id']} {what}"}}
     answer = _call(
         desk,
@@ -221,7 +222,7 @@ def _post(desk: Desk, incident: Item, *, what: str, text: str, **more: Any) -> t
         unfurl_media=False,
         **more,
     )
-    return str(answer["channel"]), str(answer["ts"])
+    return str(answer["channel"]), str(answer["ts"]), incident["version"]
 
 
 def _find(desk: Desk, channel: str, key: str, *, since: int, thread: str | None) -> str | None:

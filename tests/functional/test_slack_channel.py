@@ -64,6 +64,17 @@ def test_a_post_whose_answer_was_lost_is_found_and_not_posted_again(world: World
     assert world.slack.thread() == ["Calling Sato …", "Sato: no answer after 0 s.", "Calling Suzuki …"]
 
 
+def test_a_message_that_is_found_again_is_not_taken_for_what_has_become_true_since(world: World) -> None:
+    run = world.fire()
+    world.slack.faults = ["lost"]
+    assert not world.project(incident(run)).done
+    world.hears(world.last_call, "1")
+    while not world.project(incident(run)).done:
+        world.clock.time += 10_000
+    (message,) = world.slack.posts
+    assert "Sato has it" in message.text
+
+
 @pytest.mark.parametrize("fault", ["refused connection", "broken answer", "fatal_error", 500, 503])
 @pytest.mark.parametrize("after", [0, 1, 2])
 def test_what_slack_does_not_take_comes_later_and_once(world: World, fault: str | int, after: int) -> None:
