@@ -430,7 +430,7 @@ class LambdaRuntime:
 
     def measurements(self) -> list[dict[str, Any]]:
         """All invocations so far, oldest first."""
-        return [asdict(invocation) for invocation in self.invocations]
+        return [asdict(invocation) for invocation in tuple(self.invocations)]  # it grows meanwhile
 
 
 def _error(request_id: str, kind: str, message: str) -> bytes:
