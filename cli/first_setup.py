@@ -79,7 +79,9 @@ def _ask(parameter: str, known: Secrets) -> str:
     """A secret that is typed in unseen, or the one that is there."""
     there = known.values.get(parameter, "")
     hint = " [keep]" if there else ""
-    typed = typer.prompt(f"{SECRETS[parameter][1]}{hint}", default=there, hide_input=True, show_default=False, err=True)
+    typed = typer.prompt(
+        f"{SECRETS[parameter][1]}{hint}", default=there or None, hide_input=True, show_default=False, err=True
+    )
     return str(typed).strip()
 
 

@@ -240,7 +240,7 @@ def test_the_guided_setup_keeps_what_is_right_and_asks_again_for_what_is_wrong(
     secret = "/oncall/slack-signing-secret"
     before = ssm.get_parameter(Name=secret, WithDecryption=True)["Parameter"]["Value"]
     try:
-        assert oncall("init", answers="\n\n\nanother\ny\n")["stored"] == [secret]
+        assert oncall("init", answers="\n\n\nanother\n")["stored"] == [secret]
         assert ssm.get_parameter(Name=secret, WithDecryption=True)["Parameter"]["Value"] == "another"
         assert "another" not in oncall.said
     finally:

@@ -1,0 +1,137 @@
+"""The first set-up of an account in which nothing is yet: secrets are checked before they are stored, nothing is half done."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import boto3
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+from cli import secret_store
+from cli.main import app
+from devstack import slack, twilio
+from tests.cli.conftest import REGION
+from tests.devstack.application import serving
+
+if TYPE_CHECKING:
+    from mypy_boto3_ssm import SSMClient
+
+SID = "AC" + "0123456789abcdef" * 2
+TWILIO, BOT, SIGNING = "0c1d2e3f", "xoxb-4a5b6c7d", "8e9f0a1b"
+RIGHT = f"{SID}\n{TWILIO}\n{BOT}\n{SIGNING}\n"
+NOBODY = "\n"  # in the roster
+
+pytestmark = pytest.mark.usefixtures("target")
+
+
+@pytest.fixture(autouse=True)
+def providers(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+    """Twilio and Slack are near, and the folder has no roster yet."""
+    monkeypatch.chdir(tmp_path)
+    phones = twilio.create_app(account_sid=SID, auth_token=TWILIO, numbers=["+12025550100"])
+    workspace = slack.create_app(bot_token=BOT, signing_secret=SIGNING)
+    with serving(phones) as twilio_url, serving(workspace) as slack_url:
+        monkeypatch.setattr(secret_store, "TWILIO", twilio_url)
+        monkeypatch.setattr(secret_store, "SLACK", f"{slack_url}/api/")
+        yield
+
+
+@pytest.fixture
+def ssm() -> "SSMClient":
+    return boto3.client("ssm", region_name=REGION)
+
+
+@dataclass
+class Answered:
+    status: int
+    said: str
+    shown: str
+
+
+type SetUp = Callable[[str], Answered]
+
+
+@pytest.fixture
+def set_up() -> SetUp:
+    def run(answers: str) -> Answered:
+        ran = CliRunner().invoke(app, ["init", "--region", REGION], input=answers)
+        if ran.exception and not isinstance(ran.exception, SystemExit):
+            raise ran.exception
+        return Answered(ran.exit_code, ran.stderr, ran.output)
+
+    return run
+
+
+def stored(ssm: "SSMClient") -> dict[str, str]:
+    found: Any = ssm.get_parameters_by_path(Path="/oncall", Recursive=True, WithDecryption=True)["Parameters"]
+    assert all(one["Type"] == "SecureString" for one in found)
+    return {one["Name"]: one["Value"] for one in found}
+
+
+def test_what_is_checked_is_stored(set_up: SetUp, ssm: "SSMClient") -> None:
+    done = set_up(RIGHT + NOBODY)
+    assert done.status == 0
+    secrets = stored(ssm)
+    assert len(secrets.pop("/oncall/bearer-token")) == 64
+    assert secrets == {
+        "/oncall/twilio-account-sid": SID,
+        "/oncall/twilio-auth-token": TWILIO,
+        "/oncall/slack-bot-token": BOT,
+        "/oncall/slack-signing-secret": SIGNING,
+    }
+    assert "sam deploy --guided" in done.said
+    assert not any(secret in done.shown for secret in (TWILIO, BOT, SIGNING))
+
+
+def test_again_it_keeps_everything(set_up: SetUp, ssm: "SSMClient") -> None:
+    set_up(RIGHT + NOBODY)
+    before = stored(ssm)
+    again = set_up("\n\n\n\n" + NOBODY)
+    assert (again.status, stored(ssm)) == (0, before)
+    assert "the secrets are as they were" in again.said
+
+
+def test_a_slip_is_asked_for_again(set_up: SetUp, ssm: "SSMClient") -> None:
+    done = set_up(f"{SID}\nwrong\n{SID}\n{TWILIO}\nxoxb-wrong\n{BOT}\n{SIGNING}\n" + NOBODY)
+    assert done.status == 0
+    assert "Twilio does not know this account SID with this auth token. Once more:" in done.said
+    assert "Slack answered invalid_auth. Once more:" in done.said
+    assert stored(ssm)["/oncall/slack-bot-token"] == BOT
+
+
+def test_what_stays_wrong_stores_nothing(set_up: SetUp, ssm: "SSMClient") -> None:
+    refused = set_up(f"{SID}\nwrong\n" * 3)
+    assert (refused.status, stored(ssm)) == (1, {})
+    assert "Twilio does not know" in refused.said
+
+
+@pytest.mark.parametrize(
+    "answers", ["", f"{SID}\n{TWILIO}\n", f"{SID}\n{TWILIO}\n{BOT}\n", f"{SID}\n{TWILIO}\n{BOT}\n\n"]
+)
+def test_who_stops_in_the_middle_has_stored_nothing(set_up: SetUp, ssm: "SSMClient", answers: str) -> None:
+    assert set_up(answers).status == 1
+    assert stored(ssm) == {}
+
+
+def test_the_first_roster_can_be_applied(set_up: SetUp) -> None:
+    people = "佐藤 結衣\n\n+81 90-1234-5678\nAlex Miller\nalex\n+12025550142\n\nAsia/Tokyo\n"
+    assert set_up(RIGHT + people).status == 0
+    assert yaml.safe_load(Path("roster.yaml").read_text()) == {
+        "time_zone": "Asia/Tokyo",
+        "responders": {
+            "responder1": {"name": "佐藤 結衣", "phone": "+819012345678"},
+            "alex": {"name": "Alex Miller", "phone": "+12025550142"},
+        },
+    }
+    checked = CliRunner().invoke(app, ["roster", "check", "roster.yaml"])
+    assert (checked.exit_code, checked.stdout) == (0, "roster.yaml: good: 2 responders\n")
+
+
+def test_a_roster_that_is_there_is_left_alone(set_up: SetUp) -> None:
+    Path("roster.yaml").write_text("responders: {alice: +12025550100}\n")
+    done = set_up(RIGHT)
+    assert "roster.yaml is there already" in done.said
+    assert Path("roster.yaml").read_text() == "responders: {alice: +12025550100}\n"
