@@ -129,7 +129,7 @@ def refusal(operation: str, parameters: dict[str, Any]) -> tuple[str, str] | Non
             not 1 <= len(name) <= 80 or re.search(r"[\s<>{}\[\]?*\"#%\\^|~`$&,;:/\x00-\x1f\x7f-\x9f]", name)
         ):
             return "InvalidName", f"Invalid Name: '{name[:100]}'"
-        if len(given.encode()) > LIMIT:
+        if len(given.encode("utf-8", "surrogatepass")) > LIMIT:
             return "ValidationException", f"Value at 'input' must have length less than or equal to {LIMIT}"
         if not _is_json(given):
             return "InvalidExecutionInput", "Invalid State Machine Execution Input: 'it is not JSON'"
