@@ -31,9 +31,10 @@ def key_pressed(desk: Desk, callbacks: Callbacks, digits: str) -> str:
     """What a pressed key does; returns what the call says next (TwiML)."""
     page = pages.read(desk.table, callbacks.policy)
     call = _call(page, callbacks)
+    language = (call and call["language"]) or (page and page["about"].get("language")) or desk.language
+    voice = Voice(cast("Language", language), callbacks)
     if page is None or call is None:
-        return Voice(desk.language, callbacks).goodbye("gone")
-    voice = Voice(cast("Language", call["language"] or page["about"].get("language") or desk.language), callbacks)
+        return voice.goodbye("gone")
     match digits:
         case "1":
             taken = actions.acknowledge_page(
