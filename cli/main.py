@@ -225,8 +225,8 @@ def simulate(
     at: At = "now",
     silent: Annotated[str, typer.Option(help="Responders who do not answer: alice,bob or all.")] = "",
     ring_seconds: Annotated[
-        int, typer.Option(min=5, max=600, help="If the policy does not say: the stack's setting.")
-    ] = 25,
+        int | None, typer.Option(min=5, max=600, help="If the policy does not say. Default: the stack's setting.")
+    ] = None,
     json: Json = False,
 ) -> None:
     """Show who would be rung at which second.

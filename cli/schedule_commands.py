@@ -14,6 +14,8 @@ from oncall.attributes import suggestion
 from oncall.roster import EVERYONE, Roster
 from oncall.schedules import Shift, responders_on_call, schedule_named, shifts
 
+RING_SECONDS = 25  # template.yaml's default, where there is a table and no stack
+
 
 def show_who(target: Target, product: str, at: str, *, as_json: bool) -> None:
     """Prints the order of calls; exits with 1 if nobody would be rung."""
@@ -98,7 +100,7 @@ def print_calendar(schedule: str, found: list[Shift], first: datetime, weeks: in
     print_table(["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"], rows, title=f"{schedule} (* override)")
 
 
-def show_simulation(target: Target, product: str, at: str, silent: str, ring: int, *, as_json: bool) -> None:
+def show_simulation(target: Target, product: str, at: str, silent: str, ring: int | None, *, as_json: bool) -> None:
     """Prints the calls of a page that would begin at a moment."""
     from cli.simulation import simulate
 
@@ -109,6 +111,8 @@ def show_simulation(target: Target, product: str, at: str, silent: str, ring: in
         raise CommandError(f"there is no responder {name!r}{suggestion(name, [*roster.responders, 'all'])}")
     silenced = roster.responders.keys() if "all" in names else names
     policy = roster.policy_for(product)
+    if ring is None:
+        ring = int(target.stack().parameters["RingSeconds"]) if target.stack_name else RING_SECONDS
     events = (
         simulate(roster, policy, moment, silent=silenced, ring_default=ring) if roster.product(product).call else []
     )
