@@ -336,8 +336,10 @@ class Stack:
         )
         roster = yaml.safe_load(self._options.roster.read_text())
         arguments = ["--channel", f"{CHANNEL}:on-call"]
-        for name in sorted(_channel_names(roster)):
-            arguments += ["--channel", f"C0{''.join(filter(str.isalnum, name)).upper()}:{name}"]
+        products = roster.get("products") or {}
+        for name, product in products.items():
+            if isinstance(product, dict) and product.get("slack_channel"):
+                arguments += ["--channel", f"{product['slack_channel']}:{name}"]
         for key, responder in (roster.get("responders") or {}).items():
             if isinstance(responder, dict) and responder.get("slack_user"):
                 arguments += ["--user", f"{responder['slack_user']}:{responder.get('name', key)}:{key}@example.com"]
@@ -391,15 +393,6 @@ class Stack:
             self._start(command.name, list(command.argv))
         for command in commands:
             self._await_url(command.name, command.ready_url, 60, status=200)
-
-
-def _channel_names(value: Any) -> set[str]:
-    """The channels that a roster names with #, anywhere in it."""
-    if isinstance(value, dict):
-        own = value.get("slack_channel")
-        found = {own.removeprefix("#")} if isinstance(own, str) and own.startswith("#") else set()
-        return found.union(*map(_channel_names, value.values()))
-    return set().union(*map(_channel_names, value)) if isinstance(value, list) else set()
 
 
 @contextmanager

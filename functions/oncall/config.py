@@ -7,7 +7,9 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, cast
 
 import boto3
+from aws_lambda_powertools import Logger
 from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
 
 from oncall.errors import ConfigurationError
 from oncall.roster import Language
@@ -66,6 +68,8 @@ def client(service: str, config: Config = PATIENCE) -> Any:
     return boto3.client(service, config=config)  # type: ignore[call-overload]  # one function for every service
 
 
+logger = Logger(child=True)
+
 _secrets: dict[str, tuple[str, float]] = {}
 
 
@@ -86,7 +90,13 @@ def secrets(*names: str, fresh: bool = False) -> list[str]:
     wanted = [name for name in parameters.values() if name not in _secrets or now - _secrets[name][1] > age]
     if wanted:
         ssm: SSMClient = client("ssm")
-        found = ssm.get_parameters(Names=wanted, WithDecryption=True)
+        try:
+            found = ssm.get_parameters(Names=wanted, WithDecryption=True)
+        except (ClientError, BotoCoreError):
+            if fresh or any(name not in _secrets for name in parameters.values()):
+                raise  # what did not fit may be right by now: that must not be told from the old one
+            logger.warning("SSM does not answer: the secrets as they were last", parameters=wanted)
+            return [_secrets[name][0] for name in parameters.values()]
         for parameter in found["Parameters"]:
             _secrets[parameter["Name"]] = (parameter["Value"].strip(), now)
         missing = [name for name in found["InvalidParameters"] if name in wanted]

@@ -325,7 +325,7 @@ def settle(table: Table, page: Item, *, now: int) -> list[str]:
         page["pk"],
         page["sk"],
         set={"settled_at": now, **({"left": left} if left else {})},
-        remove=(DUE, "due_at", "token"),
+        remove=(DUE, "due_at"),
         condition="#page = :page AND #state = :state",
         values={"page": page["page"], "state": page["state"]},
     )

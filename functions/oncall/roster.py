@@ -50,6 +50,7 @@ _KINDS = {
 }
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 _PRODUCT_ID = re.compile(r"[^\x00-\x1f\x7f]{1,200}")  # a label's value; a sort key takes 1,024 bytes
+_CHANNEL = re.compile(r"[CG][A-Z0-9]{2,20}")  # Slack reads a channel's messages by its ID only
 _E164 = re.compile(r"\+[1-9][0-9]{6,14}")
 _SHIFT = re.compile(r"([0-9]{1,3}) (hour|day|week)s?")
 
@@ -450,10 +451,16 @@ def _product(part: Attributes, policies: Mapping[str, Policy], default: str) -> 
     if policy not in policies and policy != default:
         part.problems.append(unknown((*part.path, "policy"), "policy", policy, policies))
         policy = default
+    channel = part.text("slack_channel")
+    if channel and not _CHANNEL.fullmatch(channel):
+        part.problem(
+            "slack_channel", "is not a channel's ID such as C0123456789: in Slack, channel details, at the bottom"
+        )
+        channel = None
     return Product(
         id=part.id,
         policy=policy,
-        slack_channel=part.text("slack_channel"),
+        slack_channel=channel,
         call=part.boolean("call", default=True),
         language=part.one_of("language", get_args(Language)),
     )

@@ -53,7 +53,7 @@ DOCUMENT: dict[str, Any] = {
             "remind_after_minutes": 30,
         }
     },
-    "products": {"product-a": {"policy": "night", "slack_channel": "#a"}, "product-b": {"call": False}},
+    "products": {"product-a": {"policy": "night", "slack_channel": "C0A12345"}, "product-b": {"call": False}},
 }
 
 
