@@ -52,6 +52,9 @@ up: setup ## Start the whole system on this machine (MONITORING=0: without Prome
 demo: setup ## The same with the console in a browser; AUTO=1: play one incident and end
 	@$(PYTHON) -m devstack demo
 
+monitoring: .venv/.complete ## Write the monitoring for a deployed stack (STACK=on-call REGION=… JOBS="url ec2 opensearch elasticsearch" OUT=monitoring)
+	@$(PYTHON) -m cli.monitoring --stack-name $(or $(STACK),on-call) $(if $(REGION),--region $(REGION)) --jobs $(or $(JOBS),url) --out $(or $(OUT),monitoring)
+
 lint: .venv/.complete ## Check style, types and the template
 	@.venv/bin/ruff check --quiet
 	@.venv/bin/ruff format --check --quiet
@@ -71,4 +74,4 @@ requirements: .venv/.complete ## Write functions/requirements.txt from the lock 
 clean: ## Remove what was built and what the devstack left
 	@rm -rf .aws-sam .devstack .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
-.PHONY: help setup programs build up demo lint test requirements clean
+.PHONY: help setup programs build up demo monitoring lint test requirements clean
