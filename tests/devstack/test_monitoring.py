@@ -68,6 +68,12 @@ def answers(url: str) -> bool:
         return False
 
 
+def health_of_rules(ready_url: str) -> set[str]:
+    """What Prometheus says of its rules: ok, err, or unknown before the first evaluation."""
+    groups = requests.get(ready_url.replace("/-/ready", "/api/v1/rules"), timeout=5).json()["data"]["groups"]
+    return {rule["health"] for group in groups for rule in group["rules"]}
+
+
 def listening_addresses(pid: int) -> set[str]:
     """Local addresses, as /proc/net/tcp and tcp6 write them, of the sockets that a process listens on."""
     inodes = {fd.readlink().name for fd in Path(f"/proc/{pid}/fd").iterdir() if fd.is_symlink()}
@@ -111,6 +117,8 @@ def test_an_outage_of_the_site_reaches_the_gateway_with_the_token_and_so_does_it
         requests.put(f"{site}/_sim/site", json={"status": 200}, timeout=5)
         eventually(lambda: bool(received_as("resolved")), "its end reaches the gateway")
         eventually(lambda: bool(beats), "a heartbeat reaches the gateway")
+        prometheus = next(command.ready_url for command in commands if command.name == "prometheus")
+        eventually(lambda: health_of_rules(prometheus) == {"ok"}, "no rule fails on what is really measured")
 
     path, authorization, beat = beats[0]
     assert (path, authorization, beat["status"]) == ("/prod/heartbeat", f"Bearer {TOKEN}", "firing")
