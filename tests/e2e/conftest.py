@@ -8,14 +8,14 @@ import pytest
 from tests.devstack_fixture import Devstack, running_devstack
 from tests.e2e.story import Night
 
+ROSTER = str(Path(__file__).with_name("roster.yaml"))
 PARTS = ("aws", "twilio", "slack", "gateway")
 
 
 @pytest.fixture(scope="session")
 def _night(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Night]:
     directory = tmp_path_factory.mktemp("night")
-    roster = str(Path(__file__).with_name("roster.yaml"))
-    with running_devstack(directory, MONITORING="0", RING_SECONDS="5", ROSTER=roster) as system:
+    with running_devstack(directory, MONITORING="0", RING_SECONDS="5", ROSTER=ROSTER) as system:
         yield night_of(system)
 
 

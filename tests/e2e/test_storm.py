@@ -1,0 +1,143 @@
+"""A storm: 200 alert groups within ten seconds, of one escalation policy and of twenty.
+
+It has a system of its own. Slack takes one message a second, so the last test waits for what the first has begun.
+"""
+
+import json
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+
+import pytest
+
+from tests.devstack_fixture import running_devstack, wait_until
+from tests.e2e.conftest import ROSTER, night_of
+from tests.e2e.story import SOON, Night, Story, at_once, most_at_once
+
+GROUPS = 200
+POLICIES = 20
+SECONDS = 10.0  # in which the storm breaks
+PATIENCE = 180.0  # seconds within which a busy machine has worked through 200 executions
+SLACKS_PACE = 1.1  # seconds from one message to the next in a channel
+
+
+@pytest.fixture(scope="module")
+def night(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Night]:
+    """A system for storms alone."""
+    directory = tmp_path_factory.mktemp("storm")
+    with running_devstack(directory, MONITORING="0", RING_SECONDS="120", ROSTER=ROSTER) as system:
+        night = night_of(system)
+        # More phones can ring at once than Twilio dials in a second for a new account.
+        system.control("PUT", "twilio", "settings", {"calls_per_second": POLICIES})
+        yield night
+
+
+@pytest.fixture(scope="module")
+def one_policy(night: Night) -> Story:
+    """The product whose 200 groups fire first."""
+    return night.story("ann", "ben")
+
+
+def breaks(stories: Sequence[Story], groups: int = GROUPS, seconds: float = SECONDS) -> list[str]:
+    """Groups fire evenly over some seconds, in turn for each story; returns the names of their executions.
+
+    What is not accepted is posted again, as Alertmanager does.
+    """
+    began = time.monotonic()
+
+    def fire(number: int) -> str:
+        time.sleep(max(0.0, began + number * seconds / groups - time.monotonic()))
+        webhook = stories[number % len(stories)].webhook(f"group {number}")
+        while (answer := stories[0].system.post_alerts(webhook)).status_code == 503:
+            pass
+        assert answer.status_code == 202, answer.text
+        return str(answer.json()["execution"])
+
+    with ThreadPoolExecutor(32) as pool:
+        return list(pool.map(fire, range(groups)))
+
+
+def states_of(stories: Sequence[Story]) -> Counter[str]:
+    """How many incidents of these stories are in each state."""
+    night = stories[0].night
+    pages = night.dynamodb.get_paginator("scan").paginate(
+        TableName=night.table.name,
+        FilterExpression="sk = :state",
+        ExpressionAttributeValues={":state": {"S": "STATE"}},
+        ProjectionExpression="product, #state",
+        ExpressionAttributeNames={"#state": "state"},
+        ConsistentRead=True,
+    )
+    products = {story.name for story in stories}
+    return Counter(item["state"]["S"] for page in pages for item in page["Items"] if item["product"]["S"] in products)
+
+
+def all_are_acknowledged(stories: Sequence[Story], groups: int = GROUPS, timeout: float = PATIENCE) -> None:
+    """Waits until every group has one incident, and all of them are acknowledged."""
+    wait_until(lambda: states_of(stories) == {"acknowledged": groups}, timeout, f"{groups} acknowledged incidents")
+
+
+def test_200_groups_of_one_policy_ring_one_phone_and_one_key_takes_them_all(one_policy: Story) -> None:
+    breaks([one_policy])
+    wait_until(lambda: len(one_policy.page()["incidents"]) == GROUPS, PATIENCE, "all groups on one page")
+
+    one_policy.takes("ann")
+
+    all_are_acknowledged([one_policy])
+    assert one_policy.page()["acknowledged_by"] == "Ann"
+    assert one_policy.called() == ["ann"]
+
+
+def test_an_acknowledgement_in_the_middle_of_a_storm_is_followed_by_one_more_call_after_the_quiet_window(
+    night: Night,
+) -> None:
+    story = night.story("ann", quiet_seconds=15)
+    with ThreadPoolExecutor(1) as pool:
+        storm = pool.submit(breaks, [story], 40)
+        story.takes("ann")
+        storm.result()
+    # Those that came after the key are on a page of their own, which rings when the quiet window has passed.
+    first = story.calls("ann")[0]
+    wait_until(lambda: states_of([story]).total() == 40, PATIENCE, "all incidents")
+    wait_until(lambda: len(story.calls("ann")) == 2, PATIENCE, "the call after the quiet window")
+    story.takes("ann", nth=2)
+
+    all_are_acknowledged([story], 40)
+    assert story.called() == ["ann", "ann"]
+    assert most_at_once(story.calls()) == 1
+    assert first["digits"] == "1"
+
+
+def test_200_groups_of_20_policies_ring_20_phones_side_by_side(night: Night) -> None:
+    stories = [night.story("ann", "ben") for _ in range(POLICIES)]
+    breaks(stories)
+    wait_until(
+        lambda: all(len(story.page()["incidents"]) == GROUPS // POLICIES for story in stories),
+        PATIENCE,
+        "each policy's page with all its groups",
+    )
+    calls = [story.rings("ann", timeout=PATIENCE) for story in stories]
+    assert most_at_once([call for story in stories for call in story.calls()]) == POLICIES
+
+    at_once([partial(night.system.answer, call["sid"]) for call in calls])
+    at_once([partial(night.system.press, call["sid"], "1") for call in calls])
+
+    all_are_acknowledged(stories)
+    assert [story.called() for story in stories] == [["ann"]] * POLICIES
+    wait_until(
+        lambda: all(len(story.heads()) == GROUPS // POLICIES for story in stories), PATIENCE, "the messages in Slack"
+    )
+
+
+def test_slack_has_all_200_once_and_says_who_has_them(one_policy: Story) -> None:
+    patience = GROUPS * SLACKS_PACE + PATIENCE
+    wait_until(lambda: len(one_policy.heads()) >= GROUPS, patience, f"{GROUPS} messages in Slack")
+    one_policy.night.rests(patience)
+
+    incidents = [incident["id"] for incident in one_policy.incidents()]
+    shown = [json.dumps(message["blocks"]) for message in one_policy.heads()]
+    assert len(incidents) == len(shown) == GROUPS
+    assert all(sum(incident in blocks for blocks in shown) == 1 for incident in incidents)
+    wait_until(lambda: all("Ann has it" in json.dumps(one["blocks"]) for one in one_policy.heads()), SOON, "who has it")
