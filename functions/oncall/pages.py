@@ -315,7 +315,9 @@ def settle(table: Table, page: Item, *, now: int) -> list[str]:
                 table, incident, event, now=now, state="acknowledged", unless=("resolved", "acknowledged"), set_=changes
             )
         elif page["state"] == "unanswered":
-            event = Event("unanswered", key=f"unanswered/{page['page']}", detail={"reason": page.get("reason", "")})
+            rounds = max((call["round"] for call in page["calls"].values()), default=0)
+            detail = {"reason": page.get("reason", ""), "rounds": rounds}
+            event = Event("unanswered", key=f"unanswered/{page['page']}", detail=detail)
             incidents.tell(
                 table, incident, event, now=now, unless=("resolved", "acknowledged"), set_={"unanswered": True}
             )

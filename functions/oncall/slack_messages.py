@@ -41,7 +41,8 @@ _WORDS: Mapping[Language, Mapping[str, str]] = {
         "event_resolved_by": "Resolved: {who} ended it {via}.",
         "event_acknowledged": "Acknowledged: {who} took it {via}.",
         "event_acknowledged_many": "Acknowledged: {who} took it {via}, with {covered} incidents in all.",
-        "event_unanswered": "Nobody took it: {reason}. The fallback channel has been told. The alert's next repeat calls again.",
+        "event_unanswered": "Nobody took it (rounds: {rounds}). The fallback channel was told. The alert's next repeat calls again.",
+        "event_nobody": "Nobody is on call, so nobody was called. The fallback channel was told. The next repeat tries again.",
         "event_ringing": "Calling {who} …",
         "event_call_ended": "{who}: {status} after {seconds} s.",
         "event_refused": "{who} cannot be called: {reason}. Please correct the number in the roster.",
@@ -61,7 +62,7 @@ _WORDS: Mapping[Language, Mapping[str, str]] = {
         "no-answer": "no answer",
         "failed": "the call failed",
         "canceled": "the call was stopped",
-        "completed": "hung up without a key",
+        "completed": "the call ended without a key",
         "passed": "passed it on",
         "taken": "took it",
     },
@@ -89,7 +90,8 @@ _WORDS: Mapping[Language, Mapping[str, str]] = {
         "event_resolved_by": "{who}さんが{via}解決済みにしました (resolved)。",
         "event_acknowledged": "{who}さんが{via}対応を引き受けました (acknowledged)。",
         "event_acknowledged_many": "{who}さんが{via}、全{covered}件のインシデントの対応を引き受けました (acknowledged)。",
-        "event_unanswered": "誰も対応できませんでした({reason})。予備の連絡先に通知しました。再通知時にもう一度架電します。",
+        "event_unanswered": "誰も対応できませんでした({rounds}巡)。予備の連絡先に通知しました。再通知時にもう一度架電します。",
+        "event_nobody": "当番がいないため、誰にも架電していません。予備の連絡先に通知しました。再通知時にもう一度試みます。",
         "event_ringing": "{who}さんに架電中 …",
         "event_call_ended": "{who}さん: {status}({seconds}秒)。",
         "event_refused": "{who}さんに架電できません({reason})。名簿の電話番号を直してください。",
@@ -177,6 +179,8 @@ def line(event: Mapping[str, Any], language: Language) -> str:
     kind = event["kind"]
     if kind == "call_ended" and detail.get("reason") and not detail.get("answered"):
         kind = "refused"
+    if kind == "unanswered" and not detail["rounds"]:
+        kind = "nobody"
     if kind == "acknowledged" and detail.get("covered", 1) > 1:
         kind = "acknowledged_many"
     if kind == "resolved" and event["who"]:

@@ -173,7 +173,7 @@ class Story:
         labels = more.pop("labels", {})
         product = more.pop("product", self.name)
         written = alerts or [
-            alert(f"{group} is down", severity=more.pop("severity", "critical"), labels={"product": product, **labels})
+            alert(group, severity=more.pop("severity", "critical"), labels={"product": product, **labels})
         ]
         return webhook(*written, key=f"{self.name} {group}", status=status, product=product, **more)
 

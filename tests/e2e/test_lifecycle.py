@@ -132,7 +132,7 @@ def _presses_wrong_keys(story: Story) -> None:
     for key in ("7", "#"):
         story.hears(call["sid"], "Press 1")
         story.system.press(call["sid"], key)
-    story.hears(call["sid"], "That key means nothing here")
+    story.hears(call["sid"], "Only 1, 2 and 3 mean something here")
     story.system.hang_up(call["sid"])
 
 
@@ -559,7 +559,7 @@ def test_nobody_on_call_is_told_in_slack_and_on_the_fallback_topic(night: Night)
 
     assert "nobody is on call" in story.told("nobody took a page")["message"]
     story.shows("UNANSWERED")
-    story.tells("nobody is on call")
+    story.tells("Nobody is on call")
     story.finished(execution)
 
 
@@ -575,7 +575,7 @@ def test_without_any_roster_slack_and_the_fallback_topic_say_so(night: Night) ->
     assert incident["unanswered"]
     assert any("nobody is on call" in one["message"] and product in one["message"] for one in night.system.published())
     wait_until(
-        lambda: any("nobody is on call" in one["text"] for one in night.system.messages()), what="the thread in Slack"
+        lambda: any("当番がいない" in one["text"] for one in night.system.messages()), what="the thread in Slack"
     )
 
 

@@ -77,7 +77,7 @@ def test_three_repeats_the_alert(world: World) -> None:
 def test_another_key_explains_and_repeats(world: World, digits: str) -> None:
     world.fire()
     said = world.hears(world.last_call, digits)
-    assert "That key means nothing here" in said
+    assert "Only 1, 2 and 3 mean something here" in said
     assert "shop alert is down" in said
     assert world.page()["state"] == "open"
 
@@ -120,7 +120,7 @@ def test_two_keys_at_once_have_one_winner_and_the_other_hears_who(world: World) 
     world.dynamo.before("UpdateItem", lambda: said.append(world.hears(second, "1")))
     said.append(world.hears(first, "1"))
     assert "You have it" in said[0]
-    assert "Suzuki already has it, since just now" in said[1]
+    assert "Suzuki already has it, taken just now" in said[1]
     assert world.incident(run)["acknowledged_by"] == "Suzuki"
 
 
@@ -148,7 +148,7 @@ def test_another_key_on_a_page_that_somebody_has_says_who(world: World, key: str
     world.twilio_says(call, "in-progress")
     world.takes_in_slack(run.decision["incidents"][0], user="U0X", name="honda")
     world.clock.time += 3 * MINUTE * 1000
-    assert "honda already has it, since 3 minutes ago" in world.hears(call, key)
+    assert "honda already has it, taken 3 minutes ago" in world.hears(call, key)
 
 
 def test_a_key_of_a_page_that_is_long_gone_says_so(world: World) -> None:

@@ -113,15 +113,17 @@ def test_any_alert_group_gives_blocks_that_slack_takes_and_mentions_nobody(
     st.sampled_from(["busy", "no-answer", "failed", "canceled", "completed", "passed"]),
     st.sampled_from(["phone", "slack", "command"]),
     st.integers(1, 500),
+    st.integers(0, 20),
 )
 def test_any_event_gives_a_line_that_mentions_nobody(
-    kind: str, who: str, reason: str, language: Language, status: str, via: str, covered: int
+    kind: str, who: str, reason: str, language: Language, status: str, via: str, covered: int, rounds: int
 ) -> None:
     detail = {
         "reason": reason,
         "status": status,
         "via": via,
         "covered": covered,
+        "rounds": rounds,
         "seconds": 3,
         "until": 1_795_402_800_000,
     }

@@ -127,6 +127,6 @@ def test_japanese_marks_written_as_characters_of_their_own_are_spoken_whole() ->
 
 @pytest.mark.parametrize(("minutes", "words"), [(0, "just now"), (1, "one minute ago"), (7, "7 minutes ago")])
 def test_since_when_somebody_has_it_is_said_as_people_do(minutes: int, words: str) -> None:
-    assert f"Sato already has it, since {words}" in said(
+    assert f"Sato already has it, taken {words}" in said(
         Voice("en", CALLBACKS).goodbye("other", who="Sato", minutes=minutes)
     )
