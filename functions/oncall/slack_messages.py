@@ -41,7 +41,7 @@ _WORDS: Mapping[Language, Mapping[str, str]] = {
         "event_resolved_by": "Resolved: {who} ended it {via}.",
         "event_acknowledged": "Acknowledged: {who} took it {via}.",
         "event_acknowledged_many": "Acknowledged: {who} took it {via}, with {covered} incidents in all.",
-        "event_unanswered": "Nobody took it (rounds: {rounds}). The fallback channel was told. The alert's next repeat calls again.",
+        "event_unanswered": "Nobody took it (rounds: {rounds}). The fallback channel was told. The next repeat calls again.",
         "event_nobody": "Nobody is on call, so nobody was called. The fallback channel was told. The next repeat tries again.",
         "event_ringing": "Calling {who} …",
         "event_call_ended": "{who}: {status} after {seconds} s.",
