@@ -44,12 +44,16 @@ default_user_config["stepfunctions"] = {"execute_state_machine": True}
 
 from moto.stepfunctions.parser.asl.component.state.exec.execute_state import ExecutionState  # noqa: E402
 from moto.stepfunctions.parser.asl.eval.callback.callback import CallbackEndpoint, CallbackPoolManager  # noqa: E402
+from moto.stepfunctions.parser.asl.eval.environment import Environment  # noqa: E402
+from moto.stepfunctions.parser.asl.eval.program_state import ProgramStopped  # noqa: E402
 from moto.stepfunctions.parser.backend.execution import BaseExecutionWorkerCommunication, Execution  # noqa: E402
 
 _tokens: dict[str, CallbackEndpoint] = {}
 # moto has no public place for what follows.
 _add: Any = CallbackPoolManager.add
 _evaluate: Any = ExecutionState._evaluate_with_timeout  # noqa: SLF001
+_stop: Any = Execution.stop
+_set_error: Any = Environment.set_error
 _reflect: Any = BaseExecutionWorkerCommunication._reflect_execution_status  # noqa: SLF001
 _ended: list[Callable[[dict[str, Any]], None]] = []
 
@@ -73,6 +77,20 @@ def _evaluate_with_fresh_token(state: Any, env: Any) -> None:
             _tokens[task["Token"]].interrupt_all()  # closed, however the attempt ended
 
 
+def _stop_at_once(execution: Execution, *args: Any, **kwargs: Any) -> None:
+    """A stopped execution waits for no task token; moto's would stop when the token's time is up."""
+    _stop(execution, *args, **kwargs)
+    worker: Any = execution.exec_worker
+    for endpoint in tuple(worker.env.callback_pool_manager._pool.values()):  # noqa: SLF001
+        endpoint.interrupt_all()
+
+
+def _set_error_unless_stopped(env: Environment, error: Any) -> None:
+    """What fails because an execution was stopped does not make it a failed one."""
+    if not isinstance(env.program_state(), ProgramStopped):
+        _set_error(env, error)
+
+
 def _reflect_and_tell(communication: Any) -> None:
     _reflect(communication)
     event = status_change(communication.execution)
@@ -82,6 +100,8 @@ def _reflect_and_tell(communication: Any) -> None:
 
 setattr(CallbackPoolManager, "add", _remember_token)  # noqa: B010 - mypy takes no assignment to a method
 setattr(ExecutionState, "_evaluate_with_timeout", _evaluate_with_fresh_token)  # noqa: B010
+setattr(Execution, "stop", _stop_at_once)  # noqa: B010
+setattr(Environment, "set_error", _set_error_unless_stopped)  # noqa: B010
 setattr(BaseExecutionWorkerCommunication, "_reflect_execution_status", _reflect_and_tell)  # noqa: B010
 
 

@@ -4,6 +4,7 @@ import json
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -89,6 +90,19 @@ def test_each_attempt_has_a_token_of_its_own(sample: Sample) -> None:
         client.send_task_success(taskToken=first, output="{}")
     client.send_task_success(taskToken=second, output='{"attempt": 2}')
     assert json.loads(_ended(sample, arn)["output"]) == {"attempt": 2}
+
+
+def test_a_stopped_execution_waits_for_no_token(sample: Sample) -> None:
+    arn, client = _start(sample, {"mark": "stopped"}), sample.client("stepfunctions")
+    token = _token(sample, "stopped")
+
+    client.stop_execution(executionArn=arn)
+
+    with pytest.raises(client.exceptions.TaskTimedOut):
+        client.send_task_success(taskToken=token, output="{}")
+    ended = _ended(sample, arn)
+    assert ended["status"] == "ABORTED"
+    assert ended["stopDate"] - ended["startDate"] < timedelta(seconds=20)  # the token's time limit
 
 
 def test_a_token_that_nobody_was_given_is_invalid(sample: Sample) -> None:
