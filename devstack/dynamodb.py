@@ -2,19 +2,24 @@
 
 Before each transaction moto copies every item of the table, so that it can take back one that fails, and before each
 query it sorts every item; with two thousand items that takes longer than everything else together. Here a transaction
-copies the items that it names, and a query sorts what it found (moto does that besides).
+copies the items that it names, and a query sorts what it found (moto does that besides). In an answer moto looks for
+each of the ten types of each attribute by every name that it might have in Python; here by the one that it has.
 """
 
 import copy
 from collections import defaultdict
 from typing import Any
 
+from moto.core.serialize import AttributePicker, AttributePickerContext
 from moto.dynamodb import models
 from moto.dynamodb.models import DynamoDBBackend
 from moto.dynamodb.models.dynamo_type import DynamoType
 from moto.dynamodb.models.table import Table
 
+_TYPES = frozenset({"S", "N", "SS", "NS", "M", "L", "BOOL", "NULL"})  # without B and BS, which are changed on their way
+
 _transact = DynamoDBBackend.transact_write_items
+_picked = AttributePicker.__call__
 
 
 class _Copies:
@@ -27,15 +32,17 @@ class _Copies:
         if not isinstance(value, Table):
             return copy.deepcopy(value, memo)
         kept = copy.copy(value)
-        kept.items = defaultdict(dict, {hash_key: copy.copy(items) for hash_key, items in value.items.items()})
+        kept.items = defaultdict(dict, value.items)
         for key in self.named:
             hash_key = DynamoType(key[value.hash_key_attr])
-            if value.range_key_attr is None:
-                if hash_key in kept.items:
-                    kept.items[hash_key] = copy.deepcopy(kept.items[hash_key])
+            if hash_key not in kept.items:
                 continue
+            if value.range_key_attr is None:
+                kept.items[hash_key] = copy.deepcopy(kept.items[hash_key])
+                continue
+            kept.items[hash_key] = copy.copy(kept.items[hash_key])
             range_key = DynamoType(key[value.range_key_attr])
-            if hash_key in kept.items and range_key in kept.items[hash_key]:
+            if range_key in kept.items[hash_key]:
                 kept.items[hash_key][range_key] = copy.deepcopy(kept.items[hash_key][range_key])
         return kept
 
@@ -55,8 +62,15 @@ def _all_items(self: Table) -> list[Any]:
     return [item for items in self.items.values() for item in items.values()]
 
 
+def _pick(self: AttributePicker, context: AttributePickerContext) -> Any:
+    if context.key in _TYPES and isinstance(context.obj, dict):
+        return context.obj.get(context.key)
+    return _picked(self, context)
+
+
 def bear_storms() -> None:
     """Put these in moto's place."""
     setattr(models, "copy", _copies)  # noqa: B010  # replacing is the purpose; mypy would refuse the assignment
     setattr(DynamoDBBackend, "transact_write_items", _transact_write_items)  # noqa: B010
     setattr(Table, "all_items", _all_items)  # noqa: B010
+    setattr(AttributePicker, "__call__", _pick)  # noqa: B010
