@@ -41,10 +41,14 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """What came of opening an incident for a firing group: it is ours, or another one (or none) stands there."""
+    """What came of opening an incident for a firing group: it is ours, or another one stands there.
+
+    Or the webhook is late: the incident that it told of is over.
+    """
 
     incident: Item
     is_new: bool
+    is_late: bool = False
 
 
 def incident_id(execution: str, now: int) -> str:
@@ -89,19 +93,23 @@ def open_incident(
     """Opens an incident for a firing group, or finds the open one, or the one that this very execution opened.
 
     A group that was resolved after this webhook was received gets an incident that is resolved from the start: it ends
-    in Slack and rings nobody. One round trip when the group is new.
+    in Slack and rings nobody. Unless that resolution ended an incident: then this is a late repeat, and finds that one.
+    One round trip when the group is new.
     """
+    ended = 0
     for attempt in range(TRIES):
         try:
-            return _open(table, group, execution=execution, now=now, attributes=attributes, state="triggered")
+            return _open(table, group, execution=execution, now=now, attributes=attributes, ended_received_at=ended)
         except ConditionFailedError as refused:
             known = refused.item or {}
-            if known.get("open") or known.get("opened_by") == execution:
+            is_late = known.get("ended_received_at", 0) > group.received_at
+            if known.get("open") or known.get("opened_by") == execution or is_late:
                 incident = read(table, known["incident"])
                 if incident is not None:
-                    return Opened(incident, is_new=incident["opened_by"] == execution)
+                    return Opened(incident, is_new=incident["opened_by"] == execution, is_late=is_late)
             elif known.get("resolved_received_at", 0) > group.received_at:
-                return _open(table, group, execution=execution, now=now, attributes=attributes, state="resolved")
+                ended = known["resolved_received_at"]
+                continue
         except ConflictError:
             pass
         _pause(attempt)
@@ -109,10 +117,20 @@ def open_incident(
 
 
 def _open(
-    table: Table, group: AlertGroup, *, execution: str, now: int, attributes: Mapping[str, Any], state: State
+    table: Table,
+    group: AlertGroup,
+    *,
+    execution: str,
+    now: int,
+    attributes: Mapping[str, Any],
+    ended_received_at: int,
 ) -> Opened:
-    """Writes the pointer, the state and the first event. Raises ConditionFailedError with the pointer, ConflictError."""
+    """Writes the pointer, the state and the first event. Raises ConditionFailedError with the pointer, ConflictError.
+
+    `ended_received_at` is when the gateway took its resolution, if that was faster; else 0.
+    """
     new = incident_id(execution, now)
+    state: State = "resolved" if ended_received_at else "triggered"
     incident: Item = {
         "pk": partition(new),
         "sk": "STATE",
@@ -138,8 +156,10 @@ def _open(
         )
         values = {"no": False, "me": execution, "received": group.received_at}
     else:
+        pointer_set["ended_received_at"] = ended_received_at
         incident |= {"resolved_at": now, "expires_at": now // 1000 + KEPT_DAYS * 86400}
-        condition, values = "#open = :no", {"no": False}
+        condition = "#open = :no AND (attribute_not_exists(#ended_received_at) OR #ended_received_at < :ended)"
+        values = {"no": False, "ended": ended_received_at}
     opening = Event(state, key=f"{state}/{execution}", in_thread=False)
     table.transact(
         [
@@ -211,7 +231,7 @@ def _resolve(table: Table, incident: Item, event: Event, *, now: int, received_a
     release = Update(
         f"GROUP#{incident['group']}",
         "GROUP",
-        set={"open": False, "resolved_received_at": received_at},
+        set={"open": False, "resolved_received_at": received_at, "ended_received_at": received_at},
         condition="#incident = :incident",
         values={"incident": incident["id"]},
     )

@@ -102,6 +102,8 @@ def _fire(desk: Desk, group: AlertGroup, *, execution: str, base: str) -> dict[s
         if incident["severity"] == "warning":
             return _decision("alert", "warning", [incident["id"]])
         return _page(desk, known, incident, execution=execution)
+    if opened.is_late:
+        return _decision("notify", incident["severity"], [incident["id"]])
     return _update(desk, known, incident, group, execution=execution, base=base)
 
 

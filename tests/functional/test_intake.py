@@ -186,6 +186,38 @@ def test_a_resolution_that_was_overtaken_by_the_next_firing_does_not_silence_it(
     assert world.ringing == [SATO]
 
 
+def test_a_repeat_that_its_resolution_has_overtaken_opens_no_second_incident(world: World) -> None:
+    run = world.fire(received_at=START)
+    world.resolve(received_at=START + 2000)
+    late = world.fire(received_at=START + 1000)
+    assert late.decision["incidents"] == run.decision["incidents"]
+    assert world.story(run).count("resolved") == 1
+    assert world.rung == [SATO]
+
+
+def test_firings_of_two_alertmanagers_that_their_resolution_has_overtaken_are_one_incident(world: World) -> None:
+    world.resolve(received_at=START + 2000)
+    other: list[Execution] = []
+    world.dynamo.before(
+        "TransactWriteItems",
+        lambda: world.dynamo.before("TransactWriteItems", lambda: other.append(world.fire(received_at=START + 1))),
+    )
+    run = world.fire(received_at=START)
+    assert run.decision["incidents"] == other[0].decision["incidents"]
+    assert world.incident(run)["state"] == "resolved"
+    assert world.rung == []
+
+
+def test_a_firing_of_the_next_episode_that_its_resolution_has_overtaken_has_its_own_incident(world: World) -> None:
+    first = world.fire(received_at=START)
+    world.resolve(received_at=START + 1000)
+    world.resolve(received_at=START + 3000)
+    run = world.fire(received_at=START + 2000)
+    assert run.decision["incidents"] != first.decision["incidents"]
+    assert world.incident(run)["state"] == "resolved"
+    assert world.rung == [SATO]
+
+
 def test_after_a_resolution_that_overtook_its_firing_the_next_firing_pages(world: World) -> None:
     world.resolve(received_at=START + 2000)
     world.fire(received_at=START)
