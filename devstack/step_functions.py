@@ -5,6 +5,7 @@ import re
 import threading
 from collections.abc import Callable
 from datetime import datetime
+from functools import cache
 from typing import Any
 
 import boto3
@@ -46,12 +47,15 @@ from moto.stepfunctions.parser.asl.component.state.exec.execute_state import Exe
 from moto.stepfunctions.parser.asl.eval.callback.callback import CallbackEndpoint, CallbackPoolManager  # noqa: E402
 from moto.stepfunctions.parser.asl.eval.environment import Environment  # noqa: E402
 from moto.stepfunctions.parser.asl.eval.program_state import ProgramStopped  # noqa: E402
+from moto.stepfunctions.parser.asl.parse.asl_parser import AmazonStateLanguageParser  # noqa: E402
+from moto.stepfunctions.parser.asl.parse.preprocessor import Preprocessor  # noqa: E402
 from moto.stepfunctions.parser.backend.execution import BaseExecutionWorkerCommunication, Execution  # noqa: E402
 
 _tokens: dict[str, CallbackEndpoint] = {}
 # moto has no public place for what follows.
 _add: Any = CallbackPoolManager.add
 _evaluate: Any = ExecutionState._evaluate_with_timeout  # noqa: SLF001
+_parse: Any = AmazonStateLanguageParser.parse
 _stop: Any = Execution.stop
 _set_error: Any = Environment.set_error
 _reflect: Any = BaseExecutionWorkerCommunication._reflect_execution_status  # noqa: SLF001
@@ -91,6 +95,17 @@ def _set_error_unless_stopped(env: Environment, error: Any) -> None:
         _set_error(env, error)
 
 
+@cache
+def _parsed(definition: str) -> Any:
+    """The syntax tree of a definition. moto parses it for each execution, which takes longer than many an execution."""
+    return _parse(definition)[1]
+
+
+def _parse_once(definition: str) -> Any:
+    tree = _parsed(definition)
+    return Preprocessor().visit(tree), tree
+
+
 def _reflect_and_tell(communication: Any) -> None:
     _reflect(communication)
     event = status_change(communication.execution)
@@ -100,6 +115,7 @@ def _reflect_and_tell(communication: Any) -> None:
 
 setattr(CallbackPoolManager, "add", _remember_token)  # noqa: B010 - mypy takes no assignment to a method
 setattr(ExecutionState, "_evaluate_with_timeout", _evaluate_with_fresh_token)  # noqa: B010
+setattr(AmazonStateLanguageParser, "parse", staticmethod(_parse_once))  # noqa: B010
 setattr(Execution, "stop", _stop_at_once)  # noqa: B010
 setattr(Environment, "set_error", _set_error_unless_stopped)  # noqa: B010
 setattr(BaseExecutionWorkerCommunication, "_reflect_execution_status", _reflect_and_tell)  # noqa: B010

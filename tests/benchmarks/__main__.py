@@ -83,14 +83,14 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         directory = Path(folder) / "bench"
-        with running_devstack(directory, MONITORING="0", RING_SECONDS="120", ROSTER=ROSTER) as system:
+        with running_devstack(directory, MONITORING="0", ROSTER=ROSTER) as system:
             night = night_of(system)
             system.control("PUT", "twilio", "settings", {"calls_per_second": 20})
             if options.what == "ring":
                 ring(night, options.times)
             else:
-                storm(night, [night.story("ann", "ben")])
-                storm(night, [night.story("ann", "ben") for _ in range(POLICIES)])
+                storm(night, [night.story("ann", "ben", ring_seconds=120)])
+                storm(night, [night.story("ann", "ben", ring_seconds=120) for _ in range(POLICIES)])
 
 
 if __name__ == "__main__":

@@ -28,7 +28,7 @@ SLACKS_PACE = 1.1  # seconds from one message to the next in a channel
 def night(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Night]:
     """A system for storms alone."""
     directory = tmp_path_factory.mktemp("storm")
-    with running_devstack(directory, MONITORING="0", RING_SECONDS="120", ROSTER=ROSTER) as system:
+    with running_devstack(directory, MONITORING="0", ROSTER=ROSTER) as system:
         night = night_of(system)
         # More phones can ring at once than Twilio dials in a second for a new account.
         system.control("PUT", "twilio", "settings", {"calls_per_second": POLICIES})
@@ -38,7 +38,7 @@ def night(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Night]:
 @pytest.fixture(scope="module")
 def one_policy(night: Night) -> Story:
     """The product whose 200 groups fire first."""
-    return night.story("ann", "ben")
+    return night.story("ann", "ben", ring_seconds=120)
 
 
 def breaks(stories: Sequence[Story], groups: int = GROUPS, seconds: float = SECONDS) -> list[str]:
@@ -110,7 +110,7 @@ def test_200_groups_of_one_policy_ring_one_phone_and_one_key_takes_them_all(one_
 def test_an_acknowledgement_in_the_middle_of_a_storm_is_followed_by_one_more_call_after_the_quiet_window(
     night: Night,
 ) -> None:
-    story = night.story("ann", quiet_seconds=15)
+    story = night.story("ann", quiet_seconds=15, ring_seconds=120)
     with ThreadPoolExecutor(1) as pool:
         storm = pool.submit(breaks, [story], 40)
         story.takes("ann")
@@ -128,7 +128,7 @@ def test_an_acknowledgement_in_the_middle_of_a_storm_is_followed_by_one_more_cal
 
 
 def test_200_groups_of_20_policies_ring_20_phones_side_by_side(night: Night) -> None:
-    stories = [night.story("ann", "ben") for _ in range(POLICIES)]
+    stories = [night.story("ann", "ben", ring_seconds=120) for _ in range(POLICIES)]
     breaks(stories)
     share = GROUPS // POLICIES
     patiently(lambda: all(on_the_page(story) == share for story in stories), "each policy's page")
