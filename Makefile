@@ -68,10 +68,17 @@ lint: .venv/.complete ## Check style, types and the template
 test: setup build lint ## Everything that CI checks
 	@.venv/bin/pytest -q
 
+soak: setup build ## Play a random night for an hour (SOAK_SECONDS, SOAK_SEED) and hold it to the promises
+	@SOAK_SECONDS=$${SOAK_SECONDS:-3600} .venv/bin/pytest -q tests/soak
+
+bench: setup build ## Measure webhook to ring, and storms
+	@$(PYTHON) -m tests.benchmarks ring
+	@$(PYTHON) -m tests.benchmarks storm
+
 requirements: .venv/.complete ## Write functions/requirements.txt from the lock file
 	@$(UV) export --quiet --frozen --only-group functions --no-hashes --no-header --no-annotate --output-file functions/requirements.txt
 
 clean: ## Remove what was built and what the devstack left
 	@rm -rf .aws-sam .devstack .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
-.PHONY: help setup programs build up demo monitoring lint test requirements clean
+.PHONY: help setup programs build up demo monitoring lint test soak bench requirements clean
