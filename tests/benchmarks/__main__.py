@@ -10,13 +10,12 @@ import statistics
 import tempfile
 import time
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 
 from tests.devstack_fixture import running_devstack
 from tests.e2e.conftest import ROSTER, night_of
-from tests.e2e.story import Night, Story, at_once, most_at_once
-from tests.e2e.test_storm import GROUPS, POLICIES, all_are_acknowledged, breaks, on_the_page, patiently
+from tests.e2e.story import Night, Story, most_at_once
+from tests.e2e.test_storm import GROUPS, POLICIES, all_are_acknowledged, breaks, on_the_page, patiently, takes
 
 
 def dynamodb_requests(night: Night, since: float, until: float, *functions: str) -> int:
@@ -56,8 +55,8 @@ def storm(night: Night, stories: Sequence[Story]) -> None:
     patiently(lambda: sum(map(on_the_page, stories)) == GROUPS, "all groups on their pages")
     joined = time.time()
     calls = [story.rings("ann") for story in stories]
-    at_once([partial(night.system.answer, call["sid"]) for call in calls])
-    at_once([partial(night.system.press, call["sid"], "1") for call in calls])
+    for story, call in zip(stories, calls, strict=True):
+        takes(story, call["sid"])
     all_are_acknowledged(stories)
     acknowledged = time.time()
     patiently(lambda: sum(len(story.heads()) for story in stories) >= GROUPS, "all messages in Slack", 600)
