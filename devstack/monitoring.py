@@ -111,8 +111,7 @@ def render(
     }
     for file, pattern, replacement in _REPLACEMENTS:
         _replace(directory / file, pattern, replacement.format_map(values))
-    # By way of JSON: once samtranslator is imported, PyYAML reads mappings as OrderedDict, which it does not write.
-    configuration = json.loads(json.dumps(yaml.safe_load((prometheus / "prometheus.yml").read_text())))
+    configuration = yaml.safe_load((prometheus / "prometheus.yml").read_text())
     configuration["scrape_configs"] = [job for job in configuration["scrape_configs"] if job["job_name"] in _JOBS]
     (prometheus / "prometheus.yml").write_text(yaml.safe_dump(configuration, sort_keys=False))
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import yaml
 from samcli.yamlhelper import yaml_parse  # type: ignore[import-untyped]  # no type information is published
 from samtranslator.internal.managed_policies import get_bundled_managed_policy_map
 from samtranslator.model.exceptions import InvalidDocumentException
@@ -32,9 +33,15 @@ class _ManagedPolicies:
         return policies
 
 
+_MAPPING = yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG
+
+
 def parse(text: str) -> dict[str, Any]:
     """A template's text, YAML with short or long tags or JSON, as plain data."""
-    template = yaml_parse(text)
+    try:
+        template = yaml_parse(text)
+    finally:  # it makes PyYAML read every mapping as an OrderedDict, which PyYAML does not write
+        yaml.SafeLoader.add_constructor(_MAPPING, yaml.SafeLoader.construct_yaml_map)  # type: ignore[type-var]  # its default
     if not isinstance(template, dict) or not isinstance(template.get("Resources"), dict):
         raise TemplateError("Template format error: At least one Resources member must be defined.")
     plain: dict[str, Any] = json.loads(json.dumps(template))
