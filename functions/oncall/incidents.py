@@ -43,12 +43,13 @@ class Event:
 class Opened:
     """What came of opening an incident for a firing group: it is ours, or another one stands there.
 
-    Or the webhook is late: the incident that it told of is over.
+    Or the webhook is late: the incident that it told of is over. One that a retry finds is ours, but others know it.
     """
 
     incident: Item
     is_new: bool
     is_late: bool = False
+    is_known: bool = True
 
 
 def incident_id(execution: str, now: int) -> str:
@@ -169,7 +170,7 @@ def _open(
             Put({"pk": _month(at(now)), "sk": new, **_expiry(incident)}),
         ]
     )
-    return Opened(incident, is_new=True)
+    return Opened(incident, is_new=True, is_known=False)
 
 
 def resolve_group(table: Table, group: AlertGroup, *, now: int) -> Item | None:

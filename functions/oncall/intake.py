@@ -101,7 +101,7 @@ def _fire(desk: Desk, group: AlertGroup, *, execution: str, base: str) -> dict[s
             return _decision("notify", incident["severity"], [incident["id"]])
         if incident["severity"] == "warning":
             return _decision("alert", "warning", [incident["id"]])
-        return _page(desk, known, incident, execution=execution)
+        return _page(desk, known, incident, execution=execution, is_known=opened.is_known)
     if opened.is_late:
         return _decision("notify", incident["severity"], [incident["id"]])
     return _update(desk, known, incident, group, execution=execution, base=base)
@@ -174,8 +174,11 @@ def _settled(desk: Desk, incident: Item) -> Item:
     return incidents.read(desk.table, incident["id"]) or incident
 
 
-def _page(desk: Desk, known: Roster, incident: Item, *, execution: str) -> dict[str, Any]:
-    """Puts a critical incident on its policy's page, and hands on who is on call."""
+def _page(desk: Desk, known: Roster, incident: Item, *, execution: str, is_known: bool = True) -> dict[str, Any]:
+    """Puts a critical incident on its policy's page, and hands on who is on call.
+
+    One that is not `is_known` was opened just now: nobody can have taken it meanwhile.
+    """
     if not incident["call"]:
         handed = {"call": False, "timeout_seconds": NO_CALL_SECONDS}
         return _decision("page", "critical", [incident["id"]], page=handed)
@@ -190,7 +193,7 @@ def _page(desk: Desk, known: Roster, incident: Item, *, execution: str) -> dict[
         ring=pages.ring_seconds(policy, desk.ring_seconds),
         base=incident["base"],
     )
-    if joined.is_new and incident["opened_by"] != execution:
+    if joined.is_new and is_known:
         current = incidents.read(desk.table, incident["id"])
         if current and not needs_page(current):  # taken or resolved in the moment before it joined
             _leave(desk, current)

@@ -134,6 +134,17 @@ def test_a_retry_after_somebody_has_it_rings_nobody(world: World) -> None:
     assert world.rung == [SATO]
 
 
+def test_a_retry_in_whose_middle_somebody_takes_it_rings_nobody(world: World) -> None:
+    world.roster({"POLICY#default": {"quiet_seconds": 0}})
+    run = world.fire(execution="one")
+    world.dynamo.before("UpdateItem", lambda: world.hears(world.last_call, "1"))
+    world.fire(execution="one")
+    world.passes(10 * MINUTE)
+    assert world.incident(run)["state"] == "acknowledged"
+    assert world.rung == [SATO]
+    assert "settled_at" in world.page()
+
+
 def test_a_resolution_ends_the_incident_and_its_page(world: World) -> None:
     run = world.fire()
     resolved = world.resolve()
