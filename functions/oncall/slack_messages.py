@@ -11,7 +11,11 @@ from typing import Any
 from oncall.roster import Language
 from oncall.store import Item
 
-ACKNOWLEDGE = "acknowledge"  # the action_id of the button; its value is the incident's id
+# The action_ids of the buttons; their value is the incident's id.
+ACKNOWLEDGE = "acknowledge"
+RING_NEXT = "ring_next"
+RESOLVE = "resolve"
+TAKE_SHIFT = "take_shift"
 
 SHOWN_ALERTS = 5
 LISTED = 2_800  # characters of the alerts' lines; one has at most 1,800
@@ -36,6 +40,12 @@ _WORDS: Mapping[Language, Mapping[str, str]] = {
         "runbook": "runbook",
         "alertmanager": "Alertmanager",
         "acknowledge": "Acknowledge",
+        "ring_next": "Ring the next one",
+        "resolve": "Resolve",
+        "resolve_title": "Resolve this incident?",
+        "resolve_text": "No phone rings for it any more. If its alerts still fire, their next repeat opens a new incident.",
+        "resolve_deny": "Keep it open",
+        "take_shift": "Take the shift",
         "event_triggered": "The alert fired.",
         "event_resolved": "Resolved.",
         "event_resolved_by": "Resolved: {who} ended it {via}.",
@@ -54,6 +64,8 @@ _WORDS: Mapping[Language, Mapping[str, str]] = {
         "event_new_alerts": "{count} more alerts fire.",
         "event_worse": "It has become critical.",
         "event_resumed": "The calls had stopped and go on.",
+        "event_ring_next": "{who} asked for the next one {via}.",
+        "event_shift_taken": "{who} is on call until {until}.",
         "event_unavailable": "Twilio takes no calls ({reason}). Trying again until it does.",
         "via_phone": "by phone",
         "via_slack": "in Slack",
@@ -85,6 +97,12 @@ _WORDS: Mapping[Language, Mapping[str, str]] = {
         "runbook": "手順書",
         "alertmanager": "Alertmanager",
         "acknowledge": "対応する",
+        "ring_next": "次の人に架電する",
+        "resolve": "解決済みにする",
+        "resolve_title": "解決済みにしますか?",
+        "resolve_text": "このインシデントの架電は止まります。アラートが続いていれば、次の再通知で新しいインシデントになります。",
+        "resolve_deny": "やめる",
+        "take_shift": "当番を代わる",
         "event_triggered": "アラートが発生しました。",
         "event_resolved": "解決しました (resolved)。",
         "event_resolved_by": "{who}さんが{via}解決済みにしました (resolved)。",
@@ -103,6 +121,8 @@ _WORDS: Mapping[Language, Mapping[str, str]] = {
         "event_new_alerts": "アラートが{count}件増えました。",
         "event_worse": "重大に変わりました。",
         "event_resumed": "止まっていた架電を再開しました。",
+        "event_ring_next": "{who}さんが{via}次の人への架電を求めました。",
+        "event_shift_taken": "{until}まで{who}さんが当番です。",
         "event_unavailable": "Twilioが架電を受け付けません({reason})。つながるまで続けます。",
         "via_phone": "電話で",
         "via_slack": "Slackで",
@@ -160,15 +180,9 @@ def message(incident: Item, language: Language) -> tuple[str, list[dict[str, Any
         _section("\n".join(lines)),
         {"type": "context", "elements": [{"type": "mrkdwn", "text": " | ".join(filter(None, notes))}]},
     ]
-    if state in ("triggered", "unanswered"):
-        button = {
-            "type": "button",
-            "text": {"type": "plain_text", "text": words["acknowledge"]},
-            "style": "primary",
-            "action_id": ACKNOWLEDGE,
-            "value": incident["id"],
-        }
-        blocks.append({"type": "actions", "elements": [button]})
+    buttons = _buttons(incident, words)
+    if buttons:
+        blocks.append({"type": "actions", "elements": buttons})
     return escape(text, 1000), blocks
 
 
@@ -202,6 +216,37 @@ def escape(text: str, limit: int) -> str:
     if len(escaped) <= limit:
         return escaped
     return re.sub("&[a-z]{0,3}$", "", escaped[: limit - 1]) + "…"  # no half of an entity
+
+
+def _buttons(incident: Item, words: Mapping[str, str]) -> list[dict[str, Any]]:
+    """What can be done about an incident, the most urgent first."""
+    if incident["state"] == "resolved":
+        return []
+    rings = incident["severity"] == "critical" and incident["call"]
+    buttons = []
+    if incident["state"] == "triggered":
+        buttons.append(_button(incident, words, ACKNOWLEDGE, style="primary"))
+        if rings and not incident.get("unanswered"):
+            buttons.append(_button(incident, words, RING_NEXT))
+    confirm = {
+        "title": _plain(words["resolve_title"]),
+        "text": _plain(words["resolve_text"]),
+        "confirm": _plain(words["resolve"]),
+        "deny": _plain(words["resolve_deny"]),
+        "style": "danger",
+    }
+    buttons.append(_button(incident, words, RESOLVE, style="danger", confirm=confirm))
+    if rings:
+        buttons.append(_button(incident, words, TAKE_SHIFT))
+    return buttons
+
+
+def _button(incident: Item, words: Mapping[str, str], action: str, **more: Any) -> dict[str, Any]:
+    return {"type": "button", "text": _plain(words[action]), "action_id": action, "value": incident["id"], **more}
+
+
+def _plain(text: str) -> dict[str, Any]:
+    return {"type": "plain_text", "text": text}
 
 
 def _about(alert: Mapping[str, Any], incident: Item) -> str:

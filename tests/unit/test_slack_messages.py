@@ -105,7 +105,10 @@ def test_any_alert_group_gives_blocks_that_slack_takes_and_mentions_nobody(
 
 @given(
     st.sampled_from(
-        ["acknowledged", "unanswered", "call_ended", "ringing", "unavailable", "quiet", "resumed", "resolved"]
+        [
+            *("acknowledged", "unanswered", "call_ended", "ringing", "unavailable", "quiet", "resumed", "resolved"),
+            *("ring_next", "shift_taken"),
+        ]
     ),
     texts,
     texts,
@@ -156,17 +159,31 @@ def test_the_message_says_what_is_broken_who_has_it_and_for_which_product() -> N
     assert "shop" in str(blocks)
 
 
-@pytest.mark.parametrize(("state", "there"), [("triggered", True), ("acknowledged", False), ("resolved", False)])
-def test_the_button_is_there_while_nobody_has_it(state: str, *, there: bool) -> None:
-    _, blocks = slack_messages.message(incident(webhook(), state=state, acknowledged_by="Sato"), "en")
+@pytest.mark.parametrize(
+    ("known", "there"),
+    [
+        ({"state": "triggered"}, ["acknowledge", "ring_next", "resolve", "take_shift"]),
+        ({"state": "triggered", "unanswered": True}, ["acknowledge", "resolve", "take_shift"]),
+        ({"state": "triggered", "call": False}, ["acknowledge", "resolve"]),
+        ({"state": "acknowledged", "acknowledged_by": "Sato"}, ["resolve", "take_shift"]),
+        ({"state": "resolved"}, []),
+    ],
+)
+def test_there_is_a_button_for_all_that_can_be_done(known: dict[str, Any], there: list[str]) -> None:
+    _, blocks = slack_messages.message(incident(webhook(), **known), "en")
     buttons = [element for _, element in block_kit.elements(blocks)]
-    assert [button["action_id"] for button in buttons] == [slack_messages.ACKNOWLEDGE] * there
+    assert [button["action_id"] for button in buttons] == there
     assert all(button["value"] == "20261123-030000-abcdef" for button in buttons)
 
 
-def test_an_unanswered_incident_keeps_its_button() -> None:
-    _, blocks = slack_messages.message(incident(webhook(), unanswered=True), "en")
-    assert any(block["type"] == "actions" for block in blocks)
+def test_a_warning_is_taken_and_resolved_but_rings_nobody() -> None:
+    _, blocks = slack_messages.message(incident(webhook(alert(severity="warning"))), "en")
+    assert [element["action_id"] for _, element in block_kit.elements(blocks)] == ["acknowledge", "resolve"]
+
+
+def test_resolve_asks_first() -> None:
+    _, blocks = slack_messages.message(incident(webhook()), "en")
+    assert [element["action_id"] for _, element in block_kit.elements(blocks) if "confirm" in element] == ["resolve"]
 
 
 def test_a_group_that_was_cut_says_so() -> None:
