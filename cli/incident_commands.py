@@ -19,8 +19,7 @@ from cli.when import parse_duration, shown
 from oncall import actions, incidents, signals
 from oncall.alertmanager import AlertGroup
 from oncall.attributes import suggestion
-from oncall.page_by_hand import read_page
-from oncall.schedules import responders_on_call
+from oncall.page_by_hand import NobodyRingsError, read_page, request, whom
 from oncall.store import Item, Table
 from oncall.times import at, now
 
@@ -28,19 +27,21 @@ READERS = 16  # requests to DynamoDB side by side
 PATIENCE_SECONDS = 30  # for the state machine to open an incident
 
 
-def recent(target: Target, since: str) -> list[Item]:
+def recent(target: Target, since: str, *, only_open: bool = False) -> list[Item]:
     """The incidents that were opened within a length of time, the oldest first."""
     table = Table(target.dynamodb, target.table)
     moment = now()
     first = moment - round(parse_duration(since).total_seconds() * 1000)
     with aws_errors(target.name), ThreadPoolExecutor(READERS) as pool:
-        ids = incidents.opened_since(table, first, now=moment)
-        return [found for found in pool.map(lambda one: incidents.read(table, one), ids) if found]
+        listed = incidents.open_since if only_open else incidents.opened_since
+        ids = listed(table, first, now=moment)
+        found = [one for one in pool.map(lambda one: incidents.read(table, one), ids) if one]
+    return [one for one in found if not only_open or one["state"] != "resolved"]
 
 
 def show_list(target: Target, *, only_open: bool, since: str, as_json: bool) -> None:
     """Lists incidents, the newest last."""
-    found = [one for one in recent(target, since) if not only_open or one["state"] != "resolved"]
+    found = recent(target, since, only_open=only_open)
     if as_json:
         print_json([_summary(incident) for incident in found])
     elif found:
@@ -133,28 +134,25 @@ def page(
     roster = read_roster(target)
     if product not in roster.products:
         note(f"{product!r} is not in the roster: the default policy counts{suggestion(product, roster.products)}")
-    policy = roster.policy_for(product)
-    if not roster.product(product).call:
-        raise CommandError(f"{product} is for Slack only: no phone would ring")
-    order = responders_on_call(roster, policy, datetime.now(UTC))
-    if not order:
-        raise CommandError(f"nobody is on call by policy {policy.id}: no phone would ring")
+    try:
+        order = whom(roster, product, now())
+    except NobodyRingsError as error:
+        raise CommandError(f"{product}: {error}: no phone would ring") from error
     note(f"+ an incident: {text}")
-    note(f"  policy {policy.id} rings {', then '.join(entry.responder.name for entry in order)}")
+    note(f"  policy {roster.policy_for(product).id} rings {', then '.join(one.responder.name for one in order)}")
     confirm(f"Page them by {target.name}?", yes=yes)
     stack = target.stack()
     moment = datetime.now(UTC)
     execution = f"page-{moment:%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
-    given = {
-        "source": "command",
-        "id": execution,
-        "product": product,
-        "text": text,
-        "by": name,
-        "at": round(moment.timestamp() * 1000),
-        "gateway": stack.gateway.removeprefix("https://"),
-        "test": is_test,
-    }
+    given = request(
+        execution,
+        product=product,
+        text=text,
+        by=name,
+        now=round(moment.timestamp() * 1000),
+        gateway=stack.gateway.removeprefix("https://"),
+        is_test=is_test,
+    )
     with aws_errors(target.name):
         target.client("stepfunctions").start_execution(
             stateMachineArn=stack.outputs["StateMachineArn"], name=execution, input=json.dumps(given)

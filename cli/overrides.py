@@ -13,8 +13,8 @@ from cli.schedule_commands import read_roster
 from cli.target import Target
 from cli.when import parse_duration, parse_moment, shown
 from oncall.attributes import suggestion
+from oncall.overrides import replaced
 from oncall.roster import EVERYONE, Override, Roster
-from oncall.schedules import schedule_named, shifts
 
 
 def add(
@@ -85,24 +85,17 @@ def remove(target: Target, override_id: str, *, yes: bool, as_json: bool) -> Non
 
 def _tell(roster: Roster, override: Override) -> None:
     """Says whom it replaces when, before anything is written."""
-    used = {
-        s.id or EVERYONE
-        for p in [*roster.policies.values(), roster.policy_for("")]
-        for s in p.steps
-        if s.kind != "responder"
-    }
-    concerned = sorted(used if override.schedule is None else used & {override.schedule})
-    if not concerned:
+    found = replaced(roster, override)
+    if not found:
         raise CommandError(
             f"no policy rings by {f'schedule {override.schedule}' if override.schedule else 'a schedule'}: "
             "it would change nothing"
         )
-    for name in concerned:
-        for shift in shifts(roster, schedule_named(roster, name), override.start, override.end):
-            note(
-                f"~ schedule {name}, {shown(shift.start)} to {shown(shift.end)}: "
-                f"{shift.responder or 'nobody'} -> {override.responder}"
-            )
+    for name, shift in found:
+        note(
+            f"~ schedule {name}, {shown(shift.start)} to {shown(shift.end)}: "
+            f"{shift.responder or 'nobody'} -> {override.responder}"
+        )
 
 
 def _json(override: Override) -> dict[str, object]:

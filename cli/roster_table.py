@@ -14,9 +14,10 @@ from botocore.exceptions import ConnectionError, HTTPClientError  # noqa: A004  
 
 from cli.errors import CommandError, aws_errors
 from cli.target import Target
+from oncall import overrides
 from oncall.attributes import Problem
-from oncall.roster import META, PARTITION, Override, Roster, override_item, read_items, to_items
-from oncall.store import from_attributes, to_attributes
+from oncall.roster import META, PARTITION, Override, Roster, read_items, to_items
+from oncall.store import Table, from_attributes, to_attributes
 
 HISTORY = "ROSTER#HISTORY"
 COUNTER = "COUNTER"
@@ -225,7 +226,7 @@ def _delete(item: Item) -> Any:
 def put_override(target: Target, override: Override) -> None:
     """Writes an override; it counts from the next read on."""
     with aws_errors(target.name):
-        target.dynamodb.put_item(TableName=target.table, Item=to_attributes(override_item(override)))
+        overrides.put(Table(target.dynamodb, target.table), override)
 
 
 def delete_override(target: Target, override_id: str) -> None:

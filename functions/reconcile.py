@@ -1,4 +1,4 @@
-"""Reconcile: resumes what is due and nobody works on. Runs every minute, and when an execution ends badly."""
+"""Reconcile: resumes what is due and nobody works on, and has Slack's user group follow the rotation. Runs every minute."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ from aws_lambda_powertools import Logger, Metrics, Tracer
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from oncall import config, reconciler, times
+from oncall import config, reconciler, signals, times, user_group
 from oncall.fallback import Fallback
 from oncall.store import Table
 
@@ -23,7 +23,7 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, i
     settings = config.settings()
     desk = reconciler.Desk(
         table=Table(config.client("dynamodb"), settings.table),
-        start=reconciler.starter(config.client("stepfunctions"), settings.state_machine),
+        start=signals.starter(config.client("stepfunctions"), settings.state_machine),
         fallback=Fallback(config.client("sns"), settings.fallback_topic),
         now=times.now,
     )
@@ -32,5 +32,9 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, i
         reconciler.bury(desk, str(detail["executionArn"]))
     # What an execution that failed has left comes back with its lease: at once it would only fail again.
     resumed = reconciler.reconcile(desk)
+    if settings.slack_user_group and user_group.is_behind(desk.table, settings.slack_user_group, now=times.now()):
+        signals.ask_slack(
+            config.client("lambda"), settings.slack_notification_function, {"user_group": settings.slack_user_group}
+        )
     metrics.add_metric(name="Resumed", unit=MetricUnit.Count, value=resumed)
     return {"resumed": resumed}

@@ -1,18 +1,24 @@
-"""SlackReply: Slack's interactions; the buttons that people press. Slack waits for three seconds."""
+"""SlackReply: what Slack tells us; pressed buttons, the command /oncall, an opened home. Slack waits for three seconds.
+
+Slack's library is not loaded here: what has to be said to Slack is said by SlackNotification, beside us.
+"""
 
 import base64
 import json
 import re
+import time
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import parse_qs
 
 from aws_lambda_powertools import Logger, Metrics, Tracer
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
-from slack_sdk.signature import SignatureVerifier
+from botocore.exceptions import BotoCoreError, ClientError
 
-from oncall import actions, config, signals, times
-from oncall.slack_messages import ACKNOWLEDGE
+from oncall import buttons, config, signals, slack_signature, slash_command, times
+from oncall.buttons import Press
+from oncall.slash_command import Command
 from oncall.store import Table
 
 logger = Logger()
@@ -24,7 +30,7 @@ metrics = Metrics()
 @tracer.capture_lambda_handler(capture_response=False)
 @metrics.log_metrics(raise_on_empty_metrics=False)
 def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """An API Gateway proxy event with a form that Slack has signed."""
+    """An API Gateway proxy event with what Slack has signed."""
     body = str(event.get("body") or "")
     if event.get("isBase64Encoded"):
         body = base64.b64decode(body).decode(errors="replace")  # and then its signature does not fit
@@ -32,40 +38,126 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, A
         logger.warning("a request that Slack has not signed was refused")
         metrics.add_metric(name="RequestsRefused", unit=MetricUnit.Count, value=1)
         return _answer(403, "Not signed by Slack, or too old.")
-    payload = _interaction(body)
+    match str(event["path"]).rsplit("/", 1)[-1]:
+        case "commands":
+            return _commanded(event, body)
+        case "events":
+            return _happened(body)
+        case _:
+            return _pressed(body)
+
+
+def _pressed(body: str) -> dict[str, Any]:
+    """A button was pressed, in a message or in the app's home."""
+    payload = _object(_form(body).get("payload", ""))
     if payload is None:
         logger.warning("a request of Slack that is no interaction")
         return _answer(400, "Not an interaction: the form's field payload has no JSON object.")
     action = _first(payload.get("actions"))
-    if payload.get("type") != "block_actions" or action.get("action_id") != ACKNOWLEDGE:
-        logger.info("an action that means nothing here", action=action.get("action_id", ""))
+    if payload.get("type") != "block_actions":
+        logger.info("an interaction that means nothing here", type=str(payload.get("type")))
         return _answer(200, "")
+    user = _first([payload.get("user")])
+    pressed = Press(
+        action=str(action.get("action_id", "")),
+        value=str(action.get("value", "")),
+        user=str(user.get("id", "")),
+        name=str(user.get("name") or user.get("username") or user.get("id", "")),
+        seen_at=_seen_at(str(action.get("block_id", ""))),
+    )
+    logger.set_correlation_id(pressed.value)
     settings = config.settings()
-    desk = actions.Desk(
+    desk = buttons.Desk(
         table=Table(config.client("dynamodb", config.HURRY), settings.table),
         release=lambda token, answer: signals.release(config.client("stepfunctions", config.HURRY), token, answer),
         slack=lambda incidents: signals.slack_later(
             config.client("lambda", config.HURRY), settings.slack_notification_function, incidents
         ),
         now=times.now,
+        language=settings.language,
     )
-    incident = str(action.get("value", ""))
-    logger.set_correlation_id(incident)
-    user = _first([payload.get("user")])
-    name = str(user.get("name") or user.get("username") or user.get("id", ""))
-    taken = actions.acknowledge_incident(desk, incident, slack_user=str(user.get("id", "")), name=name)
-    if not taken.ours:
-        desk.slack([incident])  # the button was out of date: show what is true
+    said = buttons.press(desk, pressed)
+    if _first([payload.get("view")]).get("type") == "home":
+        _ask_slack({"home": {"user": pressed.user, "notice": said}})
+    elif said and payload.get("response_url"):
+        _ask_slack({"tell": {"response_url": str(payload["response_url"]), "text": said}})
     return _answer(200, "")
 
 
-def _interaction(body: str) -> dict[str, Any] | None:
-    """The interaction in a form, or None."""
+def _seen_at(block_id: str) -> int | None:
+    """When an incident was as its message shows it: the message writes that behind the last slash of its block's id."""
+    found = re.fullmatch(r".*/([0-9]{13})", block_id)
+    return int(found[1]) if found else None
+
+
+def _commanded(event: dict[str, Any], body: str) -> dict[str, Any]:
+    """Somebody has typed /oncall."""
+    form = _form(body)
+    if form.get("ssl_check") == "1":
+        return _answer(200, "")  # Slack looks at our certificate
+    settings = config.settings()
+    gateway = event["requestContext"]
+
+    def start(name: str, given: Mapping[str, Any]) -> None:
+        signals.starter(config.client("stepfunctions", config.HURRY), settings.state_machine)(name, given)
+
+    desk = slash_command.Desk(
+        table=Table(config.client("dynamodb", config.HURRY), settings.table),
+        start=start,
+        now=times.now,
+        language=settings.language,
+        gateway=f"{gateway['domainName']}/{gateway['stage']}",
+        slack_channel=settings.slack_channel,
+    )
+    domain = re.sub("[^a-z0-9-]", "", form.get("team_domain", "").lower())
+    command = Command(
+        text=form.get("text", ""),
+        user=form.get("user_id", ""),
+        name=form.get("user_name") or form.get("user_id", ""),
+        trigger=form.get("trigger_id", ""),
+        workspace=f"https://{domain}.slack.com" if domain else "",
+    )
+    if not (command.user and command.trigger):
+        return _answer(400, "Not a command: the form has no user_id or no trigger_id.")
+    said = {"response_type": "ephemeral", "text": slash_command.answer(desk, command)}
+    return _answer(200, json.dumps(said, ensure_ascii=False), kind="application/json; charset=utf-8")
+
+
+def _happened(body: str) -> dict[str, Any]:
+    """Something has happened in the workspace. Slack sends it again when it gets no 2xx, so nothing may be lost or doubled."""
+    given = _object(body)
+    if given is None:
+        return _answer(400, "Not an event: the body is no JSON object.")
+    if given.get("type") == "url_verification":
+        return _answer(200, str(given.get("challenge", "")))
+    happened = _first([given.get("event")])
+    if happened.get("type") == "app_home_opened" and happened.get("tab") == "home":
+        _ask_slack({"home": {"user": str(happened.get("user", ""))}}, must=True)
+    return _answer(200, "")
+
+
+def _ask_slack(wish: dict[str, Any], *, must: bool = False) -> None:
+    """Asks SlackNotification for something. Raises what botocore raises if it must be asked."""
+    function = config.settings().slack_notification_function
     try:
-        payload = json.loads(parse_qs(body).get("payload", [""])[0])
+        signals.ask_slack(config.client("lambda", config.HURRY), function, wish)
+    except (ClientError, BotoCoreError) as error:
+        if must:
+            raise
+        logger.warning("whoever pressed is not told", error=type(error).__name__)
+
+
+def _form(body: str) -> dict[str, str]:
+    return {name: values[0] for name, values in parse_qs(body, keep_blank_values=True).items()}
+
+
+def _object(text: str) -> dict[str, Any] | None:
+    """A JSON object, or None."""
+    try:
+        value = json.loads(text)
     except ValueError:
         return None
-    return payload if isinstance(payload, dict) else None
+    return value if isinstance(value, dict) else None
 
 
 def _first(values: object) -> dict[str, Any]:
@@ -74,18 +166,19 @@ def _first(values: object) -> dict[str, Any]:
 
 
 def _is_signed(event: dict[str, Any], body: str) -> bool:
-    """Slack: HMAC-SHA256 of v0:{timestamp}:{raw body}, at most 300 s old, compared in constant time."""
+    """Whether Slack has signed the request with the secret that SSM has, or has had until just now."""
     headers = {name.lower(): str(value) for name, value in (event.get("headers") or {}).items()}
-    timestamp, signature = headers.get("x-slack-request-timestamp", ""), headers.get("x-slack-signature", "")
-    if not re.fullmatch("[0-9]{1,12}", timestamp) or not signature.isascii():
-        return False
     return any(
-        SignatureVerifier(config.secret("SLACK_SIGNING_SECRET_PARAMETER", fresh=fresh)).is_valid(
-            body, timestamp, signature
+        slack_signature.is_valid(
+            config.secret("SLACK_SIGNING_SECRET_PARAMETER", fresh=fresh),
+            timestamp=headers.get("x-slack-request-timestamp", ""),
+            body=body,
+            signature=headers.get("x-slack-signature", ""),
+            now=time.time(),
         )
-        for fresh in (False, True)  # the secret may just have been changed
+        for fresh in (False, True)
     )
 
 
-def _answer(status: int, body: str) -> dict[str, Any]:
-    return {"statusCode": status, "headers": {"Content-Type": "text/plain"}, "body": body}
+def _answer(status: int, body: str, kind: str = "text/plain") -> dict[str, Any]:
+    return {"statusCode": status, "headers": {"Content-Type": kind}, "body": body}

@@ -1,21 +1,29 @@
-"""What people do about incidents, wherever they are: they take them and resolve them.
+"""What people do about incidents, wherever they are: they take them, pass them on, resolve them, and take a shift.
 
 The table is written first and everybody told second. Whoever comes late finds what is true by then.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Literal
 
 from aws_lambda_powertools import Logger
 from botocore.exceptions import BotoCoreError, ClientError
 
-from oncall import incidents, pages, roster
+from oncall import incidents, overrides, pages, roster
 from oncall.incidents import Event
+from oncall.overrides import TakenShift
 from oncall.pages import Via
+from oncall.roster import Responder, Roster
 from oncall.signals import Answer
 from oncall.store import ConditionFailedError, Item, Table
+from oncall.times import at
 
 logger = Logger(child=True)
+
+LOOKS = 3  # at a page that others keep changing under our hands
+# So long after one asked for the next responder, another who cannot have seen that yet asks for nothing more.
+UNSEEN_MS = 3_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +32,7 @@ class Desk:
 
     table: Table
     release: Callable[[str | None, Answer], None]
-    slack: Callable[[Sequence[str]], None]
+    slack: Callable[[Iterable[str]], None]
     now: Callable[[], int]  # epoch milliseconds
 
 
@@ -40,6 +48,19 @@ class Taken:
     at: int = 0
     over: bool = False
     gone: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """What came of asking for the next responder.
+
+    ours: `who` is skipped. again: `who` has just asked for it. quiet: no phone rings. taken: `who` has it (since when).
+    over: it is resolved, or not known any more.
+    """
+
+    outcome: Literal["ours", "again", "quiet", "taken", "over"]
+    who: str = ""
+    at: int = 0
 
 
 def acknowledge_incident(
@@ -108,6 +129,60 @@ def resolve_incident(desk: Desk, incident_id: str, *, who: str, via: Via) -> Ite
         desk.release(ended.get("token"), Answer("skip", "resolved", "call"))
     desk.slack([incident_id])
     return resolved
+
+
+def ring_next(desk: Desk, incident_id: str, *, who: str, via: Via, seen_at: int | None = None) -> Skipped:
+    """Somebody wants the next responder rung instead of the one whose phone rings for an incident.
+
+    `seen_at` (epoch milliseconds) is how old what they saw is: of several who look at the same phone ring, one skips it.
+    """
+    for _ in range(LOOKS):
+        incident = incidents.read(desk.table, incident_id)
+        if incident is None or incident["state"] == "resolved":
+            return Skipped("over")
+        page = _page_of(desk, incident)
+        for holder in (incident, page or {}):
+            if holder.get("state") == "acknowledged":
+                return Skipped("taken", holder["acknowledged_by"], holder["acknowledged_at"])
+        call = pages.current_call(page) if page and page["state"] == "open" else None
+        if page is None or call is None:
+            break
+        now = desk.now()
+        skipped_at = page.get("skipped_at", 0)
+        if "skipped" in call:
+            _releases(desk, page, Answer("fail", "skipped", "call"))  # whoever asked for it may have died before
+            return Skipped("again", call["skipped"]["who"])
+        if seen_at is not None and seen_at < skipped_at and now - skipped_at < UNSEEN_MS:
+            asked = [one["skipped"] for one in page["calls"].values() if "skipped" in one]
+            return Skipped("again", max(asked, key=lambda one: int(one["at"]))["who"])
+        if pages.has_ended(call) or "sid" not in call:
+            break
+        try:
+            page = pages.skip(desk.table, page, who=who, via=via, now=now)
+        except ConditionFailedError:
+            continue
+        logger.info("skipped", incident=incident_id, responder=call["responder"], who=who, via=via)
+        call = page["calls"][f"c{call['number']}"]
+        _releases(desk, page, Answer("fail", f"{who} asked for the next one", "call"))
+        lead = page["about"]["incident"]
+        incidents.tell(desk.table, lead, pages.skipped_event(page, call), now=now)
+        desk.slack({lead, incident_id})
+        return Skipped("ours", call["name"])
+    return Skipped("quiet")
+
+
+def take_shift(
+    desk: Desk, known: Roster, incident_id: str, responder: Responder, *, schedule: str, via: Via
+) -> TakenShift:
+    """A responder takes a shift because of an incident, and its timeline tells so. See overrides.take_shift."""
+    now = desk.now()
+    taken = overrides.take_shift(desk.table, known, responder, schedule, now=at(now))
+    if taken.override and taken.responder == responder.id:
+        detail = {"via": via, "schedule": schedule, "until": round(taken.end.timestamp() * 1000)}
+        event = Event("shift_taken", key=f"shift_taken/{taken.override}", who=responder.name, detail=detail)
+        incidents.tell(desk.table, incident_id, event, now=now)
+        desk.slack([incident_id])
+    return taken
 
 
 def acknowledge_page(desk: Desk, page: Item, *, who: str, responder: str, via: Via, call: int | None = None) -> Taken:

@@ -96,7 +96,7 @@ def _step(desk: Desk, turn: Turn, page: Item) -> Answer | None:
     call = pages.current_call(page)
     if call and not pages.has_ended(call):
         try:
-            ended = _look_up(desk, turn, page, call)
+            ended = _stop_skipped(desk, page, call) if "skipped" in call else _look_up(desk, turn, page, call)
         except TwilioUnavailableError as error:
             return _unavailable(desk, turn, page, str(error))
         if not isinstance(ended, Mapping):
@@ -213,6 +213,14 @@ def _look_up(desk: Desk, turn: Turn, page: Item, call: Item) -> Item | Answer | 
         pages.update_call(desk.table, page, call["number"], {"sid": known.sid})
     pages.hold(desk.table, page, execution=turn.execution, token=turn.token, now=now, seconds=page["ring_seconds"])
     return None
+
+
+def _stop_skipped(desk: Desk, page: Item, call: Item) -> Item:
+    """Hangs up a call because somebody wants the next responder rung; returns the page then. Raises TwilioUnavailableError."""
+    _tell(desk, page, pages.skipped_event(page, call))  # if whoever asked for it has died before
+    desk.telephone().end(call["sid"], _voice(desk, page, call).goodbye("passed"))
+    changes = {"status": "canceled", "ended_at": desk.now()}
+    return pages.update_call(desk.table, page, call["number"], changes)
 
 
 def _wait(desk: Desk, turn: Turn, page: Item, pause: Pause) -> Answer:

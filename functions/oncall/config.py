@@ -35,6 +35,7 @@ class Settings:
     state_machine: str
     slack_notification_function: str
     slack_channel: str
+    slack_user_group: str
     caller_number: str
     ring_seconds: int
     language: Language
@@ -53,6 +54,7 @@ def settings() -> Settings:
         state_machine=env("STATE_MACHINE_ARN", ""),
         slack_notification_function=env("SLACK_NOTIFICATION_FUNCTION", ""),
         slack_channel=env("SLACK_CHANNEL", ""),
+        slack_user_group=env("SLACK_USER_GROUP", ""),
         caller_number=env("CALLER_NUMBER", ""),
         ring_seconds=int(env("RING_SECONDS", "25")),
         language=cast("Language", env("LANGUAGE", "ja")),

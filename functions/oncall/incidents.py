@@ -4,7 +4,8 @@ An incident is the partition INCIDENT#id: the item STATE, and the events EVENT#0
 Each change writes the state (on the condition of the version that was read) and its event in one transaction, so the
 timeline has no gap and no two orders. A pointer in the partition GROUP#hash leads from the alert group to its open
 incident; opening is a conditional write on it, so that a group has one open incident however many webhooks arrive.
-The partitions INCIDENTS#2026-11 list the incidents of each month; the list is written in the same transaction.
+The partitions INCIDENTS#2026-11 list the incidents of each month, and which of them are resolved; the list is written in
+the same transaction.
 """
 
 import hashlib
@@ -69,11 +70,21 @@ def read(table: Table, incident: str) -> Item | None:
 
 def opened_since(table: Table, since: int, *, now: int) -> list[str]:
     """The ids of the incidents that were opened since a time, the oldest first. Times are epoch milliseconds."""
+    return [str(item["sk"]) for item in _listed(table, since, now=now)]
+
+
+def open_since(table: Table, since: int, *, now: int) -> list[str]:
+    """The same of those that are not resolved."""
+    return [str(item["sk"]) for item in _listed(table, since, now=now) if not item.get("resolved")]
+
+
+def _listed(table: Table, since: int, *, now: int) -> list[Item]:
+    """The items of the months' lists."""
     first, last = at(max(since, now - 2 * KEPT_DAYS * 86_400_000)), at(now)
-    found: list[str] = []
+    found: list[Item] = []
     for month in range(first.year * 12 + first.month - 1, last.year * 12 + last.month):
         partition_key = _month(first.replace(year=month // 12, month=month % 12 + 1, day=1))
-        found += [str(item["sk"]) for item in table.query(partition_key, after=f"{first:%Y%m%d-%H%M%S}")]
+        found += table.query(partition_key, after=f"{first:%Y%m%d-%H%M%S}")
     return found
 
 
@@ -167,7 +178,7 @@ def _open(
             Update(f"GROUP#{group.id}", "GROUP", set=pointer_set, condition=condition, values=values),
             Put(incident, condition="attribute_not_exists(pk)"),
             Put(_event_item(incident, opening, number=1, now=now)),
-            Put({"pk": _month(at(now)), "sk": new, **_expiry(incident)}),
+            Put({"pk": _month(at(now)), "sk": new, "resolved": state == "resolved", **_expiry(incident)}),
         ]
     )
     return Opened(incident, is_new=True, is_known=False)
@@ -236,13 +247,14 @@ def _resolve(table: Table, incident: Item, event: Event, *, now: int, received_a
         condition="#incident = :incident",
         values={"incident": incident["id"]},
     )
+    listed = Update(_month(at(incident["opened_at"])), incident["id"], set={"resolved": True, **_expiry(incident)})
     changes = {
         "resolved_at": now,
         "firing": 0,
         "alerts": [dict(alert, status="resolved") for alert in incident["alerts"]],
         "expires_at": now // 1000 + KEPT_DAYS * 86400,
     }
-    return change(table, incident, event, now=now, state="resolved", set_=changes, also=[release])
+    return change(table, incident, event, now=now, state="resolved", set_=changes, also=[release, listed])
 
 
 def change(

@@ -6,7 +6,45 @@ from typing import Any
 from oncall.alertmanager import TEXT_LIMIT, Alert, AlertGroup
 from oncall.errors import WebhookError
 from oncall.incidents import TEST_LABEL
+from oncall.roster import Roster
+from oncall.schedules import OnCall, responders_on_call
 from oncall.times import at
+
+
+class NobodyRingsError(Exception):
+    """A page would ring no phone: the product is for Slack only, or nobody is on call by the policy."""
+
+    def __init__(self, *, slack_only: bool, policy: str) -> None:
+        super().__init__("for Slack only" if slack_only else f"nobody is on call by policy {policy}")
+        self.slack_only = slack_only
+        self.policy = policy
+
+
+def whom(roster: Roster, product: str, now: int) -> tuple[OnCall, ...]:
+    """Whom a page for a product would ring, in order. Raises NobodyRingsError."""
+    policy = roster.policy_for(product)
+    if not roster.product(product).call:
+        raise NobodyRingsError(slack_only=True, policy=policy.id)
+    order = responders_on_call(roster, policy, at(now))
+    if not order:
+        raise NobodyRingsError(slack_only=False, policy=policy.id)
+    return order
+
+
+def request(
+    execution: str, *, product: str, text: str, by: str, now: int, gateway: str, is_test: bool = False
+) -> dict[str, Any]:
+    """The input of the execution of that name. `gateway` is its address without https://, stage included."""
+    return {
+        "source": "command",
+        "id": execution,
+        "product": product,
+        "text": text,
+        "by": by,
+        "at": now,
+        "gateway": gateway,
+        "test": is_test,
+    }
 
 
 def read_page(request: Mapping[str, Any]) -> AlertGroup:

@@ -107,7 +107,7 @@ def join(
         **lease(now, ring),
     }
     gone = (
-        *("token", "settled_at", "reason", "told", "unavailable_since", "quiet_for"),
+        *("token", "settled_at", "reason", "told", "unavailable_since", "quiet_for", "skipped_at"),
         *("acknowledged_by", "acknowledged_responder", "acknowledged_at", "acknowledged_via"),
     )
     resting: Item | None = None  # the last page, when its quiet window is still open
@@ -350,15 +350,19 @@ def lease(now: int, seconds: int) -> dict[str, Any]:
 def next_step(page: Item, order: Sequence[Responder], policy: Policy, *, now: int) -> Ring | Pause | GiveUp:
     """Whom to ring next: each responder `calls` times in a row, round after round, by the order as it is now.
 
-    Responders who have had their calls in this round, or have passed it on, are passed over, so that a roster that
-    changes in the middle counts at once and rings nobody twice.
+    Responders who have had their calls in this round, or have passed it on, or were skipped, are passed over, so that a
+    roster that changes in the middle counts at once and rings nobody twice. After a skipped call there is no pause.
     """
     if not order:
         return GiveUp("nobody is on call")
     calls = page["calls"].values()
     current = max((call["round"] for call in calls), default=1)
     had = Counter(call["responder"] for call in calls if call["round"] == current)
-    passed = {call["responder"] for call in calls if call["round"] == current and call["status"] == "passed"}
+    passed = {
+        call["responder"]
+        for call in calls
+        if call["round"] == current and (call["status"] == "passed" or "skipped" in call)
+    }
     for responder in order:
         if had[responder.id] < policy.calls and responder.id not in passed:
             return Ring(responder, current)
@@ -366,7 +370,7 @@ def next_step(page: Item, order: Sequence[Responder], policy: Policy, *, now: in
         return GiveUp(f"nobody took it in {policy.rounds} round{'s' if policy.rounds > 1 else ''}")
     last = max(call.get("ended_at") or call["started_at"] for call in calls)
     resting = last + policy.pause_seconds * 1000 - now
-    if resting > 0:
+    if resting > 0 and "skipped" not in max(calls, key=lambda call: int(call["number"])):
         return Pause(-(-resting // 1000), "pause between two rounds")
     return Ring(order[0], current + 1)
 
@@ -469,6 +473,42 @@ def update_call(table: Table, page: Item, number: int, changes: Mapping[str, Any
             values={"page": page["page"], **names},
         )
     )
+
+
+def skip(table: Table, page: Item, *, who: str, via: Via, now: int) -> Item:
+    """Notes that somebody wants the next responder rung instead of the one whose phone rings. The PhoneCall step does it.
+
+    Raises ConditionFailedError with the page if that call has ended, is skipped already, or the page has gone on.
+    """
+    number = page["attempt"]
+    names = {f"over{index}": status for index, status in enumerate(OVER)}
+    skipped = {"who": who, "via": via, "at": now}
+    try:
+        return table.update(
+            Update(
+                page["pk"],
+                page["sk"],
+                set={f"calls.c{number}.skipped": skipped, "skipped_at": now},
+                condition=(
+                    "#page = :page AND #state = :open AND #attempt = :attempt"
+                    f" AND attribute_exists(#calls.#c{number}.#sid) AND attribute_not_exists(#calls.#c{number}.#skipped)"
+                    f" AND NOT #calls.#c{number}.#status IN ({', '.join(f':{name}' for name in names)})"
+                ),
+                values={"page": page["page"], "open": "open", "attempt": number, **names},
+            )
+        )
+    except ConditionFailedError as refused:
+        there = refused.item
+        if there and there["page"] == page["page"] and there["calls"].get(f"c{number}", {}).get("skipped") == skipped:
+            return there  # ours: the answer was lost, and the request sent again met its own write
+        raise
+
+
+def skipped_event(page: Item, call: Mapping[str, Any]) -> Event:
+    """What the timeline says of a skipped call."""
+    skipped = call["skipped"]
+    detail = {"via": skipped["via"], "skipped": call["name"]}
+    return Event("ring_next", key=f"{page['page']}/{call['number']}/ring_next", who=skipped["who"], detail=detail)
 
 
 def has_ended(call: Mapping[str, Any]) -> bool:

@@ -5,7 +5,6 @@ that no page covers, or that Slack has not heard of, are looked at again. It fin
 """
 
 import hashlib
-import json
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ from oncall.fallback import Fallback
 from oncall.store import DUE, ConditionFailedError, Item, Table, Update
 
 if TYPE_CHECKING:
-    from mypy_boto3_stepfunctions import SFNClient
+    pass
 
 logger = Logger(child=True)
 
@@ -35,16 +34,6 @@ class Desk:
     start: Callable[[str, Mapping[str, Any]], None]  # an execution's name and input
     fallback: Fallback
     now: Callable[[], int]  # epoch milliseconds
-
-
-def starter(client: "SFNClient", state_machine: str) -> Callable[[str, Mapping[str, Any]], None]:
-    """Starts executions. One that was started already under this name is left alone."""
-
-    def start(name: str, given: Mapping[str, Any]) -> None:
-        with suppress(client.exceptions.ExecutionAlreadyExists):
-            client.start_execution(stateMachineArn=state_machine, name=name, input=json.dumps(given))
-
-    return start
 
 
 def bury(desk: Desk, execution: str) -> None:

@@ -1,9 +1,10 @@
 """Signals: they make others look at the table sooner. Losing one changes when something happens, never whether."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from aws_lambda_powertools import Logger
 from botocore.exceptions import BotoCoreError, ClientError
@@ -45,11 +46,24 @@ def release(client: "SFNClient", token: str | None, answer: Answer) -> None:
         logger.info("the step no longer waits", reason=answer.reason)
 
 
+def starter(client: "SFNClient", state_machine: str) -> Callable[[str, Mapping[str, Any]], None]:
+    """Starts executions. One that was started already under this name is left alone."""
+
+    def start(name: str, given: Mapping[str, Any]) -> None:
+        with suppress(client.exceptions.ExecutionAlreadyExists):
+            client.start_execution(stateMachineArn=state_machine, name=name, input=json.dumps(given))
+
+    return start
+
+
+def ask_slack(client: "LambdaClient", function: str, wish: Mapping[str, Any]) -> None:
+    """Asks SlackNotification for something beside us (its handler says what there is). Raises what botocore raises."""
+    client.invoke(FunctionName=function, InvocationType="Event", Payload=json.dumps(wish))
+
+
 def slack_later(client: "LambdaClient", function: str, incidents: Iterable[str]) -> None:
     """Has Slack brought up to date beside us. If this cannot be asked for, the reconciler does it within two minutes."""
     try:
-        client.invoke(
-            FunctionName=function, InvocationType="Event", Payload=json.dumps({"incidents": sorted(incidents)})
-        )
+        ask_slack(client, function, {"incidents": sorted(incidents)})
     except (ClientError, BotoCoreError) as error:
         logger.warning("Slack is brought up to date by the reconciler", error=type(error).__name__)

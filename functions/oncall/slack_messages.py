@@ -182,7 +182,9 @@ def message(incident: Item, language: Language) -> tuple[str, list[dict[str, Any
     ]
     buttons = _buttons(incident, words)
     if buttons:
-        blocks.append({"type": "actions", "elements": buttons})
+        # What is behind the last slash tells a press how old is what was seen.
+        seen = f"{incident['id']}/{incident['changed_at']}"
+        blocks.append({"type": "actions", "block_id": seen, "elements": buttons})
     return escape(text, 1000), blocks
 
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from oncall import incidents, pages, reconciler
+from oncall import incidents, pages, reconciler, signals
 from tests.builders import DATABASE, MINUTE, SATO, SUZUKI, DiedError, Execution, World, webhook
 
 DEAD = 10 * MINUTE  # longer than any lease
@@ -207,7 +207,7 @@ def test_an_execution_that_was_started_already_is_no_fault() -> None:
             self.asked.append(request)
             raise Started
 
-    reconciler.starter(StepFunctions(), "arn:machine")("reconcile-x", {"source": "reconciler"})  # type: ignore[arg-type]
+    signals.starter(StepFunctions(), "arn:machine")("reconcile-x", {"source": "reconciler"})  # type: ignore[arg-type]
     assert StepFunctions.asked[0]["name"] == "reconcile-x"
 
 

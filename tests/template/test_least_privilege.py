@@ -50,6 +50,7 @@ ACTIONS = {
         "dynamodb:PutItem",
         "dynamodb:UpdateItem",
         "states:SendTaskSuccess",
+        "states:StartExecution",
         "lambda:InvokeFunction",
         "ssm:GetParameters",
     },
@@ -57,6 +58,8 @@ ACTIONS = {
     "ShiftCalendarFunction": {"dynamodb:GetItem", "dynamodb:Query"},
     "ReconcileFunction": {
         "dynamodb:GetItem",
+        "dynamodb:Query",
+        "lambda:InvokeFunction",
         "dynamodb:UpdateItem",
         "dynamodb:Query on the index",
         "states:StartExecution",
@@ -269,6 +272,6 @@ def test_eventbridge_and_our_alarms_may_publish_to_the_topic_and_do_nothing_else
 
 def test_whoever_invokes_a_function_is_named(translated: Any) -> None:
     permissions = [each for each in translated["Resources"].values() if each["Type"] == "AWS::Lambda::Permission"]
-    assert len(permissions) == 7
+    assert len(permissions) == 9
     for permission in permissions:
         assert "SourceArn" in permission["Properties"]

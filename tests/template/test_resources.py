@@ -54,6 +54,8 @@ def test_what_lets_the_stack_stand_elsewhere_is_empty_by_default(template: Any) 
 ACCEPTED = [
     ("SlackChannel", "C0123456789"),
     ("SlackChannel", "G012AB3CD"),
+    ("SlackUserGroup", "S0123456789"),
+    ("SlackUserGroup", ""),
     ("CallerNumber", "+819012345678"),
     ("RingSeconds", "5"),
     ("FallbackEmail", "on-call+x@example.com"),
@@ -66,6 +68,7 @@ ACCEPTED = [
 REFUSED = [
     ("SlackChannel", "#alerts"),
     ("SlackChannel", ""),
+    ("SlackUserGroup", "@oncall"),
     ("CallerNumber", "090-1234-5678"),
     ("CallerNumber", "+0123456789"),
     ("RingSeconds", "0"),
@@ -231,7 +234,8 @@ def test_the_table_has_the_keys_that_the_code_writes(translated: Any) -> None:
 def test_outputs_say_what_people_need(translated: Any) -> None:
     outputs = translated["Outputs"]
     assert outputs.keys() == {
-        *("AlertsUrl", "HeartbeatUrl", "CallKeyUrl", "CallStatusUrl", "SlackActionsUrl", "CalendarUrl"),
+        *("AlertsUrl", "HeartbeatUrl", "CallKeyUrl", "CallStatusUrl", "CalendarUrl"),
+        *("SlackActionsUrl", "SlackCommandsUrl", "SlackEventsUrl"),
         *("TableName", "StateMachineArn", "FallbackTopicArn"),
     }
     assert all(each["Description"] for each in outputs.values())

@@ -1,0 +1,92 @@
+"""What SlackNotification does for others beside incidents: a word to one person, somebody's home, the user group."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from http.client import HTTPException
+
+from aws_lambda_powertools import Logger
+from slack_sdk import WebClient
+from slack_sdk.errors import SlackApiError
+from slack_sdk.webhook import WebhookClient
+
+from oncall import home, roster, slash_command
+from oncall.roster import Language
+from oncall.store import Table
+from oncall.times import at
+from oncall.user_group import RefusedError
+
+logger = Logger(child=True)
+
+TIMEOUT_SECONDS = 10  # of one request to Slack
+# Slack's errors that pass by themselves.
+PASSING = frozenset({"ratelimited", "internal_error", "fatal_error", "service_unavailable", "request_timeout"})
+
+_workspaces: dict[str, str] = {}  # Slack's address of our workspace, by that of its API
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """What an errand works with."""
+
+    table: Table
+    slack: Callable[[], WebClient]
+    now: Callable[[], int]  # epoch milliseconds
+    language: Language
+
+
+def tell(response_url: str, text: str) -> None:
+    """Says something to the one who pressed a button, and to nobody else. Slack: within 30 minutes of the press."""
+    client = WebhookClient(response_url, timeout=TIMEOUT_SECONDS, retry_handlers=[])
+    try:
+        answer = client.send(text=text, response_type="ephemeral", replace_original=False)
+    except (OSError, HTTPException) as error:
+        logger.warning("whoever pressed could not be told", error=type(error).__name__)
+        return
+    if answer.status_code != 200:
+        logger.warning("whoever pressed could not be told", status=answer.status_code, error=answer.body[:100])
+
+
+def publish_home(desk: Desk, user: str, notice: str = "") -> None:
+    """Shows a user the app's home as it is now. Done again, it is the same."""
+    known, _ = roster.read_items(desk.table.query(roster.PARTITION))
+    found, count = slash_command.open_incidents(desk.table, desk.now(), home.MOST_INCIDENTS)
+    try:
+        slack = desk.slack()
+        shown = home.view(
+            known,
+            found,
+            count=count,
+            user=user,
+            now=at(desk.now()),
+            language=desk.language,
+            workspace=_workspace(slack),
+            notice=notice,
+        )
+        slack.views_publish(user_id=user, view=shown)
+    except SlackApiError as error:
+        logger.warning("a home could not be shown", error=_code(error))
+    except (OSError, HTTPException) as error:
+        logger.warning("a home could not be shown", error=type(error).__name__)
+
+
+def set_members(slack: WebClient, group: str, users: list[str]) -> None:
+    """Gives a user group its members. Raises RefusedError."""
+    try:
+        slack.usergroups_users_update(usergroup=group, users=users)
+    except SlackApiError as error:
+        code = _code(error)
+        may_pass = code in PASSING or error.response.status_code >= 429
+        raise RefusedError(code, may_pass=may_pass) from error
+    except (OSError, HTTPException) as error:
+        raise RefusedError(f"no answer ({type(error).__name__})", may_pass=True) from error
+
+
+def _workspace(slack: WebClient) -> str:
+    """The workspace's address. Asked for once."""
+    if slack.base_url not in _workspaces:
+        _workspaces[slack.base_url] = str(slack.auth_test()["url"])
+    return _workspaces[slack.base_url]
+
+
+def _code(error: SlackApiError) -> str:
+    return str(error.response.get("error", error.response.status_code))[:100]
