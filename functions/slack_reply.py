@@ -59,7 +59,7 @@ def _pressed(body: str) -> dict[str, Any]:
         return _answer(200, "")
     user = _first([payload.get("user")])
     pressed = Press(
-        action=str(action.get("action_id", "")),
+        action=str(action.get("action_id", "")).partition("/")[0],
         value=str(action.get("value", "")),
         user=str(user.get("id", "")),
         name=str(user.get("name") or user.get("username") or user.get("id", "")),

@@ -16,7 +16,8 @@ from oncall.times import at
 
 logger = Logger(child=True)
 
-TAKE_SCHEDULE = "take_schedule"  # the action_id of a button in the app's home; its value is a schedule's id
+# The action_id, before its slash and number, of buttons in the app's home; their value is a schedule's id.
+TAKE_SCHEDULE = "take_schedule"
 
 _WORDS: Mapping[Language, Mapping[str, str]] = {
     "en": {

@@ -104,8 +104,8 @@ def _on_call(known: Roster, responder: Responder | None, now: datetime, reader: 
     for rung in rungs[:MOST_POLICIES]:
         blocks.append(_section(rung_words(reader, rung)))
         mine = [
-            _take(turn.schedule, words, reader)
-            for turn in rung.turns
+            _take(turn.schedule, number, words, reader)
+            for number, turn in enumerate(rung.turns)
             if responder and turn.now != responder and turn.schedule not in offered and len(turn.schedule) < LONGEST_ID
         ]
         offered |= {turn.schedule for turn in rung.turns}
@@ -116,12 +116,12 @@ def _on_call(known: Roster, responder: Responder | None, now: datetime, reader: 
     return blocks
 
 
-def _take(schedule: str, words: Mapping[str, str], reader: Language) -> dict[str, Any]:
+def _take(schedule: str, number: int, words: Mapping[str, str], reader: Language) -> dict[str, Any]:
     named = buttons.schedule_words(reader, schedule)
     return {
         "type": "button",
         "text": _plain(words["take"].format(schedule=named)),
-        "action_id": buttons.TAKE_SCHEDULE,
+        "action_id": f"{buttons.TAKE_SCHEDULE}/{number}",  # Slack: different from all others of its block
         "value": schedule,
         "confirm": {
             "title": _plain(words["take_title"]),

@@ -188,11 +188,11 @@ def test_while_twilio_is_away_the_skipped_phone_is_hung_up_later(world: World) -
     assert world.ringing == [SUZUKI]
 
 
-def taken_by_phone(world: World, run: Execution) -> None:
+def taken_by_phone(world: World, _: Execution) -> None:
     world.hears(world.last_call, "1")
 
 
-def resolved(world: World, run: Execution) -> None:
+def resolved(world: World, _: Execution) -> None:
     world.resolve()
 
 
@@ -203,8 +203,8 @@ def unanswered(world: World, run: Execution) -> None:
         world.passes(MINUTE)
 
 
-def pausing(world: World, run: Execution) -> None:
-    for _ in range(3):
+def pausing(world: World, _: Execution) -> None:
+    for _number in range(3):
         world.twilio_says(world.last_call, "busy")
 
 

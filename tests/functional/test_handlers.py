@@ -1,10 +1,16 @@
 """The functions as AWS calls them: events as the gateway and the state machine send them, signed as Twilio and Slack sign."""
 
 import json
+import os
+import re
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
@@ -498,15 +504,16 @@ def slack_event(
     timestamp: str | None = None,
     signature: str | None = None,
     secret: str = SIGNING_SECRET,
+    path: str = "actions",
 ) -> dict[str, Any]:
-    """An interaction as Slack signs it and the gateway hands it on."""
+    """A request as Slack signs it and the gateway hands it on."""
     written = body or urlencode({"payload": json.dumps(payload)})
     moment = str(int(time.time())) if timestamp is None else timestamp
     signed = (
         SignatureVerifier(secret).generate_signature(timestamp=moment, body=written) if signature is None else signature
     )
     return {
-        "path": "/slack/actions",
+        "path": f"/slack/{path}",
         "httpMethod": "POST",
         "headers": {"X-Slack-Request-Timestamp": moment, "X-Slack-Signature": signed},
         "queryStringParameters": None,
@@ -587,9 +594,13 @@ def test_what_slack_has_not_signed_is_refused_and_writes_nothing(
 ) -> None:
     decision = ring(stack, monkeypatch)
     before = stack.contents
-    answer = stack.call("slack_reply", SLACK_FORGERIES[forgery](button(decision["incidents"][0])))
-    assert answer["statusCode"] == 403
+    stack.functions.invoked.clear()
+    for path in ("actions", "commands", "events"):
+        event = SLACK_FORGERIES[forgery](button(decision["incidents"][0]))
+        assert stack.call("slack_reply", {**event, "path": f"/slack/{path}"})["statusCode"] == 403
     assert stack.contents == before
+    assert not stack.functions.invoked
+    assert not stack.stepfunctions.started
 
 
 def test_a_secret_that_was_just_changed_counts_at_once(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -602,6 +613,163 @@ def test_a_secret_that_was_just_changed_counts_at_once(stack: Stack, monkeypatch
         stack.call("slack_reply", slack_event(button(decision["incidents"][0]), secret="changed"))["statusCode"] == 200
     )
     assert stack.world.page()["state"] == "acknowledged"
+
+
+def asked(stack: Stack) -> list[Any]:
+    """What the functions were asked for beside."""
+    return [json.loads(request["Payload"]) for request in stack.functions.invoked]
+
+
+def test_whoever_presses_a_button_that_is_out_of_date_is_told_beside_us(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decision = ring(stack, monkeypatch)
+    stack.call("phone_reply", twilio_event(stack.world.last_call, "key", {"Digits": "1"}))
+    stack.functions.invoked.clear()
+    url = "https://hooks.slack.com/actions/T0/1/x"
+    late = {**button(decision["incidents"][0]), "user": {"id": "U0GUEST", "name": "guest"}, "response_url": url}
+    assert stack.call("slack_reply", slack_event(late)) == {
+        "statusCode": 200,
+        "headers": {"Content-Type": "text/plain"},
+        "body": "",
+    }
+    *refreshed, told = asked(stack)
+    assert {"incidents": decision["incidents"]} in refreshed
+    assert told["tell"]["response_url"] == url
+    assert told["tell"]["text"].startswith("Sato has it already")
+
+
+def test_a_press_of_a_message_that_is_older_than_the_last_skip_skips_nobody(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decision = ring(stack, monkeypatch)
+    seen = stack.world.clock.now()
+    monkeypatch.setattr("oncall.times.now", stack.world.clock.now)
+    pressed = button(decision["incidents"][0], "ring_next")
+    pressed["actions"][0]["block_id"] = f"{decision['incidents'][0]}/{seen}"
+    stack.world.clock.time += 5000
+    stack.call("slack_reply", slack_event(pressed))
+    page = stack.world.page()
+    assert page["calls"]["c1"]["skipped"]["who"] == "Sato"
+    assert [answer["reason"] for _, answer in stack.stepfunctions.released] == ["Sato asked for the next one"]
+    stack.call("slack_reply", slack_event({**pressed, "response_url": "https://hooks.slack.com/actions/T0/1/x"}))
+    assert stack.world.page() == page
+    assert "just asked" in asked(stack)[-1]["tell"]["text"]
+
+
+def test_a_press_in_the_home_shows_the_home_anew(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    decision = ring(stack, monkeypatch)
+    stack.functions.invoked.clear()
+    pressed = {**button(decision["incidents"][0]), "view": {"type": "home"}, "container": {"type": "view"}}
+    stack.call("slack_reply", slack_event(pressed))
+    assert asked(stack)[-1] == {"home": {"user": "U0SATO", "notice": ""}}
+    pressed["actions"] = [{"action_id": "take_schedule/2", "value": "gone", "type": "button"}]
+    stack.call("slack_reply", slack_event(pressed))
+    assert "no schedule gone" in asked(stack)[-1]["home"]["notice"]
+
+
+# The command and the home.
+
+
+def command(text: str, trigger: str = "13345224609.738474920.8088930838d88f008e0", **more: str) -> dict[str, Any]:
+    form = {
+        "command": "/oncall",
+        "text": text,
+        "user_id": "U0SATO",
+        "user_name": "sato.yui",
+        "team_domain": "example",
+        "trigger_id": trigger,
+        "response_url": "https://hooks.slack.com/commands/T0/1/x",
+        **more,
+    }
+    return slack_event(None, body=urlencode(form), path="commands")
+
+
+def test_the_command_is_answered_to_the_one_who_typed_it(stack: Stack) -> None:
+    answer = stack.call("slack_reply", command("who"))
+    assert answer["statusCode"] == 200
+    assert answer["headers"]["Content-Type"].startswith("application/json")
+    said = json.loads(answer["body"])
+    assert said["response_type"] == "ephemeral"
+    assert "Rings Sato" in said["text"]
+
+
+def test_the_command_that_pages_starts_one_execution_however_often_it_comes(stack: Stack) -> None:
+    for _ in range(2):
+        said = json.loads(stack.call("slack_reply", command("page shop is down"))["body"])["text"]
+        assert said.startswith(":telephone_receiver: Sato")
+    names = {started["name"] for started in stack.stepfunctions.started}
+    assert len(names) == 1, "and Step Functions takes a name once"
+    assert re.fullmatch("[0-9A-Za-z_-]{1,80}", names.pop())
+    given = json.loads(stack.stepfunctions.started[0]["input"])
+    assert (given["source"], given["text"], given["gateway"]) == ("command", "is down", GATEWAY)
+
+
+def test_what_is_no_command_is_refused_and_a_look_at_the_certificate_is_not(stack: Stack) -> None:
+    assert stack.call("slack_reply", command("page shop down", trigger=""))["statusCode"] == 400
+    check = slack_event(None, body=urlencode({"ssl_check": "1", "token": "x"}), path="commands")
+    assert stack.call("slack_reply", check)["statusCode"] == 200
+    assert not stack.stepfunctions.started
+
+
+def slack_happening(body: Any) -> dict[str, Any]:
+    written = body if isinstance(body, str) else json.dumps(body)
+    return slack_event(None, body=written, path="events")
+
+
+def test_slack_gets_its_challenge_back(stack: Stack) -> None:
+    answer = stack.call("slack_reply", slack_happening({"type": "url_verification", "challenge": "3eZbrw1a"}))
+    assert (answer["statusCode"], answer["body"]) == (200, "3eZbrw1a")
+
+
+def test_an_opened_home_is_shown_beside_us_each_time_that_slack_tells_of_it(stack: Stack) -> None:
+    opened = {"type": "app_home_opened", "user": "U0SATO", "tab": "home"}
+    event = slack_happening({"type": "event_callback", "event_id": "Ev1", "event": opened})
+    for retry in ({}, {"X-Slack-Retry-Num": "1", "X-Slack-Retry-Reason": "http_timeout"}):
+        event["headers"] |= retry
+        assert stack.call("slack_reply", event)["statusCode"] == 200
+    assert asked(stack) == [{"home": {"user": "U0SATO"}}] * 2
+
+
+def test_when_the_home_cannot_be_asked_for_slack_is_to_tell_again(stack: Stack) -> None:
+    def invoke(**_: Any) -> None:
+        raise ClientError({"Error": {"Code": "TooManyRequestsException", "Message": ""}}, "Invoke")
+
+    stack.functions.invoke = invoke  # type: ignore[method-assign]  # Lambda has no room
+    opened = {"type": "app_home_opened", "user": "U0SATO", "tab": "home"}
+    with pytest.raises(ClientError):
+        stack.call("slack_reply", slack_happening({"type": "event_callback", "event": opened}))
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        ({"type": "event_callback", "event": {"type": "app_home_opened", "user": "U1", "tab": "messages"}}, 200),
+        ({"type": "event_callback", "event": {"type": "message"}}, 200),
+        ({"type": "event_callback"}, 200),
+        ({}, 200),
+        ("[]", 400),
+        ("no json", 400),
+    ],
+)
+def test_other_events_do_nothing(stack: Stack, body: Any, status: int) -> None:
+    assert stack.call("slack_reply", slack_happening(body))["statusCode"] == status
+    assert asked(stack) == []
+
+
+def test_the_way_of_a_button_and_of_the_command_loads_no_slack_library() -> None:
+    """A cold start has three seconds for everything."""
+    code = "import sys, slack_reply; print([name for name in sys.modules if name.startswith(('slack_sdk', 'twilio'))])"
+    functions = Path(__file__).parents[2] / "functions"
+    ran = subprocess.run(  # noqa: S603  this very Python
+        [sys.executable, "-c", code],
+        cwd=functions,
+        env={**os.environ, "POWERTOOLS_TRACE_DISABLED": "true"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert ran.stdout.strip() == "[]"
 
 
 # ---------------------------------------------------------------- SlackNotification and Reconcile
@@ -637,3 +805,24 @@ def test_reconcile_resumes_at_once_what_a_stopped_execution_has_left(
 
 def test_reconcile_on_its_schedule_finds_nothing_while_nothing_is_wrong(stack: Stack) -> None:
     assert stack.call("reconcile", {"source": "aws.events", "detail-type": "Scheduled Event"}) == {"resumed": 0}
+
+
+def test_the_reconcilers_minute_has_the_user_group_follow_only_when_it_has_to(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stack.call("reconcile", {})
+    assert asked(stack) == [], "no user group is configured"
+    monkeypatch.setenv("SLACK_USER_GROUP", "S0ONCALL")
+    config.settings.cache_clear()
+    for _ in range(2):
+        stack.call("reconcile", {})
+    assert asked(stack) == [{"user_group": "S0ONCALL"}] * 2
+    given: list[Any] = []
+    slack = SimpleNamespace(usergroups_users_update=lambda **more: given.append(more))
+    monkeypatch.setattr("slack_notification._slack", lambda: slack)
+    for _ in range(2):
+        stack.call("slack_notification", asked(stack)[0])
+    assert given == [{"usergroup": "S0ONCALL", "users": ["U0SATO"]}]
+    stack.functions.invoked.clear()
+    stack.call("reconcile", {})
+    assert asked(stack) == []

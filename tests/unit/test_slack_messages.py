@@ -62,6 +62,7 @@ def incident(hook: Any, cut: Any = None, **state: Any) -> Item:
     return {
         "id": "20261123-030000-abcdef",
         "state": "triggered",
+        "changed_at": 1_795_402_800_000,
         "opened_at": 1_795_402_800_000,
         "call": True,
         **incidents.summary(group),
