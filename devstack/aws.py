@@ -9,7 +9,7 @@ Beside AWS's own APIs (https://docs.aws.amazon.com) it answers, for tests:
   By service, action, or function: `status` and `type` of the error (503 ServiceUnavailable), `delay` in seconds, for `times`
   requests or `seconds`; for a function also `kill`: `"before"` the handler has the event, `"after"` it worked, or `after_ms`,
   or at its `request`th (1) request of an action such as `"dynamodb:UpdateItem"`, before or after it is `done` (false);
-  `"idle"` ends the environments that wait for work, once.
+  `"idle"` ends the environments that wait for work, once. `GET /_sim/faults` shows what is left of them.
 Faults meet the stack itself: functions, state machine and gateway. Who signs with another key, as tests do, is not touched by
 them, and not held to any role's policies either.
 """
@@ -72,13 +72,15 @@ class _Fault:
     times: int | None
     until: float | None  # monotonic seconds
 
+    def is_over(self) -> bool:
+        """Whether it meets no more requests."""
+        return self.times == 0 or (self.until is not None and time.monotonic() >= self.until)
+
     def applies(self) -> bool:
         """Whether it meets this request; counts it."""
-        if self.until is not None and time.monotonic() >= self.until:
+        if self.is_over():
             return False
         if self.times is not None:
-            if self.times <= 0:
-                return False
             self.times -= 1
         return True
 
@@ -110,6 +112,7 @@ class Aws:
         self._runtime.on_line = self._cloudwatch.read_log
         self._runtime.on_invocation = self._count_invocation
         self._faults: dict[str, _Fault] = {}
+        self._kills: dict[str, Mapping[str, Any]] = {}  # the faults that are the runtime's, as they were asked for
         self._faults_lock = threading.Lock()
         self._published: deque[dict[str, Any]] = deque(maxlen=10_000)
         self._requests: deque[dict[str, Any]] = deque(maxlen=100_000)
@@ -250,6 +253,8 @@ class Aws:
                 return _json(self._runtime.measurements())
             case "GET", "/_sim/requests":
                 return _json(list(self._requests))
+            case "GET", "/_sim/faults":
+                return _json(self._faults_left())
             case "PUT", "/_sim/faults":
                 try:
                     self._set_faults(json.loads(body))
@@ -285,11 +290,24 @@ class Aws:
             )
         with self._faults_lock:
             self._faults = faults
+            self._kills = {f"lambda:{logical_id}": wanted[f"lambda:{logical_id}"] for logical_id, _, _ in kills}
             self._runtime.clear_faults()
             for logical_id, kill, times in kills:
                 self._runtime.fail_next(logical_id, kill, times)
         for logical_id in idle:
             self._runtime.end_idle(logical_id)
+
+    def _faults_left(self) -> dict[str, dict[str, Any]]:
+        with self._faults_lock:
+            left: dict[str, dict[str, Any]] = {
+                key: {"status": fault.status, "type": fault.kind, "delay": fault.delay, "left": fault.times}
+                for key, fault in self._faults.items()
+                if not fault.is_over()
+            }
+            for key, kill in self._kills.items():
+                if count := self._runtime.deaths_to_come(key.removeprefix("lambda:")):
+                    left[key] = {**kill, "left": count}
+        return left
 
     def _fault(self, *keys: str) -> _Fault | None:
         with self._faults_lock:

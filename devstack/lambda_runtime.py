@@ -236,6 +236,10 @@ class LambdaRuntime:
         kills = self._kills_at_requests if kill.action else self._kills
         kills.setdefault(logical_id, deque()).extend([kill] * times)
 
+    def deaths_to_come(self, logical_id: str) -> int:
+        """How many invocations of a function are still to die."""
+        return sum(len(kills.get(logical_id, ())) for kills in (self._kills, self._kills_at_requests))
+
     def end_idle(self, logical_id: str) -> None:
         """End a function's environments that wait for work, as Lambda may at any time: the next invocations start cold."""
         for function in self.functions:

@@ -38,12 +38,12 @@ def die_with_parent() -> None:
         sys.exit(0)
 
 
-def free_port() -> int:
-    """A TCP port of 127.0.0.1 that is free now.
+def free_port(*wanted: int) -> int:
+    """A TCP port of 127.0.0.1 that is free now, if possible one that is wanted.
 
     Below Linux's ephemeral range (32768 and up), so that no outgoing connection takes it before it is listened on.
     """
-    for port in random.sample(range(20000, 32000), 200):
+    for port in (*wanted, *random.sample(range(20000, 32000), 200)):
         with socket.socket() as probe:
             try:
                 probe.bind(("127.0.0.1", port))

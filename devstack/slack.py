@@ -6,7 +6,8 @@ text that Slack would cut is refused (msg_too_long), and so is an unknown thread
 The control API: `/_sim/messages` (POST: a person writes), `/_sim/messages/{ts}/press`, `/_sim/commands`, `/_sim/faults`, and
 beside those `/_sim/settings` (Settings), `/_sim/errors` (what was refused, and why; DELETE forgets it), `/_sim/ephemerals`,
 `/_sim/interactions`, `/_sim/views` and `/_sim/views/{id}/submit`, `/_sim/channels/{id}`, `/_sim/users/{id}`,
-`/_sim/usergroups/{id}`. Pressing and commands answer with the outcome: `ok`, `status`, `seconds`, `body`, `error`.
+`/_sim/usergroups/{id}`, `/_sim/workspace` (channels and people).
+Pressing and commands answer with the outcome: `ok`, `status`, `seconds`, `body`, `error`.
 
 Run it: `SLACK_BOT_TOKEN=xoxb-... SLACK_SIGNING_SECRET=... python -m devstack.slack --port 0 --channel C012AB3CD:on-call`.
 """
@@ -139,6 +140,7 @@ class _Slack:
                 Rule("/_sim/interactions", endpoint=self._sim_interactions, methods=["GET"]),
                 Rule("/_sim/views", endpoint=self._sim_views, methods=["GET"]),
                 Rule("/_sim/views/<view>/submit", endpoint=self._sim_submit, methods=["POST"]),
+                Rule("/_sim/workspace", endpoint=self._sim_workspace, methods=["GET"]),
                 Rule("/_sim/channels/<channel>", endpoint=self._sim_channel, methods=["PUT"]),
                 Rule("/_sim/users/<user>", endpoint=self._sim_user, methods=["PUT"]),
                 Rule("/_sim/usergroups", endpoint=self._sim_usergroups, methods=["GET"]),
@@ -743,6 +745,13 @@ class _Slack:
         with self._workspace.lock:
             kept["open"] = not outcome["ok"] or answer.get("response_action") in {"errors", "update", "push"}
         return json_response(outcome)
+
+    def _sim_workspace(self, request: Request) -> Response:
+        del request
+        with self._workspace.lock:
+            users = {user.id: asdict(user) for user in self._workspace.users.values()}
+            channels = {channel.id: asdict(channel) for channel in self._workspace.channels.values()}
+            return json_response({"channels": channels, "users": users, "bot": workspace.BOT_USER})
 
     def _sim_channel(self, request: Request, channel: str) -> Response:
         checks = {"name": is_text, "member": is_flag, "archived": is_flag}

@@ -119,6 +119,7 @@ class Stack:
         self._logs = self._directory / "logs"
         self._secrets = _Secrets.fresh()
         self._ports = {name: free_port() for name in (*_PARTS, *(_MONITORING if options.monitoring else ()))}
+        self._ports["console"] = self._console_port()
         self._processes: dict[str, _Process] = {}
         self._ending = threading.Event()
         self.endpoints: dict[str, str] = {}
@@ -194,6 +195,14 @@ class Stack:
         self._processes.clear()
 
     # Steps of starting.
+
+    def _console_port(self) -> int:
+        """That of the last run if it is free: an open page then finds this one."""
+        last = self._directory / "console-port"
+        port = free_port(int(last.read_text())) if last.exists() else free_port()
+        self._directory.mkdir(parents=True, exist_ok=True)
+        last.write_text(str(port))
+        return port
 
     @property
     def _endpoints_file(self) -> Path:
@@ -360,7 +369,8 @@ class Stack:
         self._start_python("gateway", [*arguments, "--region", REGION])
 
     def _console_arguments(self) -> list[str]:
-        names = ("twilio", "slack", "site", "aws", "region", "table", "state_machine_arn", "prometheus", "alertmanager")
+        names = ["twilio", "slack", "site", "aws", "region", "table", "state_machine_arn"]
+        names += ["gateway", "prometheus", "alertmanager"]
         return [
             argument
             for name in names

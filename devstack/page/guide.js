@@ -1,0 +1,92 @@
+// The first minute: what happens, what to do next, and how long each hop took.
+
+import { byId, element, keep, lasted, onClick, setAttribute, setClass, setText } from "./dom.js";
+import { act, ringing, talking } from "./phones.js";
+import { on, send, state } from "./store.js";
+
+const doing = { primary: null, more: null };
+
+// Where we are: { step (0 to 5), title, why, primary: [label, action], more: [label, action] }
+function scene() {
+  const site = state.site;
+  const isDown = site && (site.status !== 200 || site.delay > 0);
+  const open = (state.incidents ?? []).filter((incident) => incident.state !== "resolved");
+  const mend = ["Mend the site", () => send("PUT", "faults/site", { choice: "" })];
+  const call = ringing();
+  const talk = talking();
+  if (talk) {
+    return { step: 4, title: `Listen, and press 1 on ${talk.name}’s phone`, why: "1 takes it. 2 passes it on to the next one, 3 says it again. Only a key counts: voicemail cannot press one.",
+      primary: ["Press 1", () => act(talk.call, "press", { digits: "1" })], more: ["Press 2: pass it on", () => act(talk.call, "press", { digits: "2" })] };
+  }
+  if (call) {
+    return { step: 3, title: `${call.name}’s phone rings`, why: "Answer it, or decline it and see the next responder’s phone ring at once.",
+      primary: ["Answer", () => act(call.call, "answer")], more: ["Decline", () => act(call.call, "decline")] };
+  }
+  const triggered = open.find((incident) => incident.state === "triggered");
+  if (triggered) {
+    return triggered.unanswered
+      ? { step: 3, title: "Nobody took it", why: "The fallback topic has been told. Alertmanager’s next repeat rings again; Slack’s button still takes it.", primary: isDown && mend }
+      : { step: 3, title: "It is critical: a phone is about to ring", why: `${triggered.summary}. Slack has the message at the same time: phone and Slack never wait for each other.`, primary: null, more: isDown && mend };
+  }
+  const taken = open.find((incident) => incident.state === "acknowledged");
+  if (taken) {
+    return isDown
+      ? { step: 5, title: `${taken.by || "Somebody"} has it. Mend the site`, why: "Slack shows who has it and tells the story in the thread. Nobody else is rung.", primary: mend }
+      : { step: 5, title: "The site answers again", why: "Prometheus sees it, Alertmanager says “resolved”, Slack shows that it is over.", primary: null };
+  }
+  if (isDown) {
+    const firing = (state.prometheus?.alerts ?? []).find((alert) => alert.severity !== "none");
+    if (state.prometheus === null) return { step: 2, title: "The site is down, and nothing watches it", why: "This devstack runs without Prometheus (MONITORING=0).", primary: mend };
+    return { step: firing ? 2 : 1, title: firing?.state === "firing" ? "The alert fires" : firing ? "Prometheus has noticed" : "The site is down",
+      why: "Prometheus asks it every second, and waits three more before it believes it (five minutes in production). Then Alertmanager posts to the gateway.", primary: null, more: mend };
+  }
+  const again = ["Break the site", () => send("PUT", "faults/site", { choice: "503" })];
+  if (state.prometheus === null) {
+    return { step: 0, title: "Page somebody by hand", why: "This devstack runs without Prometheus (MONITORING=0). Write “/oncall page product-a help” in Slack, or post a webhook to the gateway.", primary: null };
+  }
+  if ((state.incidents ?? []).length) {
+    return { step: 6, title: "All green again", why: "Now let something fail: set the first phone to “no answer”, or lose Twilio’s callbacks below. Then break the site once more.", primary: ["Break it again", again[1]] };
+  }
+  return { step: 0, title: "Break the site, and a phone rings", why: "Everything here is the real thing on this machine: Prometheus, Alertmanager, the functions, the state machine. Only the telephones and Slack are simulated.", primary: again };
+}
+
+// The hops of the newest incident, with seconds.
+function hops(step) {
+  const incident = (state.incidents ?? [])[0];
+  const story = step && step < 6 && incident?.state === "resolved" ? [] : incident?.timeline ?? []; // a new one is on its way
+  const at = (kind) => story.find((event) => event.kind === kind)?.at;
+  const first = at("triggered");
+  const after = (moment) => (moment && first ? `+${lasted(moment - first)}` : "");
+  const times = ["", "", first ? "0 s" : "", after(at("ringing")), after(at("acknowledged")), after(at("resolved"))];
+  const names = ["Site breaks", "Prometheus", "Alert", "Phone rings", "Key pressed", "Resolved"];
+  return names.map((name, i) => ({ name, time: times[i], look: step === 6 || i < step ? "done" : i === step ? "here" : "" }));
+}
+
+function show() {
+  if (!state.site || !state.incidents) return;
+  const found = scene();
+  setText(byId("guide-step"), found.step === 0 ? "Start here" : found.step === 6 ? "It works" : `Step ${found.step + 1} of 6`);
+  setText(byId("guide-now"), found.title);
+  setText(byId("guide-why"), found.why);
+  doing.primary = found.primary || null;
+  doing.more = found.more || null;
+  for (const [name, id] of [["primary", "guide-do"], ["more", "guide-more"]]) {
+    byId(id).hidden = !doing[name];
+    if (doing[name]) setText(byId(id), doing[name][0]);
+  }
+  const ring = found.step === 3 && found.primary && found.title.endsWith("rings");
+  setClass(byId("guide"), ring ? "ringing" : found.step === 6 ? "green" : "");
+  keep(byId("hops"), hops(found.step), (hop) => hop.name, () => element("li", "", element("b"), element("span")), (item, hop) => {
+    setText(item.children[0], hop.name);
+    setText(item.children[1], hop.time);
+    setClass(item, hop.look);
+    setAttribute(item, "aria-current", hop.look === "here" ? "step" : null);
+  });
+}
+
+export function start() {
+  on(["site", "calls", "incidents", "prometheus", "responders", "faults"], show);
+  onClick(byId("guide-do"), () => doing.primary?.[1]());
+  onClick(byId("guide-more"), () => doing.more?.[1]());
+}
+

@@ -1,0 +1,21 @@
+// The page: everything that it shows comes from store.js, part by part.
+
+import { byId, setAttribute } from "./dom.js";
+import * as faults from "./faults.js";
+import * as guide from "./guide.js";
+import * as incidents from "./incidents.js";
+import * as machine from "./machine.js";
+import * as monitoring from "./monitoring.js";
+import * as phones from "./phones.js";
+import * as slack from "./slack.js";
+import * as sound from "./sound.js";
+import { on, start, state } from "./store.js";
+
+on(["links"], () => {
+  for (const [name, url] of Object.entries(state.links)) {
+    byId(`link-${name}`).hidden = !url;
+    setAttribute(byId(`link-${name}`), "href", url || null);
+  }
+});
+for (const part of [guide, phones, slack, machine, incidents, monitoring, faults]) part.start();
+start(sound.isOn); // one who listens wants to hear a phone in a hidden tab too
