@@ -15,10 +15,11 @@ from cli.call_test import last_proof
 from cli.errors import CommandError, aws_errors
 from cli.incident_commands import recent
 from cli.output import print_json
-from cli.providers import SCOPES, ProviderError
+from cli.providers import ProviderError
 from cli.roster_check import DAYS_AHEAD, gaps, unreachable
 from cli.roster_table import read as read_table
 from cli.secret_store import SECRETS, Secrets
+from cli.slack_app import scopes as scopes_of_manifest
 from cli.target import Stack, Target
 from cli.when import shown
 from oncall import proofs
@@ -198,9 +199,13 @@ def _slack(patient: Patient) -> Iterator[Check]:
         return
     slack = patient.secrets.slack
     identity, scopes = slack.identity()
-    missing = SCOPES - scopes if scopes else frozenset()
+    # Whether the history of its channels can be read, is tried below.
+    wanted = scopes_of_manifest() - {"channels:history", "groups:history"}
+    if not patient.stack.parameters.get("SlackUserGroup"):
+        wanted -= {"usergroups:write"}
+    missing = wanted - scopes if scopes else frozenset()
     if missing:
-        do = "add them to the app, and install it again"
+        do = "paste what oncall slack manifest prints into the app's settings, App Manifest, and install it again"
         yield Check("Slack", "failed", f"the app lacks {', '.join(sorted(missing))}", do)
     else:
         yield Check("Slack", "good", f"{identity.get('user', 'the app')} in {identity.get('team', 'the workspace')}")

@@ -40,6 +40,9 @@ app.add_typer(override_app, name="override")
 calendar_app = typer.Typer(no_args_is_help=True, help="Addresses that calendar programs subscribe to.")
 app.add_typer(calendar_app, name="calendar")
 
+slack_app = typer.Typer(no_args_is_help=True, help="The Slack app.")
+app.add_typer(slack_app, name="slack")
+
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 At = Annotated[str, typer.Option(help="When, in your time zone: 03:12, 'sun 03:12', '2026-11-23 09:00', +2h.")]
@@ -502,6 +505,28 @@ def init(
         endpoints = devstack_endpoints()
         endpoint_url, region = endpoints["aws"], endpoints["region"]
     guide(stack_name=stack_name, region=region, profile=profile, endpoint_url=endpoint_url, as_json=json)
+
+
+@slack_app.command("manifest")
+def slack_manifest(
+    *,
+    new: Annotated[
+        bool, typer.Option("--new", help="There is no stack yet: leave out what needs its addresses.")
+    ] = False,
+    devstack: Annotated[bool, typer.Option("--devstack", help="The devstack of this folder ($DEVSTACK_DIR).")] = False,
+    stack_name: Annotated[str, typer.Option(envvar="ONCALL_STACK_NAME", help="The deployed stack.")] = DEFAULT_STACK,
+    region: Annotated[str | None, typer.Option(envvar="AWS_REGION", help="AWS region.")] = None,
+    profile: Annotated[str | None, typer.Option(help="AWS profile.")] = None,
+    json: Json = False,
+) -> None:
+    """Print the Slack app's manifest, with the stack's addresses, to be pasted at api.slack.com/apps.
+
+    Example: oncall slack manifest
+    """
+    from cli.slack_app import show
+
+    target = None if new else find(devstack=devstack, stack_name=stack_name, region=region, profile=profile)
+    show(target.stack() if target else None, as_json=json)
 
 
 def main() -> None:

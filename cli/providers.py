@@ -14,7 +14,6 @@ from cli.errors import CommandError
 TWILIO = "https://api.twilio.com"
 SLACK = "https://slack.com/api/"
 TIMEOUT_SECONDS = 10
-SCOPES = frozenset({"chat:write"})  # what the app cannot do without, beside the history of the channels it is in
 
 
 class ProviderError(CommandError):

@@ -3,11 +3,14 @@
 What differs from Slack on purpose: an argument that it does not know is refused (invalid_arguments) and not ignored, a
 text that Slack would cut is refused (msg_too_long), and so is an unknown thread.
 
-The control API: `/_sim/messages` (POST: a person writes), `/_sim/messages/{ts}/press`, `/_sim/commands`, `/_sim/faults`, and
+The control API: `/_sim/messages` (POST: a person writes), `/_sim/messages/{ts}/press`, `/_sim/commands`, `/_sim/home` (a
+person opens the app's home), `/_sim/verify` (whoever sets up the app saves the events' address), `/_sim/faults`, and
 beside those `/_sim/settings` (Settings), `/_sim/errors` (what was refused, and why; DELETE forgets it), `/_sim/ephemerals`,
 `/_sim/interactions`, `/_sim/views` and `/_sim/views/{id}/submit`, `/_sim/channels/{id}`, `/_sim/users/{id}`,
 `/_sim/usergroups/{id}`, `/_sim/workspace` (channels and people).
 Pressing and commands answer with the outcome: `ok`, `status`, `seconds`, `body`, `error`.
+`/_sim/interactions`, `/_sim/views`, `/_sim/views/{id}/press` and `/submit`, `/_sim/channels/{id}`, `/_sim/users/{id}`,
+`/_sim/usergroups/{id}`. What is sent to the app answers with the outcome: `ok`, `status`, `seconds`, `body`, `error`.
 
 Run it: `SLACK_BOT_TOKEN=xoxb-... SLACK_SIGNING_SECRET=... python -m devstack.slack --port 0 --channel C012AB3CD:on-call`.
 """
@@ -52,8 +55,9 @@ if TYPE_CHECKING:
 LONGEST_TEXT = 40_000  # characters; Slack: chat.postMessage
 LONGEST_UPDATE = 4_000  # characters; Slack: chat.update, msg_too_long
 LARGEST_METADATA = 16_000  # bytes of JSON; Slack: metadata_too_large
+LARGEST_VIEW = 250_000  # bytes of JSON; Slack: view_too_large
 DEFAULT_CHANNELS = {"C012AB3CD": "on-call"}
-SCOPES = (  # of the app; Slack names them in every answer
+SCOPES = (  # of an app that is given no others; Slack names them in every answer
     *("chat:write", "channels:history", "groups:history", "channels:read", "users:read", "users:read.email"),
     *("usergroups:read", "usergroups:write", "reactions:write", "commands", "channels:join"),
 )
@@ -77,22 +81,24 @@ class SlackError(Exception):
 
 @dataclass(frozen=True)
 class Method:
-    """One method of the Web API: what it takes, what it cannot do without, and what it does."""
+    """One method of the Web API: what it takes, what it cannot do without, the bot's scope for it, and what it does."""
 
     run: Callable[[dict[str, Any]], dict[str, Any]]
     takes: frozenset[str]
     needs: tuple[str, ...] = ()
+    scope: str = ""
 
 
 @dataclass
 class Settings:
-    """Rate limits, and where interactions and commands go (empty: nowhere yet).
+    """Rate limits, and where interactions, commands and events go (empty: nowhere yet).
 
     Slack: one message a second and channel, short bursts allowed; chat.update is tier 3, 50 a minute.
     """
 
     interactivity_url: str = ""
     commands_url: str = ""
+    events_url: str = ""
     posts_per_second: float = 1.0
     post_burst: float = 4.0
     updates_per_minute: float = 50.0
@@ -106,9 +112,12 @@ def create_app(
     users: Iterable[User] = (),
     interactivity_url: str | Callable[[], str] = "",
     commands_url: str | Callable[[], str] = "",
+    events_url: str | Callable[[], str] = "",
+    scopes: Iterable[str] = SCOPES,
 ) -> "WSGIApplication":
     """A workspace with these channels (name by id; the bot is in all of them) and the app that has `bot_token`."""
-    return _Slack(bot_token, signing_secret, channels or DEFAULT_CHANNELS, users, (interactivity_url, commands_url))
+    urls = {"interactivity_url": interactivity_url, "commands_url": commands_url, "events_url": events_url}
+    return _Slack(bot_token, signing_secret, channels or DEFAULT_CHANNELS, users, urls, tuple(scopes))
 
 
 class _Slack:
@@ -118,13 +127,15 @@ class _Slack:
         signing_secret: str,
         channels: Mapping[str, str],
         users: Iterable[User],
-        urls: tuple[str | Callable[[], str], str | Callable[[], str]],
+        urls: Mapping[str, str | Callable[[], str]],
+        scopes: tuple[str, ...],
     ) -> None:
         self._bot_token = bot_token
         self._workspace = Workspace(signing_secret)
         self._workspace.channels = {channel: Channel(channel, name) for channel, name in channels.items()}
         self._workspace.users = {user.id: user for user in users}
         self._urls = urls
+        self._scopes = scopes
         self._settings = Settings()
         self._faults = Faults()
         self._buckets: dict[str, Bucket] = {}
@@ -141,6 +152,9 @@ class _Slack:
                 Rule("/_sim/views", endpoint=self._sim_views, methods=["GET"]),
                 Rule("/_sim/views/<view>/submit", endpoint=self._sim_submit, methods=["POST"]),
                 Rule("/_sim/workspace", endpoint=self._sim_workspace, methods=["GET"]),
+                Rule("/_sim/views/<view>/press", endpoint=self._sim_press_view, methods=["POST"]),
+                Rule("/_sim/home", endpoint=self._sim_home, methods=["POST"]),
+                Rule("/_sim/verify", endpoint=self._sim_verify, methods=["POST"]),
                 Rule("/_sim/channels/<channel>", endpoint=self._sim_channel, methods=["PUT"]),
                 Rule("/_sim/users/<user>", endpoint=self._sim_user, methods=["PUT"]),
                 Rule("/_sim/usergroups", endpoint=self._sim_usergroups, methods=["GET"]),
@@ -166,35 +180,58 @@ class _Slack:
         content = _CONTENT | {"metadata", "unfurl_links", "unfurl_media", "reply_broadcast", "mrkdwn"}
         return {
             "auth.test": Method(self._auth_test, frozenset()),
-            "chat.postMessage": Method(self._post_message, content | _COMMON_POST | {"channel"}, ("channel",)),
+            "chat.postMessage": Method(
+                self._post_message, content | _COMMON_POST | {"channel"}, ("channel",), scope="chat:write"
+            ),
             "chat.postEphemeral": Method(
-                self._post_ephemeral, _CONTENT | _COMMON_POST | {"channel", "user"}, ("channel", "user")
+                self._post_ephemeral,
+                _CONTENT | _COMMON_POST | {"channel", "user"},
+                ("channel", "user"),
+                scope="chat:write",
             ),
             "chat.update": Method(
                 self._update,
                 _CONTENT | {"channel", "ts", "as_user", "link_names", "parse", "metadata", "reply_broadcast"},
                 ("channel", "ts"),
+                scope="chat:write",
             ),
-            "chat.delete": Method(self._delete, frozenset({"channel", "ts", "as_user"}), ("channel", "ts")),
+            "chat.delete": Method(
+                self._delete, frozenset({"channel", "ts", "as_user"}), ("channel", "ts"), scope="chat:write"
+            ),
             "chat.getPermalink": Method(
                 self._permalink, frozenset({"channel", "message_ts"}), ("channel", "message_ts")
             ),
             "conversations.info": Method(
-                self._conversation, frozenset({"channel", "include_locale", "include_num_members"}), ("channel",)
+                self._conversation,
+                frozenset({"channel", "include_locale", "include_num_members"}),
+                ("channel",),
+                scope="channels:read",
             ),
             "conversations.list": Method(
-                self._conversations, frozenset({"cursor", "exclude_archived", "limit", "types"})
+                self._conversations, frozenset({"cursor", "exclude_archived", "limit", "types"}), scope="channels:read"
             ),
-            "conversations.join": Method(self._join, frozenset({"channel"}), ("channel",)),
-            "conversations.history": Method(self._history, _RANGE | {"channel"}, ("channel",)),
-            "conversations.replies": Method(self._replies, _RANGE | {"channel", "ts"}, ("channel", "ts")),
-            "users.info": Method(self._user, frozenset({"user", "include_locale"}), ("user",)),
-            "users.lookupByEmail": Method(self._user_by_email, frozenset({"email"}), ("email",)),
+            "conversations.join": Method(self._join, frozenset({"channel"}), ("channel",), scope="channels:join"),
+            "conversations.history": Method(
+                self._history, _RANGE | {"channel"}, ("channel",), scope="channels:history"
+            ),
+            "conversations.replies": Method(
+                self._replies, _RANGE | {"channel", "ts"}, ("channel", "ts"), scope="channels:history"
+            ),
+            "users.info": Method(self._user, frozenset({"user", "include_locale"}), ("user",), scope="users:read"),
+            "users.lookupByEmail": Method(
+                self._user_by_email, frozenset({"email"}), ("email",), scope="users:read.email"
+            ),
             "usergroups.users.update": Method(
-                self._usergroup, frozenset({"usergroup", "users", "include_count"}), ("usergroup", "users")
+                self._usergroup,
+                frozenset({"usergroup", "users", "include_count"}),
+                ("usergroup", "users"),
+                scope="usergroups:write",
             ),
             "reactions.add": Method(
-                self._react, frozenset({"channel", "name", "timestamp"}), ("channel", "name", "timestamp")
+                self._react,
+                frozenset({"channel", "name", "timestamp"}),
+                ("channel", "name", "timestamp"),
+                scope="reactions:write",
             ),
             "views.open": Method(self._open, frozenset({"trigger_id", "view"}), ("trigger_id", "view")),
             "views.publish": Method(self._publish, frozenset({"user_id", "view", "hash"}), ("user_id", "view")),
@@ -215,7 +252,7 @@ class _Slack:
             time.sleep(fault.get("timeout", 0))
             if fault.get("lose_answer"):
                 return LostAnswer()
-        return json_response({"ok": True, **result}, headers={"X-OAuth-Scopes": ",".join(SCOPES)})
+        return json_response({"ok": True, **result}, headers={"X-OAuth-Scopes": ",".join(self._scopes)})
 
     def _run(self, request: Request, name: str) -> dict[str, Any]:
         method = self._methods.get(name)
@@ -223,6 +260,9 @@ class _Slack:
             raise SlackError("unknown_method", f"[ERROR] {name} is not simulated")
         arguments = _arguments(request)
         self._authenticate(request, arguments.pop("token", None))
+        if method.scope and method.scope not in self._scopes:
+            provided = ",".join(self._scopes)
+            raise SlackError("missing_scope", f"[ERROR] needed: {method.scope}; provided: {provided}")
         problems = [f"[ERROR] unknown argument: {argument}" for argument in arguments if argument not in method.takes]
         problems += [
             f"[ERROR] must be a string [json-pointer:/{argument}]"
@@ -466,7 +506,19 @@ class _Slack:
 
     def _publish(self, arguments: dict[str, Any]) -> dict[str, Any]:
         view = _view(arguments["view"], "home")
-        return {"view": self._keep_view(view, arguments["user_id"])}
+        user = arguments["user_id"]
+        if user not in self._workspace.users:
+            raise SlackError("invalid_arguments", "invalid `user_id`")
+        before = self._home_of(user)
+        if "hash" in arguments and before is not None and before["hash"] != arguments["hash"]:
+            raise SlackError("hash_conflict")
+        if before is not None:  # Slack: a user has one home
+            del self._workspace.views[before["id"]]
+        return {"view": self._keep_view(view, user)}
+
+    def _home_of(self, user: str) -> dict[str, Any] | None:
+        views = self._workspace.views.values()
+        return next((view for view in views if view["type"] == "home" and view["user"] == user), None)
 
     def _keep_view(self, view: dict[str, Any], user: str) -> dict[str, Any]:
         workspace.identify(view["blocks"])
@@ -579,7 +631,7 @@ class _Slack:
     def _url(self, name: str) -> str:
         """Where interactions or commands go: what was set last."""
         set_here: str = getattr(self._settings, name)
-        given = self._urls[("interactivity_url", "commands_url").index(name)]
+        given = self._urls[name]
         url = set_here or (given if isinstance(given, str) else given())
         if not url:
             raise ControlError(f"there is no {name} yet: PUT it to /_sim/settings")
@@ -629,6 +681,61 @@ class _Slack:
                 return control_error(f"message {ts} has no action_id {body['action_id']!r}; it has: {there}", 404)
             payload = self._block_actions(request, message, block, element, body)
         return json_response(self._workspace.interact(url, payload))
+
+    def _sim_press_view(self, request: Request, view: str) -> Response:
+        """Press a button of somebody's home, or of an open modal."""
+        checks = {"action_id": is_text, "user": _is_user, "block_id": is_text, "value": is_text}
+        body = checked(control_body(request), checks, required=["action_id", "user"], what="press")
+        url = self._url("interactivity_url")
+        with self._workspace.lock:
+            kept = self._workspace.views.get(view)
+            if kept is None or not kept["open"]:
+                return control_error(f"there is no open view {view}", 404)
+            found = list(blocks.elements(kept["blocks"]))
+            chosen = [
+                (block, element)
+                for block, element in found
+                if element["action_id"] == body["action_id"]
+                and body.get("block_id") in {None, block["block_id"]}
+                and body.get("value") in {None, element.get("value")}
+            ]
+            if not chosen:
+                there = ", ".join(f"{element['action_id']} {element.get('value')}" for _, element in found) or "none"
+                return control_error(f"view {view} has no such element; it has: {there}", 404)
+            block, element = chosen[0]
+            user = self._workspace.person(body["user"])
+            payload = {
+                "type": "block_actions",
+                **self._workspace.about(user),
+                "container": {"type": "view", "view_id": view},
+                "trigger_id": self._workspace.trigger(user.id),
+                "view": {name: value for name, value in kept.items() if name not in {"user", "open"}},
+                "actions": [_action(block, element, body.get("value"), self._workspace.timestamp())],
+            }
+        return json_response(self._workspace.interact(url, payload))
+
+    def _sim_home(self, request: Request) -> Response:
+        """A person opens the app's home. Slack tells of it, and once more at once if that fails."""
+        body = checked(control_body(request), {"user": _is_user, "tab": is_text}, required=["user"], what="home")
+        url = self._url("events_url")
+        with self._workspace.lock:
+            user = self._workspace.person(body["user"])
+            event: dict[str, Any] = {
+                "type": "app_home_opened",
+                "user": user.id,
+                "channel": f"D{user.id[1:]}",
+                "tab": body.get("tab", "home"),
+                "event_ts": self._workspace.timestamp(),
+            }
+            home = self._home_of(user.id)
+            if home is not None:
+                event["view"] = {name: value for name, value in home.items() if name not in {"user", "open"}}
+        return json_response(self._workspace.tell(url, event))
+
+    def _sim_verify(self, request: Request) -> Response:
+        """Slack checks the events' address, when it is saved, with a challenge."""
+        del request
+        return json_response(self._workspace.verify(self._url("events_url")))
 
     def _block_actions(
         self,
@@ -805,6 +912,7 @@ class _Slack:
         checks = {
             "interactivity_url": is_text,
             "commands_url": is_text,
+            "events_url": is_text,
             "posts_per_second": number_from(0.01),
             "post_burst": number_from(1),
             "updates_per_minute": number_from(1),
@@ -955,6 +1063,8 @@ def _view(value: object, kind: str) -> dict[str, Any]:
     problems += blocks.problems(view.get("blocks"), view=True)
     if problems:
         raise SlackError("invalid_arguments", *(f"[ERROR] {problem}" for problem in problems))
+    if len(json.dumps(view, ensure_ascii=False).encode()) > LARGEST_VIEW:
+        raise SlackError("view_too_large")
     return view
 
 
@@ -1068,6 +1178,8 @@ def main() -> None:
     parser.add_argument("--user", action="append", default=[], metavar="ID:NAME:EMAIL", help="a person")
     parser.add_argument("--interactivity-url", default="", help="where pressed buttons are sent")
     parser.add_argument("--commands-url", default="", help="where slash commands are sent")
+    parser.add_argument("--events-url", default="", help="where events are sent")
+    parser.add_argument("--scope", action="append", default=[], help="a scope of the app; without any, all it may need")
     arguments = parser.parse_args()
     app = create_app(
         bot_token=os.environ["SLACK_BOT_TOKEN"],
@@ -1076,6 +1188,8 @@ def main() -> None:
         users=[User(*user.split(":", 2)) for user in arguments.user],
         interactivity_url=arguments.interactivity_url,
         commands_url=arguments.commands_url,
+        events_url=arguments.events_url,
+        scopes=arguments.scope or SCOPES,
     )
     serve(app, arguments.port)
 

@@ -352,9 +352,12 @@ class Stack:
         for key, responder in (roster.get("responders") or {}).items():
             if isinstance(responder, dict) and responder.get("slack_user"):
                 arguments += ["--user", f"{responder['slack_user']}:{responder.get('name', key)}:{key}@example.com"]
-        for output, option in (("SlackActionsUrl", "--interactivity-url"), ("SlackCommandsUrl", "--commands-url")):
-            if output in outputs:
-                arguments += [option, self._url("gateway") + urlparse(outputs[output]).path]
+        manifest = yaml.safe_load((ROOT / "cli/slack_manifest.yaml").read_text())
+        for scope in manifest["oauth_config"]["scopes"]["bot"]:
+            arguments += ["--scope", scope]
+        options = {"Actions": "--interactivity-url", "Commands": "--commands-url", "Events": "--events-url"}
+        for name, option in options.items():
+            arguments += [option, self._url("gateway") + urlparse(outputs[f"Slack{name}Url"]).path]
         self._start_python(
             "slack",
             arguments,

@@ -184,29 +184,79 @@ class Workspace:
 
     # What Slack sends to the app
 
+    def tell(self, url: str, event: Mapping[str, Any]) -> dict[str, Any]:
+        """Send an event; the outcome of the last attempt. Slack tries again at once, after a minute, after five: here once."""
+        with self.lock:
+            stamp = self.timestamp()
+        envelope = {
+            "token": "deprecated",
+            "team_id": TEAM,
+            "api_app_id": APP,
+            "event": event,
+            "type": "event_callback",
+            "event_id": f"Ev{stamp.replace('.', '')}",
+            "event_time": int(float(stamp)),
+            "authorizations": [
+                {
+                    "enterprise_id": None,
+                    "team_id": TEAM,
+                    "user_id": BOT_USER,
+                    "is_bot": True,
+                    "is_enterprise_install": False,
+                }
+            ],
+            "is_ext_shared_channel": False,
+        }
+        body = json.dumps(envelope, ensure_ascii=False)
+        outcome = self._send(url, body, "application/json", "event")
+        if outcome["ok"]:
+            return outcome
+        reason = "http_timeout" if outcome["error"] == "operation_timeout" else "http_error"
+        again = {"X-Slack-Retry-Num": "1", "X-Slack-Retry-Reason": reason}
+        return self._send(url, body, "application/json", "event", again)
+
+    def verify(self, url: str) -> dict[str, Any]:
+        """Send the challenge with which Slack checks an address for events: it has to come back, as text or as JSON."""
+        challenge = secrets.token_hex(26)
+        given = {"token": "deprecated", "challenge": challenge, "type": "url_verification"}
+        outcome = self._send(url, json.dumps(given), "application/json", "url_verification")
+        answered = outcome["body"]
+        if outcome["ok"] and outcome["content_type"].startswith("application/json"):
+            answered = json.loads(answered).get("challenge")
+        if outcome["ok"] and answered != challenge:
+            outcome |= {"ok": False, "error": "challenge_failed"}
+        return outcome
+
     def interact(self, url: str, payload: Mapping[str, Any]) -> dict[str, Any]:
         """Send an interaction; the outcome: `ok`, `status`, `seconds`, `body`, `error`."""
         return self.send(url, {"payload": json.dumps(payload, ensure_ascii=False)}, payload["type"])
 
     def send(self, url: str, form: Mapping[str, str], kind: str) -> dict[str, Any]:
         """POST a signed form to the app, which has 3 s to answer with 200."""
-        body = urlencode(form)
+        return self._send(url, urlencode(form), "application/x-www-form-urlencoded", kind)
+
+    def _send(
+        self, url: str, body: str, content_type: str, kind: str, more: Mapping[str, str] | None = None
+    ) -> dict[str, Any]:
         timestamp = str(int(time.time()))
         signed = hmac.new(self._signing_secret.encode(), f"v0:{timestamp}:{body}".encode(), hashlib.sha256)
         headers = {
-            "Content-Type": "application/x-www-form-urlencoded",
+            "Content-Type": content_type,
+            **(more or {}),
             "X-Slack-Request-Timestamp": timestamp,
             "X-Slack-Signature": f"v0={signed.hexdigest()}",
             "User-Agent": "Slackbot 1.0 (+https://api.slack.com/robots)",
         }
         started = time.monotonic()
         status: int | None = None
-        answer, error, content_type = "", None, ""
+        answer, error, answered_as = "", None, ""
         try:
             with requests.Session() as session:
                 session.trust_env = False  # no proxy between two programs of one machine
-                response = session.post(url, data=body, headers=headers, timeout=ANSWER_WITHIN, allow_redirects=False)
-            status, answer, content_type = response.status_code, response.text, response.headers.get("Content-Type", "")
+                response = session.post(
+                    url, data=body.encode(), headers=headers, timeout=ANSWER_WITHIN, allow_redirects=False
+                )
+            status, answer, answered_as = response.status_code, response.text, response.headers.get("Content-Type", "")
         except requests.exceptions.Timeout:
             error = "operation_timeout"
         except requests.exceptions.RequestException as failure:
@@ -222,7 +272,7 @@ class Workspace:
             "status": status,
             "seconds": round(seconds, 3),
             "body": answer,
-            "content_type": content_type,
+            "content_type": answered_as,
             "error": error,
         }
         with self.lock:

@@ -36,6 +36,8 @@ _WORDS: Mapping[Language, Mapping[str, str]] = {
         "resolve_deny": "Keep it open",
         "shifts": "My next shifts",
         "shift": "• {schedule}: {start} to {end}",
+        "shift_now": "• {schedule}: now, until {end}",
+        "shift_always": "• {schedule}: now, and for weeks to come",
         "no_shifts": "None within five weeks.",
         "no_roster": "There is no roster yet: `oncall roster apply roster.yaml`",
         "commands": "`/oncall help` says what else there is.",
@@ -57,6 +59,8 @@ _WORDS: Mapping[Language, Mapping[str, str]] = {
         "resolve_deny": "やめる",
         "shifts": "自分の次の当番",
         "shift": "• {schedule}: {start}から{end}まで",
+        "shift_now": "• {schedule}: いま当番です。{end}まで",
+        "shift_always": "• {schedule}: いま当番です。当面続きます",
         "no_shifts": "今後5週間はありません。",
         "no_roster": "名簿がまだありません: `oncall roster apply roster.yaml`",
         "commands": "ほかの使い方: `/oncall help`",
@@ -174,12 +178,12 @@ def _incident_buttons(incident: Item, words: Mapping[str, str]) -> list[dict[str
 def _shifts(known: Roster, responder: Responder, now: datetime, reader: Language) -> str:
     words = _WORDS[reader]
     own: list[tuple[str, Shift]] = overview.own_shifts(known, responder.id, now)
-    lines = [
-        words["shift"].format(
-            schedule=buttons.schedule_words(reader, name), start=moment(shift.start), end=moment(shift.end)
-        )
-        for name, shift in own[:MOST_SHIFTS]
-    ]
+    lines = []
+    for name, shift in own[:MOST_SHIFTS]:
+        is_endless = shift.end >= now + overview.AHEAD
+        word = "shift" if shift.start > now else "shift_always" if is_endless else "shift_now"
+        values = {"start": moment(shift.start), "end": moment(shift.end)}
+        lines.append(words[word].format(schedule=buttons.schedule_words(reader, name), **values))
     return "\n".join(lines) or words["no_shifts"]
 
 

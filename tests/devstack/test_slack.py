@@ -87,7 +87,7 @@ def app() -> Iterator[Application]:
     application = Application()
     with serving(application) as url:
         application.base = url
-        for path in ("/interactions", "/commands"):
+        for path in ("/interactions", "/commands", "/events"):
             application.answer(path, Response())
         yield application
 
@@ -102,6 +102,7 @@ def workspace(app: Application) -> Iterator[Workspace]:
         users=[ALICE],
         interactivity_url=lambda: app.base + "/interactions",
         commands_url=app.base + "/commands",
+        events_url=app.base + "/events",
     )
     with serving(simulated) as url:
         there = Workspace(url, WebClient(TOKEN, base_url=f"{url}/api/", retry_handlers=[]), app)
@@ -190,7 +191,7 @@ def test_unknown_and_missing_arguments_are_named(workspace: Workspace) -> None:
 def test_every_argument_of_the_sdk_is_known() -> None:
     """But those that are not Slack's for bots: metadata of files, and arguments for organisations."""
     elsewhere = {"self", "kwargs", "container_id", "file_ids", "team_id", "interactivity_pointer"}
-    simulated = slack._Slack(TOKEN, SECRET, {}, [], ("", ""))
+    simulated = slack._Slack(TOKEN, SECRET, {}, [], {}, ())
     for name, method in simulated._web_api().items():
         parameters = inspect.signature(getattr(WebClient, name.replace(".", "_"))).parameters.keys() - elsewhere
         assert parameters == method.takes, name
@@ -853,3 +854,113 @@ def test_it_runs_as_a_program_and_ends_when_told() -> None:
         assert client.users_lookupByEmail(email="alice@example.com")["user"]["id"] == "U0ALICE"
         program.send_signal(signal.SIGTERM)
         assert program.wait(10) == 0
+
+
+# Events and the app's home
+
+
+def home(*elements: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "home", "blocks": [section("Who is on call"), actions(*elements)]}
+
+
+def opens_home(workspace: Workspace, **more: Any) -> dict[str, Any]:
+    outcome: dict[str, Any] = workspace.control("POST", "/home", {"user": ALICE.id, **more})
+    return outcome
+
+
+def test_an_opened_home_is_told_signed_as_slack_signs_it(workspace: Workspace) -> None:
+    assert opens_home(workspace)["ok"]
+    (told,) = workspace.app.at("/events")
+    assert told.headers["Content-Type"] == "application/json"
+    assert "X-Slack-Retry-Num" not in told.headers
+    assert SignatureVerifier(SECRET).is_valid(
+        told.body, told.headers["X-Slack-Request-Timestamp"], told.headers["X-Slack-Signature"]
+    )
+    envelope = json.loads(told.body)
+    assert (envelope["type"], envelope["event"]["type"]) == ("event_callback", "app_home_opened")
+    assert (envelope["event"]["user"], envelope["event"]["tab"]) == (ALICE.id, "home")
+    assert "view" not in envelope["event"]
+
+
+def test_an_event_that_fails_is_told_once_more_at_once(workspace: Workspace) -> None:
+    workspace.control("PUT", "/settings", {"events_url": workspace.app.base + "/moody"})
+    workspace.app.answer("/moody", Response("no", 503), Response())
+    assert opens_home(workspace)["ok"]
+    first, again = workspace.app.at("/moody")
+    assert "X-Slack-Retry-Num" not in first.headers
+    assert (again.headers["X-Slack-Retry-Num"], again.headers["X-Slack-Retry-Reason"]) == ("1", "http_error")
+    assert again.body == first.body, "with the same event_id"
+
+
+def test_a_published_home_replaces_the_one_before_and_its_buttons_can_be_pressed(workspace: Workspace) -> None:
+    publish = workspace.client.views_publish
+    first = publish(user_id=ALICE.id, view=home())["view"]
+    with Refused() as refused:
+        publish(user_id=ALICE.id, view=home(), hash="another")
+    assert refused.error == "hash_conflict"
+    publish(
+        user_id=ALICE.id, view=home(button("take/0", value="primary"), button("take/1", value="x")), hash=first["hash"]
+    )
+    (shown,) = workspace.control("GET", "/views")
+    opens_home(workspace)
+    assert json.loads(workspace.app.at("/events")[-1].body)["event"]["view"]["id"] == shown["id"]
+    body = {"action_id": "take/1", "user": ALICE.id}
+    assert workspace.control("POST", f"/views/{shown['id']}/press", body)["ok"]
+    payload = workspace.payload()
+    assert (payload["type"], payload["container"]) == ("block_actions", {"type": "view", "view_id": shown["id"]})
+    assert payload["view"]["type"] == "home"
+    assert payload["actions"][0]["value"] == "x"
+    assert not {"channel", "message", "response_url"} & payload.keys(), "a home is in no channel"
+    workspace.control("POST", f"/views/{shown['id']}/press", {**body, "action_id": "none"}, 404)
+    workspace.control("POST", "/views/V0GONE/press", body, 404)
+
+
+@pytest.mark.parametrize(
+    ("user", "view", "error"),
+    [
+        ("U0NOBODY", home(), "invalid_arguments"),
+        (ALICE.id, {"type": "modal", "blocks": []}, "invalid_arguments"),
+        (ALICE.id, {"type": "home", "blocks": [section()] * 101}, "invalid_arguments"),
+        (ALICE.id, home(button("same"), button("same")), "invalid_arguments"),
+        (ALICE.id, {"type": "home", "blocks": [section("語" * 3000)] * 40}, "view_too_large"),
+    ],
+)
+def test_a_home_that_slack_refuses(workspace: Workspace, user: str, view: dict[str, Any], error: str) -> None:
+    with Refused() as refused:
+        workspace.client.views_publish(user_id=user, view=view)
+    assert refused.error == error
+    assert workspace.control("GET", "/views") == []
+
+
+def test_the_events_address_has_to_give_the_challenge_back(workspace: Workspace) -> None:
+    assert workspace.control("POST", "/verify")["error"] == "challenge_failed"
+    (asked,) = workspace.app.at("/events")
+    assert json.loads(asked.body)["type"] == "url_verification"
+
+    def challenge() -> str:
+        return str(json.loads(workspace.app.at("/events")[-1].body)["challenge"])
+
+    workspace.app.answers["/events"].clear()
+    workspace.app.answer("/events", lambda: Response(challenge(), mimetype="text/plain"))
+    assert workspace.control("POST", "/verify")["ok"]
+    workspace.app.answers["/events"].clear()
+    workspace.app.answer(
+        "/events", lambda: Response(json.dumps({"challenge": challenge()}), mimetype="application/json")
+    )
+    assert workspace.control("POST", "/verify")["ok"]
+
+
+def test_an_app_may_do_what_its_scopes_allow() -> None:
+    simulated = slack.create_app(bot_token=TOKEN, signing_secret=SECRET, users=[ALICE], scopes=["chat:write"])
+    with serving(simulated) as url:
+        client = WebClient(TOKEN, base_url=f"{url}/api/", retry_handlers=[])
+        assert client.auth_test().headers["X-OAuth-Scopes"] == "chat:write"
+        assert client.chat_postMessage(channel=CHANNEL, text="Hello")["ok"]
+        assert client.views_publish(user_id=ALICE.id, view=home())["ok"], "needs no scope"
+        for method, arguments in (
+            ("usergroups_users_update", {"usergroup": "S0ONCALL", "users": ALICE.id}),
+            ("conversations_history", {"channel": CHANNEL}),
+        ):
+            with Refused() as refused:
+                getattr(client, method)(**arguments)
+            assert refused.error == "missing_scope"

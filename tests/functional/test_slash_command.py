@@ -362,7 +362,9 @@ def test_the_home_says_who_is_on_call_what_is_open_and_my_next_shifts(world: Wor
     assert ("acknowledge", incident) in buttons_of(shown)
     assert ("resolve", incident) in buttons_of(shown)
     assert ("take_schedule", "primary") in buttons_of(shown)
-    assert ("take_schedule", "primary") not in buttons_of(view(world, "U0SATO")), "it is Sato's shift already"
+    theirs = view(world, "U0SATO")
+    assert ("take_schedule", "primary") not in buttons_of(theirs), "it is Sato's shift already"
+    assert "• primary: now, until <!date^1795424400^" in json.dumps(theirs, ensure_ascii=False)
 
 
 def test_the_home_of_somebody_unknown_says_how_to_get_in(world: World) -> None:
