@@ -6,11 +6,9 @@ text that Slack would cut is refused (msg_too_long), and so is an unknown thread
 The control API: `/_sim/messages` (POST: a person writes), `/_sim/messages/{ts}/press`, `/_sim/commands`, `/_sim/home` (a
 person opens the app's home), `/_sim/verify` (whoever sets up the app saves the events' address), `/_sim/faults`, and
 beside those `/_sim/settings` (Settings), `/_sim/errors` (what was refused, and why; DELETE forgets it), `/_sim/ephemerals`,
-`/_sim/interactions`, `/_sim/views` and `/_sim/views/{id}/submit`, `/_sim/channels/{id}`, `/_sim/users/{id}`,
-`/_sim/usergroups/{id}`, `/_sim/workspace` (channels and people).
-Pressing and commands answer with the outcome: `ok`, `status`, `seconds`, `body`, `error`.
 `/_sim/interactions`, `/_sim/views`, `/_sim/views/{id}/press` and `/submit`, `/_sim/channels/{id}`, `/_sim/users/{id}`,
-`/_sim/usergroups/{id}`. What is sent to the app answers with the outcome: `ok`, `status`, `seconds`, `body`, `error`.
+`/_sim/usergroups/{id}`, `/_sim/workspace` (channels and people).
+What is sent to the app answers with the outcome: `ok`, `status`, `seconds`, `body`, `error`.
 
 Run it: `SLACK_BOT_TOKEN=xoxb-... SLACK_SIGNING_SECRET=... python -m devstack.slack --port 0 --channel C012AB3CD:on-call`.
 """
