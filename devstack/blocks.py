@@ -175,15 +175,19 @@ INTERACTIVE = frozenset(_ELEMENTS) - {"image"}
 _IN_ACTIONS = INTERACTIVE - {"plain_text_input"}
 
 
-def _element(types: frozenset[str]) -> Check:
+def _of_type(checks: Mapping[str, Check]) -> Check:
     def check(value: object, at: str) -> Problems:
         kind = value.get("type") if isinstance(value, dict) else None
-        if isinstance(kind, str) and kind in types:
-            yield from _ELEMENTS[kind](value, at)
+        if isinstance(kind, str) and kind in checks:
+            yield from checks[kind](value, at)
         else:
             yield _problem(f"unsupported type: {kind}", at)
 
     return check
+
+
+def _element(types: frozenset[str]) -> Check:
+    return _of_type({kind: _ELEMENTS[kind] for kind in types})
 
 
 def _in_context(value: object, at: str) -> Problems:
@@ -192,6 +196,65 @@ def _in_context(value: object, at: str) -> Problems:
     else:
         yield from _Text(3000).problems(value, at)
 
+
+def _integer(least: int, most: int) -> Check:
+    def check(value: object, at: str) -> Problems:
+        if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
+            yield _problem(f"must be an integer from {least} to {most}", at)
+
+    return check
+
+
+# Slack, "Rich text block": its texts are shown as they are, nothing in them is markup. No limits but that of the whole.
+_WRITTEN = _String(LARGEST_IN_ALL).problems
+_STYLES = ("bold", "italic", "strike", "code", "underline", "highlight", "client_highlight", "unlink")
+_STYLE = {"style": _object(dict.fromkeys(_STYLES, _boolean))}
+_RICH_ELEMENTS: Mapping[str, Check] = {
+    "text": _object({**_STYLE, "text": _WRITTEN}, "text"),
+    "link": _object({**_STYLE, "url": _String(3000).problems, "text": _WRITTEN, "unsafe": _boolean}, "url"),
+    "user": _object({**_STYLE, "user_id": _WRITTEN}, "user_id"),
+    "usergroup": _object({**_STYLE, "usergroup_id": _WRITTEN}, "usergroup_id"),
+    "channel": _object({**_STYLE, "channel_id": _WRITTEN}, "channel_id"),
+    "broadcast": _object({**_STYLE, "range": _one_of("here", "channel", "everyone")}, "range"),
+    "date": _object(
+        {
+            **_STYLE,
+            "timestamp": _integer(0, 10**11),
+            "format": _WRITTEN,
+            "url": _String(3000).problems,
+            "fallback": _WRITTEN,
+        },
+        "timestamp",
+        "format",
+    ),
+    "emoji": _object(
+        {**_STYLE, "name": _WRITTEN, "unicode": _WRITTEN, "skin_tone": _integer(2, 6)},
+        "name",
+    ),
+    "color": _object({**_STYLE, "value": _WRITTEN}, "value"),
+}
+
+
+_MANY = 10_000  # Slack names no limit
+_RICH = _list(_of_type(_RICH_ELEMENTS), _MANY)
+_RICH_SECTION = _object({"elements": _RICH}, "elements")
+_BORDER = {"border": _integer(0, 1)}
+_RICH_PARTS: Mapping[str, Check] = {
+    "rich_text_section": _RICH_SECTION,
+    "rich_text_list": _object(
+        {
+            **_BORDER,
+            "style": _one_of("bullet", "ordered"),
+            "elements": _list(_of_type({"rich_text_section": _RICH_SECTION}), _MANY),
+            "indent": _integer(0, 8),
+            "offset": _integer(0, _MANY),
+        },
+        "style",
+        "elements",
+    ),
+    "rich_text_quote": _object({**_BORDER, "elements": _RICH}, "elements"),
+    "rich_text_preformatted": _object({**_BORDER, "elements": _RICH, "language": _WRITTEN}, "elements"),
+}
 
 _BLOCK_ID = {"block_id": _String(255).problems}
 _BLOCKS: Mapping[str, Check] = {
@@ -208,6 +271,7 @@ _BLOCKS: Mapping[str, Check] = {
     ),
     "context": _object({**_BLOCK_ID, "elements": _list(_in_context, 10)}, "elements"),
     "actions": _object({**_BLOCK_ID, "elements": _list(_element(_IN_ACTIONS), 25)}, "elements"),
+    "rich_text": _object({**_BLOCK_ID, "elements": _list(_of_type(_RICH_PARTS), _MANY)}, "elements"),
     "image": _object(
         {
             **_BLOCK_ID,
@@ -231,7 +295,7 @@ _BLOCKS: Mapping[str, Check] = {
         "element",
     ),
 }
-_KNOWN_TO_SLACK_SDK = frozenset({"rich_text", "markdown", "video", "table"})
+_KNOWN_TO_SLACK_SDK = frozenset({"markdown", "video", "table"})
 
 
 def problems(blocks: object, *, view: bool = False) -> list[str]:

@@ -301,6 +301,7 @@ class Message:
     thread_ts: str | None
     metadata: Json | None
     edits: int = 0
+    is_broadcast: bool = False
 
 
 @dataclass
@@ -328,6 +329,7 @@ class FakeSlack:
         metadata: Json | None = None,
         unfurl_links: bool | None = None,
         unfurl_media: bool | None = None,
+        reply_broadcast: bool = False,
     ) -> SlackResponse:
         del unfurl_links, unfurl_media
         lost = self._take("chat.postMessage", channel)
@@ -335,19 +337,21 @@ class FakeSlack:
         if thread_ts and not any(m.ts == thread_ts for m in self.messages):
             raise self._error("thread_not_found")
         ts = f"{self.clock.now() // 1000}.{len(self.requests):06d}"
-        self.messages.append(Message(ts, channel, text, blocks or [], thread_ts, metadata))
+        self.messages.append(
+            Message(ts, channel, text, blocks or [], thread_ts, metadata, is_broadcast=reply_broadcast)
+        )
         self.posted_at.setdefault(channel, []).append(self.clock.now())
         if lost:
             raise TimeoutError("timed out")
         return self._answer({"ok": True, "channel": channel, "ts": ts})
 
-    def chat_update(self, *, channel: str, ts: str, text: str, blocks: list[Json]) -> SlackResponse:
+    def chat_update(self, *, channel: str, ts: str, text: str, blocks: list[Json] | None = None) -> SlackResponse:
         lost = self._take("chat.update", channel)
         self._check(text, blocks, longest=4_000)
         message = next((m for m in self.messages if (m.channel, m.ts) == (channel, ts)), None)
         if message is None:
             raise self._error("message_not_found")
-        message.text, message.blocks, message.edits = text, blocks, message.edits + 1
+        message.text, message.blocks, message.edits = text, blocks or [], message.edits + 1
         if lost:
             raise TimeoutError("timed out")
         return self._answer({"ok": True, "channel": channel, "ts": ts})

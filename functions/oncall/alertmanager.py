@@ -6,17 +6,21 @@ needed.
 """
 
 import hashlib
+import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any, Literal
 
 from oncall.errors import WebhookError
+from oncall.times import milliseconds
 
 Severity = Literal["critical", "warning"]
 Status = Literal["firing", "resolved"]
 
 TEXT_LIMIT = 1_000  # characters of one label or annotation that are kept
+LABELS = 50  # of an alert, and its annotations, that are kept
+MATCHERS_LIMIT = 1_000  # characters; more is no link that anybody could use
 KEPT_ALERTS = 10  # alerts of a group whose texts are kept; all are counted
 
 
@@ -35,10 +39,7 @@ class Alert:
     @property
     def started_at(self) -> int:
         """When it began, in epoch milliseconds; 0 if that is not written as a time."""
-        try:
-            return int(datetime.fromisoformat(self.starts_at).timestamp() * 1000)
-        except (ValueError, OverflowError):
-            return 0
+        return milliseconds(self.starts_at)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,13 +49,16 @@ class AlertGroup:
     key: str
     status: Status
     severity: Severity
-    severity_note: str  # why the severity is not the written one; empty if it is
+    severity_note: str  # why the severity is not the written one: "missing", "unseen", "odd …"; empty if it is
     product: str
     alerts: tuple[Alert, ...]
     left_out: int  # alerts that Alertmanager or the gateway cut off
     cut_characters: int  # size of a webhook that the gateway cut to fit, in characters; 0 if it was not
     external_url: str
     received_at: int  # when the gateway took it, epoch milliseconds
+    matchers: str = (
+        ""  # what selects these alerts in Alertmanager's pages and silences; empty if that cannot be written
+    )
 
     @property
     def id(self) -> str:
@@ -102,6 +106,7 @@ def read_webhook(webhook: object, *, received_at: int, cut: Mapping[str, Any] | 
         cut_characters=_count(cut.get("characters")) if cut else 0,
         external_url=_text(webhook.get("externalURL")),
         received_at=received_at,
+        matchers="" if cut else _matchers(common),
     )
 
 
@@ -128,19 +133,32 @@ def _severity(alerts: tuple[Alert, ...], common: Mapping[str, str], *, unseen: b
         return "critical", ""
     unknown = sorted(severity for severity in written if severity != "warning")
     if unknown and unknown[0] == "":
-        return "critical", "an alert has no severity label, so it counts as critical"
+        return "critical", "missing"
     if unknown:
-        return "critical", f"severity {unknown[0][:50]!r} is neither critical nor warning, so it counts as critical"
+        return "critical", f"odd {unknown[0][:50]}"
     if unseen and common.get("severity") != "warning":
-        return "critical", "the severity of alerts that were cut off is not known, so the group counts as critical"
+        return "critical", "unseen"
     return "warning", ""
 
 
+def _matchers(common: Mapping[str, str]) -> str:
+    """The labels that all alerts have, as Alertmanager's pages read them in an address: {name="value", …}.
+
+    Alertmanager (ui/app/src/Utils/Filter.elm): values are JSON strings, names hold no reserved character. One matcher
+    less would silence more, so it is all of them or nothing.
+    """
+    is_cut = len(common) >= LABELS or any(len(value) >= TEXT_LIMIT for value in common.values())
+    if is_cut or any(re.search(r"""[\s{}!=~,\\"'`]""", name) for name in common):
+        return ""
+    written = ", ".join(f"{name}={json.dumps(value, ensure_ascii=False)}" for name, value in sorted(common.items()))
+    return f"{{{written}}}" if 0 < len(written) <= MATCHERS_LIMIT else ""
+
+
 def _texts(written: object) -> dict[str, str]:
-    """Labels or annotations: the first fifty, each cut to TEXT_LIMIT characters."""
+    """Labels or annotations: the first LABELS, each cut to TEXT_LIMIT characters."""
     if not isinstance(written, dict):
         return {}
-    return {_text(name)[:200]: _text(value) for name, value in list(written.items())[:50] if name}
+    return {_text(name)[:200]: _text(value) for name, value in list(written.items())[:LABELS] if name}
 
 
 def _text(value: object, limit: int | None = TEXT_LIMIT) -> str:

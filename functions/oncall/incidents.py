@@ -349,6 +349,7 @@ def summary(group: AlertGroup) -> dict[str, Any]:
         "left_out": group.left_out + len(ordered) - len(shown),
         "cut_characters": group.cut_characters,
         "external_url": group.external_url,
+        "matchers": group.matchers,
         "received_at": group.received_at,
     }
 

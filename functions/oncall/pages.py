@@ -295,13 +295,18 @@ def settle(table: Table, page: Item, *, now: int) -> list[str]:
     covered = sorted(page.get("incidents", set()))
     if _is_silent(page):
         return covered
+    taken = next((call for call in page["calls"].values() if call["status"] == "taken"), None)
     for incident in covered:
         if page["state"] == "acknowledged":
             event = Event(
                 "acknowledged",
                 key=f"acknowledged/{page['page']}",
                 who=page["acknowledged_by"],
-                detail={"via": page["acknowledged_via"], "covered": len(covered)},
+                detail={
+                    "via": page["acknowledged_via"],
+                    "covered": len(covered),
+                    **({"seconds": (page["acknowledged_at"] - taken["started_at"]) // 1000} if taken else {}),
+                },
                 in_thread=incident == page["about"]["incident"],
             )
             changes = {name: page[name] for name in ("acknowledged_by", "acknowledged_at")} | {"unanswered": False}

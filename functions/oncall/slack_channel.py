@@ -6,7 +6,10 @@ what is about to be posted is noted first, with a key that the message carries a
 was lost is found in the channel and not posted again.
 """
 
+import hashlib
+import json
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -17,7 +20,7 @@ from aws_lambda_powertools import Logger
 from slack_sdk import WebClient
 from slack_sdk.errors import SlackApiError
 
-from oncall import incidents, slack_messages
+from oncall import incidents, pages, roster, slack_messages
 from oncall.errors import ConfigurationError
 from oncall.fallback import Fallback
 from oncall.roster import Language
@@ -40,6 +43,10 @@ WRONG = frozenset(
         *("no_permission", "team_access_not_granted", "access_denied"),
     }
 )
+# Slack's errors about the blocks of a message. Its words alone are better than no message.
+BLOCKS_REFUSED = frozenset({"invalid_blocks", "invalid_blocks_format", "msg_blocks_too_long", "blocks_mismatch"})
+# Slack's errors when somebody has deleted the message, or it is too old to be changed.
+GONE = frozenset({"message_not_found", "thread_not_found", "cant_update_message", "edit_window_closed"})
 
 
 class NotNowError(Exception):
@@ -131,20 +138,29 @@ def _project(desk: Desk, incident_id: str, *, me: str) -> Progress:
 def _write(desk: Desk, incident: Item) -> None:
     """Posts or updates the message, then the thread's missing lines. Raises NotNowError."""
     language = cast("Language", incident.get("language") or desk.language)
-    text, blocks = slack_messages.message(incident, language)
+    may_ring = incident["state"] == "triggered" and incident["severity"] == "critical" and incident["call"]
+    page = pages.read(desk.table, incident["policy"]) if may_ring else None
+    text, blocks = slack_messages.message(incident, language, page)
+    look = hashlib.sha256(json.dumps([text, blocks]).encode()).hexdigest()[:32]
     pk = incident["pk"]
     if "slack_ts" not in incident:
-        channel, ts, shown = _post(desk, incident, what="message", text=text, blocks=blocks)
-        changes = {"slack_channel": channel, "slack_ts": ts, "slack_thread": 0, "slack_shown": shown}
+        channel, ts, posted = _post(desk, incident, what="message", look=look, text=text, blocks=blocks)
+        changes = {"slack_channel": channel, "slack_ts": ts, "slack_thread": 0}
+        changes |= {"slack_shown": posted["version"], "slack_look": posted["look"]}
         incident = desk.table.update(Update(pk, "STATE", set=changes, remove=("slack_posting",)))
     elif incident["slack_shown"] < incident["version"]:
-        _update(desk, incident, text, blocks)
-        incident = desk.table.update(Update(pk, "STATE", set={"slack_shown": incident["version"]}))
+        if incident.get("slack_look") != look:  # else nothing that it shows has changed
+            desk.table.update(Update(pk, "STATE", remove=("slack_look",)))  # if no answer comes, it is not known
+            _update(desk, incident, text, blocks)
+        changes = {"slack_shown": incident["version"], "slack_look": look}
+        incident = desk.table.update(Update(pk, "STATE", set=changes))
     shown = incident["slack_shown"]
-    for event in incidents.timeline(desk.table, incident["id"], after=incident["slack_thread"]):
+    events = incidents.timeline(desk.table, incident["id"], after=incident["slack_thread"])
+    people = _people(desk) if any(event["in_thread"] for event in events) else {}
+    for event in events:
         if event["in_thread"]:
-            words = slack_messages.line(event, language)
-            _post(desk, incident, what=f"event {event['number']}", text=words, thread_ts=incident["slack_ts"])
+            words = slack_messages.line(event, language, people)
+            _reply(desk, incident, event, words)
         incident = desk.table.update(
             Update(pk, "STATE", set={"slack_thread": event["number"]}, remove=("slack_posting",))
         )
@@ -173,6 +189,17 @@ def _write(desk: Desk, incident: Item) -> None:
         desk.table.update(Update(pk, "STATE", set={"slack_version": told}))  # it changed meanwhile: still due
 
 
+def _people(desk: Desk) -> dict[str, str]:
+    """The Slack users of the roster's responders, by name. Who shares a name with another is not mentioned."""
+    known, _ = roster.read_items(desk.table.query(roster.PARTITION))
+    names = Counter(responder.name for responder in known.responders.values())
+    return {
+        responder.name: responder.slack_user
+        for responder in known.responders.values()
+        if responder.slack_user and names[responder.name] == 1
+    }
+
+
 def _is_news(desk: Desk, channel: str, wrong: str) -> bool:
     """Whether nobody has been told yet what is wrong with a channel; notes that it is told now."""
     try:
@@ -191,30 +218,54 @@ def _is_news(desk: Desk, channel: str, wrong: str) -> bool:
 
 def _update(desk: Desk, incident: Item, text: str, blocks: list[dict[str, Any]]) -> None:
     """Updates the message. One that somebody has deleted is posted anew. Raises NotNowError."""
-    ts = incident["slack_ts"]
     try:
-        _call(desk, "chat_update", channel=incident["slack_channel"], ts=ts, text=text, blocks=blocks)
+        _say(desk, "chat_update", blocks, channel=incident["slack_channel"], ts=incident["slack_ts"], text=text)
     except NotNowError as error:
-        if error.code in ("message_not_found", "cant_update_message", "edit_window_closed"):
-            desk.table.update(Update(incident["pk"], "STATE", remove=("slack_ts",)))
+        _forget_if_gone(desk, incident, error)
         raise
 
 
-def _post(desk: Desk, incident: Item, *, what: str, text: str, **more: Any) -> tuple[str, str, int]:
-    """Posts a message once; returns its channel, ts, and the incident's version that it shows. Raises NotNowError."""
+def _reply(desk: Desk, incident: Item, event: Item, words: str) -> None:
+    """Posts a line of the thread; a loud one to the channel as well. Raises NotNowError."""
+    more: dict[str, Any] = {"reply_broadcast": True} if slack_messages.is_loud(event) else {}
+    try:
+        _post(desk, incident, what=f"event {event['number']}", text=words, thread_ts=incident["slack_ts"], **more)
+    except NotNowError as error:
+        _forget_if_gone(desk, incident, error)
+        raise
+
+
+def _forget_if_gone(desk: Desk, incident: Item, error: NotNowError) -> None:
+    """A message that somebody has deleted is posted anew the next time, with its thread."""
+    if error.code in GONE:
+        desk.table.update(Update(incident["pk"], "STATE", remove=("slack_ts",)))
+
+
+def _post(
+    desk: Desk,
+    incident: Item,
+    *,
+    what: str,
+    text: str,
+    look: str = "",
+    blocks: list[dict[str, Any]] | None = None,
+    **more: Any,
+) -> tuple[str, str, Mapping[str, Any]]:
+    """Posts a message once. Returns its channel, its ts, and its "version" and "look". Raises NotNowError."""
     channel = incident.get("slack_channel") or incident["channel"]
     posting = incident.get("slack_posting")
     if posting and posting["what"] == what:
         found = _find(desk, channel, f"{incident['id']} {what}", since=posting["at"], thread=more.get("thread_ts"))
         if found:
-            return channel, found, posting.get("version", 0)  # it may have been posted long before
+            return channel, found, {"version": 0, "look": "", **posting}  # it may have been posted long before
     _take_turn(desk, incident, channel)
-    posting = {"what": what, "at": desk.now(), "version": incident["version"]}
+    posting = {"what": what, "at": desk.now(), "version": incident["version"], "look": look}
     desk.table.update(Update(incident["pk"], "STATE", set={"slack_posting": posting}))
     metadata = {"event_type": EVENT_TYPE, "event_payload": {"key": f"{incident['id']} {what}"}}
-    answer = _call(
+    answer = _say(
         desk,
         "chat_postMessage",
+        blocks,
         channel=channel,
         text=text,
         metadata=metadata,
@@ -222,7 +273,7 @@ def _post(desk: Desk, incident: Item, *, what: str, text: str, **more: Any) -> t
         unfurl_media=False,
         **more,
     )
-    return str(answer["channel"]), str(answer["ts"]), incident["version"]
+    return str(answer["channel"]), str(answer["ts"]), posting
 
 
 def _find(desk: Desk, channel: str, key: str, *, since: int, thread: str | None) -> str | None:
@@ -287,6 +338,19 @@ def _next_turn(desk: Desk, channel: str, now: int) -> int:
             except ConditionFailedError:
                 continue
         return now
+
+
+def _say(desk: Desk, method: str, blocks: list[dict[str, Any]] | None, **arguments: Any) -> Mapping[str, Any]:
+    """Posts or updates a message. Its words alone, should Slack refuse its blocks. Raises NotNowError."""
+    if not blocks:
+        return _call(desk, method, **arguments)
+    try:
+        return _call(desk, method, blocks=blocks, **arguments)
+    except NotNowError as error:
+        if error.code not in BLOCKS_REFUSED:
+            raise
+        logger.exception("Slack refuses the blocks of a message, so it goes without", code=error.code)
+        return _call(desk, method, **arguments)
 
 
 def _call(desk: Desk, method: str, **arguments: Any) -> Mapping[str, Any]:

@@ -1,15 +1,29 @@
-"""What Slack's readers see of an incident: its message, and the lines of its thread. In Japanese or English.
+"""What Slack's readers see of an incident: its message, and the lines of its thread.
 
-Slack: 50 blocks a message, header 150, section text 3,000, button value 2,000, about 13,000 characters in all.
+An open incident is large and has buttons, one that is over is two quiet lines; each state has a sign and words, since a
+colour alone is not readable by everyone. (Attachments have a coloured bar; Slack calls them legacy and advises blocks.)
+
+Labels and annotations can hold anything. They stand where Slack reads no markup (plain_text, and the text elements of
+rich_text), on one line, without characters that are unseen or turn the line around. The text for notifications and the
+lines of the thread are mrkdwn: there, what would be markup is replaced.
+
+Slack: 50 blocks a message, header 150, text objects 3,000, button value 2,000, about 13,000 characters in all.
 """
 
+import json
 import re
-from collections.abc import Mapping
+import unicodedata
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
+from string import Formatter
 from typing import Any
+from urllib.parse import quote
 
+from oncall import incidents, pages
 from oncall.roster import Language
+from oncall.slack_words import WORDS
 from oncall.store import Item
+from oncall.times import milliseconds
 
 # The action_ids of the buttons; their value is the incident's id.
 ACKNOWLEDGE = "acknowledge"
@@ -17,213 +31,209 @@ RING_NEXT = "ring_next"
 RESOLVE = "resolve"
 TAKE_SHIFT = "take_shift"
 
-SHOWN_ALERTS = 5
-LISTED = 2_800  # characters of the alerts' lines; one has at most 1,800
+# How many alerts are listed, with addresses of which length: what is too large for Slack tries the next.
+DETAILS = ((5, 2_000), (2, 800), (1, 200))
+LARGEST = 12_000  # characters of JSON in ASCII: more than Slack counts, whichever way it does
+SAME_DAY_MS = 43_200_000  # so long an incident may last and its end need no date
 
-_WORDS: Mapping[Language, Mapping[str, str]] = {
-    "en": {
-        "triggered": "Triggered: nobody has it yet",
-        "unanswered": "UNANSWERED: nobody took the calls",
-        "acknowledged": "Acknowledged: {who} has it",
-        "resolved": "Resolved",
-        "warning": "Warning",
-        "critical": "Critical",
-        "no_call": "nobody is called for this product",
-        "product": "Product",
-        "since": "Since",
-        "alerts": "Alerts",
-        "firing": "{count} firing",
-        "more": "… and {count} more",
-        "cut": "The webhook had {count} characters and was cut to fit.",
-        "incident": "Incident {id}",
-        "graph": "graph",
-        "runbook": "runbook",
-        "alertmanager": "Alertmanager",
-        "acknowledge": "Acknowledge",
-        "ring_next": "Ring the next one",
-        "resolve": "Resolve",
-        "resolve_title": "Resolve this incident?",
-        "resolve_text": "No phone rings for it any more. If its alerts still fire, their next repeat opens a new incident.",
-        "resolve_deny": "Keep it open",
-        "take_shift": "Take the shift",
-        "event_triggered": "The alert fired.",
-        "event_resolved": "Resolved.",
-        "event_resolved_by": "Resolved: {who} ended it {via}.",
-        "event_acknowledged": "Acknowledged: {who} took it {via}.",
-        "event_acknowledged_many": "Acknowledged: {who} took it {via}, with {covered} incidents in all.",
-        "event_unanswered": "Nobody took it (rounds: {rounds}). The fallback channel was told. The next repeat calls again.",
-        "event_nobody": "Nobody is on call, so nobody was called. The fallback channel was told. The next repeat tries again.",
-        "event_ringing": "Calling {who} …",
-        "event_call_ended": "{who}: {status} after {seconds} s.",
-        "event_refused": "{who} cannot be called: {reason}. Please correct the number in the roster.",
-        "event_joined": "Joined the calls for incident {incident}.",
-        "event_repeated": "Alertmanager repeated the alert.",
-        "event_quiet": "{who} is at work on the last one, so nobody is called before {until}. Please take it before.",
-        "event_reminded": "{who} has had this for a long time. If it is not resolved soon, the phones ring again.",
-        "event_overdue": "{who} has had this for too long without resolving it. The phones ring again.",
-        "event_new_alerts": "{count} more alerts fire.",
-        "event_worse": "It has become critical.",
-        "event_resumed": "The calls had stopped and go on.",
-        "event_ring_next": "{who} asked for the next one {via}.",
-        "event_shift_taken": "{who} is on call until {until}.",
-        "event_unavailable": "Twilio takes no calls ({reason}). Trying again until it does.",
-        "via_phone": "by phone",
-        "via_slack": "in Slack",
-        "via_command": "by command",
-        "busy": "busy",
-        "no-answer": "no answer",
-        "failed": "the call failed",
-        "canceled": "the call was stopped",
-        "completed": "the call ended without a key",
-        "passed": "passed it on",
-        "taken": "took it",
-    },
-    "ja": {
-        "triggered": "未対応 (triggered)",
-        "unanswered": "応答なし (unanswered): 誰も対応できませんでした",
-        "acknowledged": "{who}さんが対応中 (acknowledged)",
-        "resolved": "解決しました (resolved)",
-        "warning": "警告",
-        "critical": "重大",
-        "no_call": "このプロダクトは架電なし",
-        "product": "プロダクト",
-        "since": "発生",
-        "alerts": "アラート",
-        "firing": "{count}件発生中",
-        "more": "… ほか{count}件",
-        "cut": "Webhookが{count}文字あったため、一部を省略しました。",
-        "incident": "インシデント {id}",
-        "graph": "グラフ",
-        "runbook": "手順書",
-        "alertmanager": "Alertmanager",
-        "acknowledge": "対応する",
-        "ring_next": "次の人に架電する",
-        "resolve": "解決済みにする",
-        "resolve_title": "解決済みにしますか?",
-        "resolve_text": "このインシデントの架電は止まります。アラートが続いていれば、次の再通知で新しいインシデントになります。",
-        "resolve_deny": "やめる",
-        "take_shift": "当番を代わる",
-        "event_triggered": "アラートが発生しました。",
-        "event_resolved": "解決しました (resolved)。",
-        "event_resolved_by": "{who}さんが{via}解決済みにしました (resolved)。",
-        "event_acknowledged": "{who}さんが{via}対応を引き受けました (acknowledged)。",
-        "event_acknowledged_many": "{who}さんが{via}、全{covered}件のインシデントの対応を引き受けました (acknowledged)。",
-        "event_unanswered": "誰も対応できませんでした({rounds}巡)。予備の連絡先に通知しました。再通知時にもう一度架電します。",
-        "event_nobody": "当番がいないため、誰にも架電していません。予備の連絡先に通知しました。再通知時にもう一度試みます。",
-        "event_ringing": "{who}さんに架電中 …",
-        "event_call_ended": "{who}さん: {status}({seconds}秒)。",
-        "event_refused": "{who}さんに架電できません({reason})。名簿の電話番号を直してください。",
-        "event_joined": "インシデント {incident} の架電に加わりました。",
-        "event_repeated": "Alertmanagerから再通知がありました。",
-        "event_quiet": "{who}さんが前の件に対応中のため、{until}までは架電しません。それまでに引き受けてください。",
-        "event_reminded": "{who}さんの対応が長引いています。まもなく解決しなければ、もう一度架電します。",
-        "event_overdue": "{who}さんの対応が長引いているため、もう一度架電します。",
-        "event_new_alerts": "アラートが{count}件増えました。",
-        "event_worse": "重大に変わりました。",
-        "event_resumed": "止まっていた架電を再開しました。",
-        "event_ring_next": "{who}さんが{via}次の人への架電を求めました。",
-        "event_shift_taken": "{until}まで{who}さんが当番です。",
-        "event_unavailable": "Twilioが架電を受け付けません({reason})。つながるまで続けます。",
-        "via_phone": "電話で",
-        "via_slack": "Slackで",
-        "via_command": "コマンドで",
-        "busy": "話し中",
-        "no-answer": "応答なし",
-        "failed": "つながりませんでした",
-        "canceled": "架電を中止しました",
-        "completed": "番号を押さずに切れました",
-        "passed": "次の人に回しました",
-        "taken": "対応を引き受けました",
-    },
-}
-
-# Colour and words both: an emoji alone is not readable by everyone.
 _SIGNS = {"triggered": "🔴", "unanswered": "🆘", "acknowledged": "🟡", "resolved": "🟢", "warning": "🟠"}
+_MENTIONING = frozenset({"ringing", "acknowledged", "reminded", "overdue"})  # the people whom an event is about
+_BROADCAST = frozenset({"unanswered"})  # when nobody answers, everybody hears of it
+_KEPT = 500  # characters of an annotation that an incident keeps: a longer address is cut, so it is none
+
+# Characters that mean something in mrkdwn, with others that look like them: it has no way to escape them.
+_LOOKALIKES = {"*": "∗", "~": "∼", "`": "ˋ", "_": "\uff3f", ":": "∶", ">": "\uff1e"}
+_FORMATTING = re.compile(r"[*~`]|(?<!\w)_|_(?!\w)|:(?=[a-z0-9_+'-]+:)|^>")
+
+Json = dict[str, Any]
+Words = Mapping[str, str]
 
 
-def message(incident: Item, language: Language) -> tuple[str, list[dict[str, Any]]]:
-    """The incident's message: its text (for notifications) and its blocks."""
-    words = _WORDS[language]
+def message(incident: Item, language: Language, page: Item | None = None) -> tuple[str, list[Json]]:
+    """The incident's message: its text (for notifications) and its blocks. `page` is the page of its policy."""
+    words = WORDS[language]
     state = "unanswered" if incident["state"] == "triggered" and incident.get("unanswered") else incident["state"]
     sign = _SIGNS["warning" if state == "triggered" and incident["severity"] == "warning" else state]
-    status = words[state].format(who=incident.get("acknowledged_by", ""))
-    if state == "triggered" and not incident["call"]:
-        status = f"{status} ({words['no_call']})"
-    text = f"{sign} {status}: {words[incident['severity']]}: {incident['summary']}"
-    facts = [
-        f"*{words['product']}:* {escape(incident['product'] or '-', 100)}",
-        f"*{words['since']}:* {_time(incident['opened_at'])}",
-        f"*{words['alerts']}:* {words['firing'].format(count=incident['firing'])}",
-    ]
-    lines: list[str] = []
-    for alert in incident["alerts"][:SHOWN_ALERTS]:
-        listed = f"• {escape(alert['title'], 200)}{_about(alert, incident)}{_links(alert, words)}"
-        if sum(map(len, lines)) + len(listed) <= LISTED:  # cut between alerts: half a link would be broken markup
-            lines.append(listed)
-    more = len(incident["alerts"]) - len(lines) + incident["left_out"]
-    if more > 0:
-        lines.append(words["more"].format(count=more))
-    notes = [words["incident"].format(id=incident["id"])]
-    if incident["external_url"]:
-        notes.append(_link(incident["external_url"], words["alertmanager"]))
-    if incident["cut_characters"]:
-        notes.append(words["cut"].format(count=incident["cut_characters"]))
-    if incident["severity_note"]:
-        notes.append(escape(incident["severity_note"], 200))
-    blocks: list[dict[str, Any]] = [
-        {
-            "type": "header",
-            "text": {"type": "plain_text", "text": _cut(f"{sign} {incident['summary']}", 150), "emoji": True},
-        },
-        _section(f"*{escape(status, 200)}* ({words[incident['severity']]})"),
-        _section("   ".join(facts)),
-        _section("\n".join(lines)),
-        {"type": "context", "elements": [{"type": "mrkdwn", "text": " | ".join(filter(None, notes))}]},
-    ]
-    buttons = _buttons(incident, words)
-    if buttons:
-        # What is behind the last slash tells a press how old is what was seen.
-        seen = f"{incident['id']}/{incident['changed_at']}"
-        blocks.append({"type": "actions", "block_id": seen, "elements": buttons})
-    return escape(text, 1000), blocks
+    status = words[state].format(who=plain(incident.get("acknowledged_by", ""), 80))
+    summary = plain(incident["summary"], 1_000) or plain(incident["title"], 300) or words["nameless"]
+    test = f" ({words['test']})" if incidents.is_test(incident) else ""
+    text = f"{escape(f'{sign} {summary}', 600)} | {escape(f'{words[incident["severity"]]} | {status}{test}', 300)}"
+    if state == "resolved":
+        return text, _over(incident, words, f"{sign} ", f"{status}{test}", summary)
+    blocks: list[Json] = []
+    for shown, longest in DETAILS:
+        blocks = [
+            {"type": "header", "text": _plain_text(cut(f"{sign} {summary}", 150), emoji=False)},
+            _rich(_section(*_facts(incident, words, f"{words[incident['severity']]} | {status}{test}", page))),
+            _actions(incident, words),
+            *_details(incident, words, summary, shown=shown, longest=longest),
+            *_small_print(incident, words),
+        ]
+        if len(json.dumps(blocks)) <= LARGEST:
+            break
+    return text, blocks
 
 
-def line(event: Mapping[str, Any], language: Language) -> str:
-    """One event of the timeline, as a line of the thread."""
-    words = _WORDS[language]
+def line(event: Mapping[str, Any], language: Language, people: Mapping[str, str] | None = None) -> str:
+    """One event of the timeline, as a line of the thread. `people` are those whom Slack knows: their users by name."""
+    words = WORDS[language]
     detail = dict(event["detail"])
     kind = event["kind"]
     if kind == "call_ended" and detail.get("reason") and not detail.get("answered"):
         kind = "refused"
     if kind == "unanswered" and not detail["rounds"]:
         kind = "nobody"
-    if kind == "acknowledged" and detail.get("covered", 1) > 1:
-        kind = "acknowledged_many"
     if kind == "resolved" and event["who"]:
         kind = "resolved_by"
-    values = {name: escape(str(value), 300) for name, value in detail.items()}
+    values = {"after": "", "covering": ""} | {name: escape(str(value), 300) for name, value in detail.items()}
     values["who"] = f"<@{detail['slack_user']}>" if detail.get("slack_user") else escape(str(event["who"]), 100)
     if "until" in detail:
         values["until"] = _time(detail["until"])
     if "via" in detail:
-        values["via"] = words[f"via_{detail['via']}"]
+        values["via"] = words.get(f"via_{detail['via']}", values["via"])
     if "status" in detail:
-        values["status"] = words[str(detail["status"])]
-    return words[f"event_{kind}"].format(**values)
+        values["status"] = words.get(f"status_{detail['status']}", values["status"])
+    if kind == "acknowledged" and "seconds" in detail:
+        values["after"] = words["after"].format(**values)
+    if kind == "acknowledged" and detail.get("covered", 1) > 1:
+        values["covering"] = words["covering"].format(**values)
+    said = words.get(f"event_{kind}", kind).format(**values)  # an event of a later version is told by its name
+    user = (people or {}).get(event["who"]) if event["kind"] in _MENTIONING else None
+    if user:
+        return f"{said} <@{user}>"
+    return f"<!here> {said}" if is_loud(event) else said
+
+
+def is_loud(event: Mapping[str, Any]) -> bool:
+    """Whether an event is told to everybody in the channel, not in the thread alone."""
+    return event["kind"] in _BROADCAST
+
+
+def plain(text: str, limit: int) -> str:
+    """A text for where Slack reads no markup: on one line, of characters that are seen, at most `limit` of them.
+
+    What would begin a mention or a link elsewhere does not, should somebody copy or forward it.
+    """
+    return cut(re.sub(r"<(?=[!@#]|https?:|mailto:)", "\u2039", " ".join(_seen(text).split())), limit)
 
 
 def escape(text: str, limit: int) -> str:
-    """A text in which nothing is a link or a mention, at most `limit` characters. Slack: & < > are written as entities."""
-    escaped = " ".join(text.split()).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    if len(escaped) <= limit:
-        return escaped
-    return re.sub("&[a-z]{0,3}$", "", escaped[: limit - 1]) + "…"  # no half of an entity
+    """A text for mrkdwn in which nothing is markup, at most `limit` characters. Slack: & < > are written as entities."""
+    harmless = _FORMATTING.sub(lambda match: _LOOKALIKES[match[0]], " ".join(_seen(text).split()))
+    escaped = harmless.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    short = cut(escaped, limit)
+    return short if short == escaped else re.sub("&[a-z]{0,3}…$", "…", short)  # no half of an entity
 
 
-def _buttons(incident: Item, words: Mapping[str, str]) -> list[dict[str, Any]]:
-    """What can be done about an incident, the most urgent first."""
-    if incident["state"] == "resolved":
-        return []
+def cut(text: str, limit: int) -> str:
+    """A text of at most `limit` characters, counted as UTF-16 does: Slack does not say how it counts."""
+    units = text.encode("utf-16-le")
+    return text if len(units) <= 2 * limit else units[: 2 * (limit - 1)].decode("utf-16-le", "ignore") + "…"
+
+
+def _seen(text: str) -> str:
+    """A text without control and format characters (zero width, right to left ...), and with few accents on a letter."""
+    kept, accents = [], 0
+    for character in text:
+        category = unicodedata.category(character)
+        accents = accents + 1 if category in ("Mn", "Me") else 0
+        if character.isspace() or (category not in ("Cc", "Cf", "Cs") and accents <= 3):
+            kept.append(character)
+    return "".join(kept)
+
+
+# ---------------------------------------------------------------- parts of the message
+
+
+def _facts(incident: Item, words: Words, status: str, page: Item | None) -> Iterator[Json]:
+    """How bad it is, who has it, who is called, for which product, since when, how many alerts: a line each."""
+    yield _text(status, bold=True)
+    if incident["state"] == "acknowledged":
+        yield from _filled(words["taken_since"], since=_date(incident["acknowledged_at"]))
+    calls = list(_calls(incident, words, page))
+    if calls:
+        yield _text("\n📞 ")
+        yield from calls
+    product = plain(incident["product"], 100)
+    yield _text("\n")
+    yield from _filled(words["product"], product=_text(product, bold=True)) if product else [_text(words["no_product"])]
+    yield _text("\n")
+    yield from _filled(words["since"], since=_date(_since(incident)))
+    count = incident["firing"]
+    yield _text(f" | {words['firing_1' if count == 1 else 'firing'].format(count=count)}")
+
+
+def _calls(incident: Item, words: Words, page: Item | None) -> Iterator[Json]:
+    """Who is being called, as the page says. Nothing that changes without a new version of the incident."""
+    if incident["state"] != "triggered" or incident["severity"] != "critical" or incident.get("unanswered"):
+        return
+    if not incident["call"]:
+        yield _text(words["no_call"])
+        return
+    if page is None or page["state"] != "open" or incident["id"] not in page.get("incidents", ()):
+        return
+    call = pages.current_call(page)
+    if page["about"]["incident"] != incident["id"]:
+        yield from _filled(words["calling_together"], summary=_text(plain(page["about"]["summary"], 80) or "-"))
+    elif "unavailable_since" in page:
+        yield _text(words["calling_unavailable"])
+    elif call and not pages.has_ended(call):
+        name = _text(plain(call["name"], 80) or "-", bold=True)
+        yield from _filled(words["calling"], who=name, number=_text(str(call["number"])))
+    elif call is None and "quiet_for" in page:
+        name = _text(plain(page["quiet_for"]["name"] or "", 80) or "-", bold=True)
+        yield from _filled(words["calling_later"], who=name, until=_date(page["ring_at"]))
+    else:
+        yield _text(words["calling_soon"])
+
+
+def _details(incident: Item, words: Words, summary: str, *, shown: int, longest: int) -> Iterator[Json]:
+    """Where to look, and the most telling alerts of those that fire."""
+    links = _links(incident, words, longest=longest)
+    if links:
+        yield _rich(_section(*_joined(links, "  |  ")))
+    listed = [alert for alert in incident["alerts"] if alert["status"] == "firing"][:shown]
+    if listed:
+        bullets = [_section(*_alert(alert, words, longest=longest)) for alert in listed]
+        bullets[0]["elements"] += _about(listed[0], summary)  # of the others the names are enough
+        more = incident["firing"] - len(listed)
+        rest = [_section(_text(words["more"].format(count=more)))] if more > 0 else []
+        yield _rich({"type": "rich_text_list", "style": "bullet", "elements": bullets}, *rest)
+
+
+def _alert(alert: Mapping[str, Any], words: Words, *, longest: int) -> Iterator[Json]:
+    """What an alert is about, linked to its graph, and its value."""
+    title = plain(alert["title"], 150) or words["nameless"]
+    yield _link(alert["generator_url"], title, longest=longest) or _text(title, bold=True)
+    value = plain(alert["annotations"].get("value", ""), 60)
+    if value:
+        yield _text(f" ({words['value'].format(value=value)})")
+
+
+def _about(alert: Mapping[str, Any], summary: str) -> list[Json]:
+    """What an alert's annotations add to the headline."""
+    about = plain(alert["annotations"].get("description") or alert["annotations"].get("summary") or "", 1_000)
+    return [_text(f"\n{cut(about, 300)}")] if about and about != summary else []
+
+
+def _links(incident: Item, words: Words, *, longest: int) -> list[Json]:
+    """What one opens first: the runbook, the graph, and Alertmanager, with a silence ready to be confirmed."""
+    alerts = incident["alerts"]
+    runbooks = [url for alert in alerts if 0 < len(url := alert["annotations"].get("runbook_url", "")) < _KEPT]
+    graphs = [alert["generator_url"] for alert in alerts if alert["generator_url"]]
+    base, matchers = incident["external_url"].rstrip("/"), quote(incident.get("matchers", ""), safe="")
+    found = [
+        _link(next(iter(runbooks), ""), words["runbook"], longest=longest),
+        _link(next(iter(graphs), ""), words["graph"], longest=longest),
+        # Alertmanager 0.25 and later: ui/app/src/Views/SilenceForm/Parsing.elm, AlertList/Parsing.elm
+        _link(f"{base}/#/silences/new?filter={matchers}" if matchers else "", words["silence"], longest=longest),
+        _link(f"{base}/#/alerts?filter={matchers}" if matchers else base, words["alertmanager"], longest=longest),
+    ]
+    return [link for link in found if link]
+
+
+def _actions(incident: Item, words: Words) -> Json:
+    """What can be done about an incident that is open, the most urgent first."""
     rings = incident["severity"] == "critical" and incident["call"]
     buttons = []
     if incident["state"] == "triggered":
@@ -231,58 +241,124 @@ def _buttons(incident: Item, words: Mapping[str, str]) -> list[dict[str, Any]]:
         if rings and not incident.get("unanswered"):
             buttons.append(_button(incident, words, RING_NEXT))
     confirm = {
-        "title": _plain(words["resolve_title"]),
-        "text": _plain(words["resolve_text"]),
-        "confirm": _plain(words["resolve"]),
-        "deny": _plain(words["resolve_deny"]),
+        "title": _plain_text(words["resolve_title"]),
+        "text": _plain_text(words["resolve_text"]),
+        "confirm": _plain_text(words["resolve"]),
+        "deny": _plain_text(words["resolve_deny"]),
         "style": "danger",
     }
     buttons.append(_button(incident, words, RESOLVE, style="danger", confirm=confirm))
     if rings:
         buttons.append(_button(incident, words, TAKE_SHIFT))
-    return buttons
+    block: Json = {"type": "actions", "elements": buttons}
+    if any(button["action_id"] == RING_NEXT for button in buttons):
+        # What is behind the last slash tells a press how old is what was seen: which phone rang then.
+        block["block_id"] = f"{incident['id']}/{incident['changed_at']}"
+    return block
 
 
-def _button(incident: Item, words: Mapping[str, str], action: str, **more: Any) -> dict[str, Any]:
-    return {"type": "button", "text": _plain(words[action]), "action_id": action, "value": incident["id"], **more}
+def _small_print(incident: Item, words: Words) -> Iterator[Json]:
+    notes = [incident["id"]]
+    if incident["cut_characters"]:
+        notes.append(words["cut"].format(count=incident["cut_characters"]))
+    reason, _, odd = incident["severity_note"].partition(" ")
+    if f"severity_{reason}" in words:
+        notes.append(words[f"severity_{reason}"].format(severity=plain(odd, 60)))
+    yield {"type": "context", "elements": [_plain_text(note, emoji=False) for note in notes]}
 
 
-def _plain(text: str) -> dict[str, Any]:
-    return {"type": "plain_text", "text": text}
-
-
-def _about(alert: Mapping[str, Any], incident: Item) -> str:
-    """What an alert's annotations add to the headline."""
-    words = alert["annotations"].get("description") or alert["annotations"].get("summary") or ""
-    return "" if not words or words == incident["summary"] else f"\n    {escape(words, 300)}"
-
-
-def _links(alert: Mapping[str, Any], words: Mapping[str, str]) -> str:
-    links = [
-        _link(url, words[name])
-        for name, url in (("graph", alert["generator_url"]), ("runbook", alert["annotations"].get("runbook_url", "")))
-        if url
+def _over(incident: Item, words: Words, sign: str, status: str, summary: str) -> list[Json]:
+    """What is over needs nobody: one line, and the rest in small print."""
+    since, until = _since(incident), incident["resolved_at"]
+    time = _time(until, "{time}") if until - since < SAME_DAY_MS else _time(until)
+    lasted = words["lasted"].format(since=_time(since), until=time, duration=_duration(until - since, words))
+    notes = [_plain_text(plain(incident["product"], 100) or words["no_product"], emoji=False), _mrkdwn(lasted)]
+    if incident.get("acknowledged_by"):
+        notes.append(_plain_text(words["had"].format(who=plain(incident["acknowledged_by"], 80)), emoji=False))
+    notes.append(_plain_text(incident["id"], emoji=False))
+    return [
+        _rich(_section(_text(sign), _text(status, bold=True), _text(f" | {cut(summary, 300)}"))),
+        {"type": "context", "elements": notes},
     ]
-    return f" ({', '.join(filter(None, links))})" if any(links) else ""
 
 
-def _link(url: str, words: str) -> str:
-    """A link, if it is one: whatever stands in a label can be no other markup."""
-    address = url.replace("&", "&amp;")
-    if not re.fullmatch(r"https?://[^<>|\s]{1,600}", address):
-        return ""
-    return f"<{address}|{words}>"
+def _since(incident: Item) -> int:
+    """When the first of its alerts began, as far as they say."""
+    fires = [alert for alert in incident["alerts"] if alert["status"] == "firing"] or incident["alerts"]
+    began = [milliseconds(alert["starts_at"]) for alert in fires]
+    opened: int = incident["opened_at"]
+    return min([opened, *(moment for moment in began if moment > 0)])
 
 
-def _section(text: str) -> dict[str, Any]:
-    return {"type": "section", "text": {"type": "mrkdwn", "text": text}}
+def _duration(length: int, words: Words) -> str:
+    minutes = max(1, round(length / 60_000))
+    hours, days = minutes // 60, minutes // 1_440
+    if days:
+        return words["days"].format(days=days, hours=hours % 24)
+    return words["hours" if hours else "minutes"].format(hours=hours, minutes=minutes % 60)
 
 
-def _time(milliseconds: int) -> str:
-    """A moment in the reader's own time zone (Slack: <!date^epoch^format|fallback>)."""
-    moment = datetime.fromtimestamp(milliseconds / 1000, UTC)
-    return f"<!date^{milliseconds // 1000}^{{date_short_pretty}} {{time}}|{moment:%Y-%m-%d %H:%M} UTC>"
+# ---------------------------------------------------------------- Block Kit
 
 
-def _cut(text: str, limit: int) -> str:
-    return text if len(text) <= limit else text[: limit - 1] + "…"
+def _button(incident: Item, words: Words, action: str, **more: Any) -> Json:
+    return {"type": "button", "text": _plain_text(words[action]), "action_id": action, "value": incident["id"], **more}
+
+
+def _plain_text(text: str, *, emoji: bool = True) -> Json:
+    """A text of which nothing is markup. Without `emoji` not even :words: are."""
+    return {"type": "plain_text", "text": text, "emoji": emoji}
+
+
+def _mrkdwn(text: str) -> Json:
+    return {"type": "mrkdwn", "text": text, "verbatim": True}
+
+
+def _rich(*elements: Json) -> Json:
+    return {"type": "rich_text", "elements": list(elements)}
+
+
+def _section(*elements: Json) -> Json:
+    return {"type": "rich_text_section", "elements": list(elements)}
+
+
+def _text(text: str, *, bold: bool = False) -> Json:
+    return {"type": "text", "text": text, **({"style": {"bold": True}} if bold else {})}
+
+
+def _link(url: str, words: str, *, longest: int) -> Json | None:
+    """A link, if it is one: `longest` is how many characters its address may have."""
+    if len(url) > longest or not re.fullmatch(r"https?://[^\s<>|\"…]+", url) or not url.isprintable():
+        return None
+    return {"type": "link", "url": url, "text": words}
+
+
+def _date(moment: int) -> Json:
+    """A moment in the reader's own time zone."""
+    form = "{date_short_pretty} {time}"
+    return {"type": "date", "timestamp": moment // 1000, "format": form, "fallback": _utc(moment)}
+
+
+def _time(moment: int, form: str = "{date_short_pretty} {time}") -> str:
+    """The same for mrkdwn. Slack: <!date^epoch^format|fallback>."""
+    return f"<!date^{moment // 1000}^{form}|{_utc(moment)}>"
+
+
+def _utc(moment: int) -> str:
+    return f"{datetime.fromtimestamp(moment / 1000, UTC):%Y-%m-%d %H:%M} UTC"
+
+
+def _filled(words: str, **elements: Json) -> Iterator[Json]:
+    """A sentence with rich text elements at its {places}."""
+    for before, name, _, _ in Formatter().parse(words):
+        if before:
+            yield _text(before)
+        if name:
+            yield elements[name]
+
+
+def _joined(elements: list[Json], by: str) -> Iterator[Json]:
+    for number, element in enumerate(elements):
+        if number:
+            yield _text(by)
+        yield element

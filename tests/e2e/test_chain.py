@@ -59,7 +59,7 @@ def test_an_outage_rings_phones_until_a_human_takes_it_and_its_end_ends_it(syste
 
     assert over["ts"] == taken["ts"]  # one message, which was updated
     thread = " ".join(one["text"] for one in system.messages() if one["thread_ts"] == taken["ts"])
-    assert "佐藤 結衣さん: 話し中" in thread
+    assert "佐藤 結衣さん：話し中" in thread
     assert [call["to"] for call in system.calls() if call["sid"] not in seen] == [SATO, SUZUKI]
     table = system.dynamodb.scan(TableName=system.endpoints["table"], FilterExpression="attribute_exists(opened_by)")
     states = [item["state"]["S"] for item in table["Items"] if item["sk"]["S"] == "STATE"]

@@ -52,7 +52,7 @@ def test_silence_is_told_and_paged_also_when_the_first_beat_never_came_and_resol
     # Heartbeats come: the phone stops, the incident is over.
     def resolved() -> bool:
         assert beat(system).status_code == 202
-        slack_tells = any("(resolved)" in message["text"] for message in system.messages())
+        slack_tells = any("解決しました" in message["text"] for message in system.messages())
         return bool(told(system, "OK")) and slack_tells and system.calls()[0]["status"] == "completed"
 
     wait_until(resolved, what="the incident resolves")

@@ -1,5 +1,7 @@
 """The SlackNotification step: the channel tells the incident's story once and in order, whatever Slack does meanwhile."""
 
+from collections import Counter
+from collections.abc import Iterable
 from itertools import pairwise
 
 import pytest
@@ -31,10 +33,10 @@ def test_the_thread_tells_the_story_in_order(world: World) -> None:
     world.resolve()
     assert world.project(incident(run)).done
     assert world.slack.thread() == [
-        "Calling Sato …",
+        "Calling Sato … <@U0SATO>",
         "Sato: no answer after 0 s.",
         "Calling Suzuki …",
-        "Acknowledged: Suzuki took it by phone.",
+        "Acknowledged: Suzuki took it by phone after 3 s.",
         "Resolved.",
     ]
 
@@ -45,6 +47,113 @@ def test_asked_again_it_asks_slack_for_nothing(world: World) -> None:
     before = len(world.slack.requests)
     assert world.project(incident(run)).done
     assert len(world.slack.requests) == before
+
+
+def test_who_is_being_called_is_in_the_message(world: World) -> None:
+    run = world.fire()
+    world.project(incident(run))
+    (message,) = world.slack.posts
+    assert "Sato" in str(message.blocks)
+    world.twilio_says(world.last_call, "no-answer")
+    world.project(incident(run))
+    assert "Suzuki" in str(message.blocks)
+    assert "Sato" not in str(message.blocks)
+
+
+def test_an_incident_that_has_joined_says_that_it_is_called_with_another(world: World) -> None:
+    world.fire()
+    run = world.fire(webhook(key=DATABASE))
+    world.project(incident(run))
+    (message,) = world.slack.posts
+    assert "in one call with: " in str(message.blocks)
+    assert "shop alert is down" in str(message.blocks)
+
+
+def test_a_repeat_that_changes_nothing_of_what_is_shown_asks_slack_for_nothing(world: World) -> None:
+    run = world.fire()
+    world.hears(world.last_call, "1")
+    world.project(incident(run))
+    before = list(world.slack.requests)
+    world.clock.time += 30 * MINUTE * 1000
+    world.receive(webhook())
+    assert world.project(incident(run)).done
+    assert world.slack.requests == before
+    assert world.incident(run)["slack_version"] == world.incident(run)["version"]
+
+
+def test_a_message_that_may_have_been_updated_is_updated_even_if_it_looks_as_it_did_before(world: World) -> None:
+    run = world.fire(webhook(product="silent"))
+    world.project(incident(run))
+    world.takes_in_slack(incident(run))
+    world.slack.faults = ["lost"]
+    assert not world.project(incident(run)).done
+    again = incidents.Event("overdue", key="overdue", who="Sato")
+    incidents.tell(world.table, incident(run), again, now=world.clock.now(), state="triggered")
+    assert world.project(incident(run)).done
+    assert "nobody has it yet" in world.slack.posts[0].text
+
+
+def test_asked_at_every_change_an_incident_takes_a_post_for_each_line_and_an_update_for_each_change(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One does not answer, the next one takes it, it resolves: the most that such an incident ever takes."""
+    run = world.receive(webhook())
+    monkeypatch.setattr(world, "slack_asked", Asked(world))
+    world.project(incident(run))
+    world.go_on(run)
+    world.clock.time += 25_000
+    world.twilio_says(world.last_call, "no-answer")
+    world.clock.time += 41_000
+    world.hears(world.last_call, "1")
+    world.project(incident(run))
+    world.resolve()
+    world.project(incident(run))
+    assert len(world.slack.thread()) == 5
+    assert Counter(world.slack.requests) == {"chat.postMessage": 6, "chat.update": 5}
+
+
+class Asked(list[str]):
+    """Brings the channel up to date whenever it is asked for, as the function does."""
+
+    def __init__(self, world: World) -> None:
+        super().__init__()
+        self.world = world
+
+    def extend(self, incident_ids: Iterable[str]) -> None:
+        self.world.project(*incident_ids)
+
+
+def test_blocks_that_slack_refuses_are_left_out_and_the_words_come_all_the_same(world: World) -> None:
+    run = world.fire()
+    world.slack.faults = ["invalid_blocks"]
+    assert world.project(incident(run)).done
+    (message,) = world.slack.posts
+    assert (message.blocks, message.edits) == ([], 0)
+    assert "nobody has it yet" in message.text
+    world.hears(world.last_call, "1")
+    world.slack.faults = ["msg_blocks_too_long"]
+    assert world.project(incident(run)).done
+    assert "Sato has it" in message.text
+
+
+def test_when_nobody_answers_the_channel_hears_of_it_and_everybody_in_it(world: World) -> None:
+    run = world.fire(webhook(product="elsewhere"))
+    for _ in range(3):
+        world.twilio_says(world.last_call, "no-answer")
+    world.project(incident(run))
+    loud = [message for message in world.slack.messages if "<!here>" in message.text]
+    assert [message.is_broadcast for message in world.slack.messages] == [
+        message in loud for message in world.slack.messages
+    ]
+    (told,) = loud
+    assert told.text.startswith("<!here> Nobody took it")
+
+
+def test_two_of_the_same_name_are_not_mentioned(world: World) -> None:
+    world.roster({"RESPONDER#sato2": {"name": "Sato", "phone": "+12025550109", "slack_user": "U0SATO2"}})
+    run = world.fire()
+    world.project(incident(run))
+    assert world.slack.thread() == ["Calling Sato …"]
 
 
 def test_an_incident_that_is_not_there_is_up_to_date(world: World) -> None:
@@ -61,7 +170,7 @@ def test_a_post_whose_answer_was_lost_is_found_and_not_posted_again(world: World
     world.clock.time += progress.wait_seconds * 1000
     assert world.project(incident(run), me="another").done
     assert len(world.slack.posts) == 1
-    assert world.slack.thread() == ["Calling Sato …", "Sato: no answer after 0 s.", "Calling Suzuki …"]
+    assert world.slack.thread() == ["Calling Sato … <@U0SATO>", "Sato: no answer after 0 s.", "Calling Suzuki …"]
 
 
 def test_a_message_that_is_found_again_is_not_taken_for_what_has_become_true_since(world: World) -> None:
@@ -84,7 +193,7 @@ def test_what_slack_does_not_take_comes_later_and_once(world: World, fault: str 
     assert (progress.done, progress.wait_seconds) == (after > 1, 0 if after > 1 else 10)
     assert world.project(incident(run)).done
     assert len(world.slack.posts) == 1
-    assert world.slack.thread() == ["Calling Sato …"]
+    assert world.slack.thread() == ["Calling Sato … <@U0SATO>"]
 
 
 def test_when_slack_asks_for_patience_it_gets_it(world: World) -> None:
@@ -157,7 +266,19 @@ def test_a_message_that_somebody_deleted_is_posted_anew_with_its_story(world: Wo
     assert not world.project(incident(run)).done
     assert world.project(incident(run)).done
     assert len(world.slack.posts) == 1
-    assert world.slack.thread() == ["Calling Sato …", "Sato: busy after 1 s.", "Calling Suzuki …"]
+    assert world.slack.thread() == ["Calling Sato … <@U0SATO>", "Sato: busy after 1 s.", "Calling Suzuki …"]
+
+
+def test_a_message_that_was_deleted_is_missed_by_its_thread_as_well(world: World) -> None:
+    """Nothing that it shows has changed, so it is not updated: the thread's next line finds that it is gone."""
+    run = world.fire(webhook(product="silent"))
+    world.project(incident(run))
+    event = incidents.Event("worse", key="worse")
+    incidents.tell(world.table, incident(run), event, now=world.clock.now())
+    world.slack.delete(world.slack.posts[0])
+    assert not world.project(incident(run)).done
+    assert world.project(incident(run)).done
+    assert world.slack.thread() == ["It has become critical."]
 
 
 def test_two_projectors_at_once_post_once(world: World) -> None:
@@ -167,7 +288,7 @@ def test_two_projectors_at_once_post_once(world: World) -> None:
     assert world.project(incident(run), me="one").done
     assert not seen[0].done
     assert len(world.slack.posts) == 1
-    assert world.slack.thread() == ["Calling Sato …"]
+    assert world.slack.thread() == ["Calling Sato … <@U0SATO>"]
 
 
 def test_a_projector_that_died_is_followed_by_another_after_its_lease(world: World) -> None:
@@ -189,7 +310,7 @@ def test_wherever_the_step_dies_nothing_is_told_twice_or_never(world: World, at:
     world.clock.time += 61_000
     assert world.project(incident(run)).done
     assert len(world.slack.posts) == 1
-    assert world.slack.thread() == ["Calling Sato …"]
+    assert world.slack.thread() == ["Calling Sato … <@U0SATO>"]
     assert world.table.due(before=world.clock.now() + 10**9) == [
         {"pk": "PAGE#default", "sk": "CURRENT", "due": "due", "due_at": world.page()["due_at"]}
     ]
@@ -250,8 +371,7 @@ def test_a_label_full_of_markup_reaches_slack_as_text(world: World) -> None:
     evil = "<!channel> <@U0SATO> <https://evil.example.com|click> & *bold*"
     run = world.fire(webhook(alert(evil, annotations={"summary": evil}), product=evil))
     world.project(incident(run))
-    # The header is plain text, in which Slack reads no markup.
-    shown = str(world.slack.posts[0].blocks[1:]) + world.slack.posts[0].text
+    shown = str(world.slack.posts[0].blocks) + world.slack.posts[0].text
     assert "<!channel>" not in shown
     assert "<@U0SATO>" not in shown
     assert "<https://evil" not in shown

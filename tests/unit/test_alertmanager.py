@@ -42,10 +42,37 @@ def test_whatever_is_not_known_to_be_a_warning_is_critical(severities: list[str 
 
 
 @pytest.mark.parametrize(
-    ("severity", "note"), [(None, "no severity label"), ("sev-1", "'sev-1' is neither critical nor warning")]
+    ("severity", "note"), [(None, "missing"), ("sev-1", "odd sev-1"), ("warning", ""), ("critical", "")]
 )
 def test_a_severity_that_was_guessed_says_so(severity: str | None, note: str) -> None:
-    assert note in read(alert(severity=severity)).severity_note
+    assert read(alert(severity=severity)).severity_note == note
+
+
+@pytest.mark.parametrize(
+    ("labels", "matchers"),
+    [
+        ({"product": "shop", "alertname": "URL Alert(critical)"}, '{alertname="URL Alert(critical)", product="shop"}'),
+        ({"a": 'x"y\\z\n{}'}, '{a="x\\"y\\\\z\\n{}"}'),
+        ({"プロダクト": "店"}, '{プロダクト="店"}'),
+        ({}, ""),
+        ({"a b": "c"}, ""),
+        ({"a=": "c"}, ""),
+        ({"a": "x" * 2_000}, ""),
+        ({f"name{number}": "x" for number in range(50)}, ""),
+        ({f"name{number}": "x" * 90 for number in range(20)}, ""),
+    ],
+    ids=["as they are", "escaped", "not ASCII", "none", "a space", "reserved", "cut", "too many", "too long"],
+)
+def test_the_labels_in_common_are_written_as_alertmanagers_pages_read_them(
+    labels: dict[str, str], matchers: str
+) -> None:
+    """One matcher less would silence more: then there is none."""
+    assert read(alert(), commonLabels=labels).matchers == matchers
+
+
+def test_a_cut_group_has_no_matchers_since_they_may_be_cut_as_well() -> None:
+    hook = webhook(alert(), commonLabels={"product": "shop"})
+    assert read_webhook(hook, received_at=0, cut={"alerts": 10_000, "characters": 90_000}).matchers == ""
 
 
 def test_the_severity_is_that_of_what_fires_not_of_what_is_over() -> None:

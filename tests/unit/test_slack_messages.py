@@ -1,7 +1,11 @@
 """What Slack's readers see: valid whatever Alertmanager sends, and nothing that stands in a label is markup."""
 
+import json
 import re
-from typing import Any, get_args
+import unicodedata
+from string import Formatter
+from typing import Any, cast, get_args
+from urllib.parse import unquote
 
 import pytest
 from hypothesis import given
@@ -11,6 +15,7 @@ from devstack import blocks as block_kit
 from oncall import incidents, slack_messages
 from oncall.alertmanager import read_webhook
 from oncall.roster import Language
+from oncall.slack_words import WORDS
 from oncall.store import Item
 from tests.builders import alert, webhook
 
@@ -26,6 +31,9 @@ MARKUP = [
         "{who}",
         "%s",
         "\u202e",
+        "\u200b",
+        "\u2060",
+        "a" + "\u0301" * 60,
         "\ud800",
         "🔥",
         "重大",
@@ -56,23 +64,102 @@ cuts = st.one_of(
 languages = st.sampled_from(get_args(Language))
 
 
+signs = {"triggered": "🔴", "unanswered": "🆘", "acknowledged": "🟡", "resolved": "🟢"}
+
+MATCHERS = '{alertname="URL Alert(critical)", product="shop"}'
+OPENED = 1_795_402_800_000  # 2026-11-23 03:00 UTC
+
+
 def incident(hook: Any, cut: Any = None, **state: Any) -> Item:
     """An incident as the table has it."""
     group = read_webhook(hook, received_at=0, cut=cut)
     return {
         "id": "20261123-030000-abcdef",
         "state": "triggered",
-        "changed_at": 1_795_402_800_000,
-        "opened_at": 1_795_402_800_000,
+        "opened_at": OPENED,
+        "changed_at": OPENED,
         "call": True,
         **incidents.summary(group),
         **state,
     }
 
 
+def in_state(state: str, who: str) -> dict[str, Any]:
+    """What an incident has when it is in a state; "unanswered" counts as one."""
+    match state:
+        case "unanswered":
+            return {"state": "triggered", "unanswered": True}
+        case "acknowledged":
+            return {"state": state, "acknowledged_by": who, "acknowledged_at": OPENED + 60_000}
+        case "resolved":
+            return {"state": state, "acknowledged_by": who, "resolved_at": OPENED + 780_000, "firing": 0}
+    return {"state": state}
+
+
+def page(*calls: tuple[str, str], about: str = "20261123-030000-abcdef", **more: Any) -> Item:
+    """A page with these calls: names and statuses."""
+    return {
+        "state": "open",
+        "incidents": {"20261123-030000-abcdef", about},
+        "about": {"incident": about, "summary": "The search is down"},
+        "attempt": len(calls),
+        "calls": {
+            f"c{number}": {"number": number, "name": name, "status": status}
+            for number, (name, status) in enumerate(calls, start=1)
+        },
+        **more,
+    }
+
+
+def pages_about(name: str, other: str) -> list[Item | None]:
+    """Every page that there may be while an incident is open."""
+    return [
+        None,
+        page(),
+        page((name, "placing")),
+        page((name, "busy"), (name, "failed")),
+        page((name, "no-answer"), about="another", incidents={"20261123-030000-abcdef"}),
+        page(quiet_for={"name": name}, ring_at=OPENED + 90_000),
+        page(quiet_for={"name": None}, ring_at=OPENED + 90_000),
+        page((name, "placing"), unavailable_since=OPENED),
+        page(about="another") | {"about": {"incident": "another", "summary": other}},
+    ]
+
+
+def shown(blocks: Any) -> str:
+    """All that a reader sees of some blocks, or of a part of them, in order."""
+    if isinstance(blocks, list):
+        return "\n".join(filter(None, map(shown, blocks)))
+    match blocks.get("type"):
+        case "rich_text_section":
+            return "".join(map(shown, blocks["elements"]))
+        case "date":
+            return f"[{blocks['timestamp']}]"
+        case "header" | "button":
+            return shown(blocks["text"])
+        case _:
+            return str(blocks.get("text") or shown(blocks["elements"]))
+
+
+def markup(block: Any) -> list[str]:
+    """The texts in which Slack reads markup."""
+    if isinstance(block, dict):
+        own = [block["text"]] if block.get("type") == "mrkdwn" else []
+        return own + [text for value in block.values() for text in markup(value)]
+    return [text for part in block for text in markup(part)] if isinstance(block, list) else []
+
+
+def elements_of(block: Any, kind: str) -> list[Any]:
+    """The elements of a type, wherever they are."""
+    if isinstance(block, dict):
+        own = [block] if block.get("type") == kind else []
+        return own + [element for value in block.values() for element in elements_of(value, kind)]
+    return [element for part in block for element in elements_of(part, kind)] if isinstance(block, list) else []
+
+
 def written_as_markup(text: str) -> str:
-    """What is left of a text when the links and moments that we write are taken out: all the rest has to be plain."""
-    ours = r"<https?://[^<>|\s]+\|[^<>|]+>|<!date\^\d+\^\{date_short_pretty\} \{time\}\|[^<>|]+>"
+    """What is left of a text when the moments that we write are taken out: all the rest has to be plain."""
+    ours = r"<!date\^\d+\^(\{date_short_pretty\} )?\{time\}\|[^<>|]+>"
     return re.sub(ours, "", text)
 
 
@@ -81,41 +168,48 @@ def is_plain(text: str) -> bool:
     return not re.search(r"[<>]|&(?!(amp|lt|gt);)", text)
 
 
-@given(
-    groups,
-    cuts,
-    languages,
-    st.sampled_from(["triggered", "acknowledged", "resolved", "unanswered"]),
-    texts,
-    st.booleans(),
-)
+def units(text: str) -> int:
+    """Characters as JavaScript and Java count them."""
+    return len(text.encode("utf-16-le")) // 2
+
+
+@given(groups, cuts, languages, st.sampled_from(sorted(signs)), texts, texts, st.booleans(), st.integers(0, 8))
 def test_any_alert_group_gives_blocks_that_slack_takes_and_mentions_nobody(
-    hook: Any, cut: Any, language: Language, state: str, who: str, call: bool
+    hook: Any, cut: Any, language: Language, state: str, who: str, other: str, call: bool, which: int
 ) -> None:
-    known = {"state": "triggered", "unanswered": True} if state == "unanswered" else {"state": state}
-    text, blocks = slack_messages.message(incident(hook, cut, acknowledged_by=who, call=call, **known), language)
+    known = {"call": call, **in_state(state, who)}
+    text, blocks = slack_messages.message(incident(hook, cut, **known), language, pages_about(who, other)[which])
     assert block_kit.problems(blocks) == []
-    assert block_kit.size(blocks) <= 13_000
-    assert 0 < len(text) <= 4_000  # Slack: chat.update
+    assert len(json.dumps(blocks)) <= block_kit.LARGEST_IN_ALL
+    assert 0 < units(text) <= 4_000  # Slack: chat.update
     assert is_plain(text)
-    for block in blocks:
-        for part in (block.get("text"), *block.get("elements", ())):
-            if part and part["type"] == "mrkdwn":
-                assert is_plain(written_as_markup(part["text"])), part["text"]
+    for written in markup(blocks):
+        assert is_plain(written_as_markup(written)), written
+    for kind in ("user", "usergroup", "channel", "broadcast", "emoji"):
+        assert elements_of(blocks, kind) == []
+    for header in elements_of(blocks, "header"):
+        assert units(header["text"]["text"]) <= 150
+        assert not header["text"]["emoji"]
+    for link in elements_of(blocks, "link"):
+        assert re.match("https?://", link["url"])
+    everything = written_as_markup(shown(blocks))
+    assert not re.search(r"<[!@#]|<https?:", everything)
+    assert not any(unicodedata.category(character) in ("Cc", "Cf") for character in everything if character != "\n")
+    assert "20261123-030000-abcdef" in everything
 
 
 @given(
     st.sampled_from(
         [
             *("acknowledged", "unanswered", "call_ended", "ringing", "unavailable", "quiet", "resumed", "resolved"),
-            *("ring_next", "shift_taken"),
+            *("ring_next", "shift_taken", "reminded", "overdue", "of a later version"),
         ]
     ),
     texts,
     texts,
     languages,
     st.sampled_from(["busy", "no-answer", "failed", "canceled", "completed", "passed"]),
-    st.sampled_from(["phone", "slack", "command"]),
+    st.sampled_from(["phone", "slack", "command", "pigeon"]),
     st.integers(1, 500),
     st.integers(0, 20),
 )
@@ -129,35 +223,132 @@ def test_any_event_gives_a_line_that_mentions_nobody(
         "covered": covered,
         "rounds": rounds,
         "seconds": 3,
-        "until": 1_795_402_800_000,
+        "until": OPENED,
     }
-    line = slack_messages.line({"kind": kind, "who": who, "detail": detail}, language)
-    assert 0 < len(line) <= 4_000
-    assert is_plain(written_as_markup(line))
+    line = slack_messages.line({"kind": kind, "who": who, "detail": detail}, language, {})
+    assert 0 < units(line) <= 4_000
+    everybody = "<!here> " if kind == "unanswered" else ""
+    assert line.startswith(everybody)
+    assert is_plain(written_as_markup(line.removeprefix(everybody)))
+
+
+@given(texts, st.integers(1, 400))
+def test_a_text_for_mrkdwn_keeps_its_limit_and_ends_in_no_half_of_an_entity(text: str, limit: int) -> None:
+    escaped = slack_messages.escape(text, limit)
+    assert units(escaped) <= limit
+    assert is_plain(escaped)
+
+
+@given(texts, st.integers(1, 400))
+def test_a_plain_text_keeps_its_limit_on_one_line(text: str, limit: int) -> None:
+    plain = slack_messages.plain(text, limit)
+    assert units(plain) <= limit
+    assert plain.split("\n") == [plain]
+    assert plain == plain.strip()
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        ("p99 > 2 s & p50 < 1 s", "p99 &gt; 2 s &amp; p50 &lt; 1 s"),
+        ("*bold* ~gone~ `code`", "∗bold∗ ∼gone∼ ˋcodeˋ"),
+        ("_italic_ but node_cpu_seconds", "＿italic＿ but node_cpu_seconds"),
+        (":fire: at 03:00", "∶fire: at 03:00"),
+        ("> quote", "＞ quote"),
+        ("one\n\n\n  two\t", "one two"),
+        ("\u202eabc\u200b\u2060\ufeff", "abc"),
+        ("a" + "\u0301" * 50, "a" + "\u0301" * 3),
+    ],
+)
+def test_what_would_be_markup_is_replaced_by_what_looks_like_it(written: str, read: str) -> None:
+    assert slack_messages.escape(written, 300) == read
+
+
+def test_both_languages_have_the_same_words_with_the_same_places() -> None:
+    assert WORDS["en"].keys() == WORDS["ja"].keys()
+    for key, words in WORDS["en"].items():
+        places = [
+            sorted(name for _, name, _, _ in Formatter().parse(text) if name) for text in (words, WORDS["ja"][key])
+        ]
+        assert places[0] == places[1], key
+
+
+def test_the_message_says_what_is_broken_who_has_it_for_which_product_and_since_when() -> None:
+    hook = webhook(alert(annotations={"summary": "The shop is down", "value": "503"}), product="shop")
+    text, blocks = slack_messages.message(incident(hook, **in_state("acknowledged", "Sato")), "en")
+    assert text == "🟡 The shop is down | Critical | Acknowledged: Sato has it"
+    began = OPENED // 1000 - 60  # the alert says so; the webhook came a minute later
+    assert shown(blocks).splitlines()[:4] == [
+        "🟡 The shop is down",
+        f"Critical | Acknowledged: Sato has it since [{OPENED // 1000 + 60}]",
+        "Product: shop",
+        f"Since [{began}] | 1 alert firing",
+    ]
+    assert "(value 503)" in shown(blocks)
 
 
 @pytest.mark.parametrize("language", get_args(Language))
-@pytest.mark.parametrize("event", sorted(key for key in slack_messages._WORDS["en"] if key.startswith("event_")))
-def test_every_event_has_its_words_in_every_language(language: Language, event: str) -> None:
-    assert event in slack_messages._WORDS[language]
+@pytest.mark.parametrize("state", sorted(signs))
+def test_every_state_has_a_sign_and_words_in_the_text_and_in_the_blocks(state: str, language: Language) -> None:
+    """Colour alone is not readable by everyone, and a notification has no blocks."""
+    text, blocks = slack_messages.message(incident(webhook(), **in_state(state, "Sato")), language)
+    words = WORDS[language][state].format(who="Sato")
+    assert text.startswith(signs[state])
+    assert words in text
+    assert shown(blocks).startswith(signs[state])
+    assert words in shown(blocks)
 
 
-def test_both_languages_have_the_same_words() -> None:
-    assert slack_messages._WORDS["en"].keys() == slack_messages._WORDS["ja"].keys()
+def test_what_is_over_is_shorter_and_has_no_header() -> None:
+    hook = webhook(alert(annotations={"summary": "The shop is down"}), product="shop")
+    _, blocks = slack_messages.message(incident(hook, **in_state("resolved", "Sato")), "en")
+    assert [block["type"] for block in blocks] == ["rich_text", "context"]
+    assert shown(blocks[0]) == "🟢 Resolved | The shop is down"
+    seen = written_as_markup(shown(blocks[1])).splitlines()
+    assert seen == ["shop", " –  (14 min)", "Sato had it", "20261123-030000-abcdef"]
 
 
-def test_the_message_says_what_is_broken_who_has_it_and_for_which_product() -> None:
-    text, blocks = slack_messages.message(
-        incident(
-            webhook(alert(annotations={"summary": "The shop is down"}), product="shop"),
-            state="acknowledged",
-            acknowledged_by="Sato",
-        ),
-        "en",
+@pytest.mark.parametrize(
+    ("minutes", "en", "ja"),
+    [(0.1, "1 min", "1分"), (59, "59 min", "59分"), (61, "1 h 1 min", "1時間1分"), (1_500, "1 d 1 h", "1日1時間")],
+)
+def test_how_long_it_lasted_is_said_in_words(minutes: float, en: str, ja: str) -> None:
+    hook = webhook(alert(startsAt="not a time"))
+    over = {"state": "resolved", "resolved_at": OPENED + int(minutes * 60_000)}
+    for language, words in (("en", en), ("ja", ja)):
+        _, blocks = slack_messages.message(incident(hook, **over), cast("Language", language))
+        assert words in shown(blocks)
+
+
+@pytest.mark.parametrize(
+    ("there", "says"),
+    [
+        (page(), "The next phone rings in a moment"),
+        (page(("Sato", "placing")), "Calling Sato (call 1)"),
+        (page(("Sato", "no-answer"), ("Suzuki", "placing")), "Calling Suzuki (call 2)"),
+        (page(("Sato", "no-answer")), "The next phone rings in a moment"),
+        (page(("Sato", "placing"), unavailable_since=OPENED), "Twilio takes no calls"),
+        (page(quiet_for={"name": "Sato"}, ring_at=OPENED + 90_000), "Sato is at work on the last one"),
+        (page(("Sato", "placing"), about="another"), "in one call with: The search is down"),
+    ],
+)
+def test_the_message_says_who_is_being_called(there: Item, says: str) -> None:
+    _, blocks = slack_messages.message(incident(webhook()), "en", there)
+    assert says in shown(blocks)
+
+
+@pytest.mark.parametrize("state", ["unanswered", "acknowledged", "resolved"])
+def test_of_what_is_no_longer_called_for_no_call_is_shown(state: str) -> None:
+    _, blocks = slack_messages.message(
+        incident(webhook(), **in_state(state, "Suzuki")), "en", page(("Sato", "placing"))
     )
-    assert "Sato has it" in text
-    assert "The shop is down" in text
-    assert "shop" in str(blocks)
+    assert "Sato" not in shown(blocks)
+
+
+def test_a_page_of_others_is_not_shown() -> None:
+    others = page(("Sato", "placing")) | {"incidents": {"another"}}
+    _, blocks = slack_messages.message(incident(webhook()), "en", others)
+    assert "Sato" not in shown(blocks)
 
 
 @pytest.mark.parametrize(
@@ -166,8 +357,8 @@ def test_the_message_says_what_is_broken_who_has_it_and_for_which_product() -> N
         ({"state": "triggered"}, ["acknowledge", "ring_next", "resolve", "take_shift"]),
         ({"state": "triggered", "unanswered": True}, ["acknowledge", "resolve", "take_shift"]),
         ({"state": "triggered", "call": False}, ["acknowledge", "resolve"]),
-        ({"state": "acknowledged", "acknowledged_by": "Sato"}, ["resolve", "take_shift"]),
-        ({"state": "resolved"}, []),
+        (in_state("acknowledged", "Sato"), ["resolve", "take_shift"]),
+        (in_state("resolved", "Sato"), []),
     ],
 )
 def test_there_is_a_button_for_all_that_can_be_done(known: dict[str, Any], there: list[str]) -> None:
@@ -182,6 +373,13 @@ def test_a_warning_is_taken_and_resolved_but_rings_nobody() -> None:
     assert [element["action_id"] for _, element in block_kit.elements(blocks)] == ["acknowledge", "resolve"]
 
 
+def test_a_press_tells_how_old_is_what_was_seen() -> None:
+    _, blocks = slack_messages.message(incident(webhook(), changed_at=OPENED + 7), "en")
+    assert [block["block_id"] for block in blocks if block["type"] == "actions"] == [
+        f"20261123-030000-abcdef/{OPENED + 7}"
+    ]
+
+
 def test_resolve_asks_first() -> None:
     _, blocks = slack_messages.message(incident(webhook()), "en")
     assert [element["action_id"] for _, element in block_kit.elements(blocks) if "confirm" in element] == ["resolve"]
@@ -189,22 +387,48 @@ def test_resolve_asks_first() -> None:
 
 def test_a_group_that_was_cut_says_so() -> None:
     _, blocks = slack_messages.message(incident(webhook(), {"alerts": 10_000, "characters": 4_000_000}), "en")
-    assert "9999 more" in str(blocks)
-    assert "4000000 characters" in str(blocks)
+    assert "9999 more" in shown(blocks)
+    assert "4000000 characters" in shown(blocks)
 
 
-def test_many_alerts_with_long_texts_are_cut_between_and_counted() -> None:
-    long, url = "<&> " * 100, "https://wiki.example.com/" + "x" * 450
-    some = [
-        alert(f"alert {n} {long}", annotations={"description": f"{n} {long}", "runbook_url": url}, generatorURL=url)
-        for n in range(10)
-    ]
+@pytest.mark.parametrize(
+    ("severity", "says"), [(None, "no severity label"), ("sev-1", "The severity sev-1 is neither")]
+)
+def test_a_severity_that_was_guessed_says_so(severity: str | None, says: str) -> None:
+    _, blocks = slack_messages.message(incident(webhook(alert(severity=severity))), "en")
+    assert says in shown(blocks)
+
+
+def test_a_test_says_that_it_is_one() -> None:
+    text, blocks = slack_messages.message(incident(webhook(alert(labels={"oncall_test": "true"}))), "en")
+    assert "only a test" in text
+    assert "only a test" in shown(blocks)
+
+
+def test_the_alerts_that_fire_are_listed_the_others_are_not() -> None:
+    some = [alert("disk 1"), alert("disk 2", status="resolved"), *[alert(f"disk {n}") for n in range(3, 9)]]
     _, blocks = slack_messages.message(incident(webhook(*some)), "en")
+    titles = [text["text"].partition(":")[0] for text in elements_of(blocks, "link") if text["text"].startswith("disk")]
+    assert titles == ["disk 1", "disk 3", "disk 4", "disk 5", "disk 6"]
+    assert "… and 2 more" in shown(blocks)
+
+
+def test_the_most_telling_alert_is_told_in_full() -> None:
+    some = [alert(f"disk {n}", annotations={"description": f"Disk {n} is full"}) for n in (1, 2)]
+    _, blocks = slack_messages.message(incident(webhook(*some)), "en")
+    assert "Disk 1 is full" in shown(blocks)
+    assert "Disk 2 is full" not in shown(blocks)
+
+
+def test_what_is_too_large_for_slack_is_told_with_fewer_details() -> None:
+    long, url = '\u91cd\u5927"' * 100, "https://wiki.example.com/" + "x" * 900
+    some = [alert(f"alert {n} {long}", annotations={"description": f"{n} {long}"}, generatorURL=url) for n in range(10)]
+    _, blocks = slack_messages.message(incident(webhook(*some, product=long, externalURL=url)), "ja")
     assert block_kit.problems(blocks) == []
-    listed = blocks[3]["text"]["text"]
-    shown = len(re.findall(r"^• alert", listed, re.MULTILINE))
-    assert 1 <= shown < 5
-    assert listed.endswith(f"{10 - shown} more")
+    assert len(json.dumps(blocks)) <= slack_messages.LARGEST
+    listed = shown(blocks).count("alert ") - 1  # and in the header
+    assert 1 <= listed < 5
+    assert f"… ほか{10 - listed}件" in shown(blocks)
 
 
 def test_a_refused_number_asks_for_the_roster_to_be_mended() -> None:
@@ -212,14 +436,78 @@ def test_a_refused_number_asks_for_the_roster_to_be_mended() -> None:
     assert "correct the number" in slack_messages.line(event, "en")
 
 
-def test_links_lead_to_the_graph_and_the_runbook() -> None:
-    hook = webhook(alert(annotations={"runbook_url": "https://wiki.example.com/shop?a=1&b=2"}))
+def test_links_lead_to_the_graph_the_runbook_and_alertmanager() -> None:
+    hook = webhook(
+        alert(annotations={"runbook_url": "https://wiki.example.com/shop?a=1&b=2"}),
+        commonLabels={"alertname": "URL Alert(critical)", "product": "shop"},
+        externalURL="https://alertmanager.example.com/am/",
+    )
     _, blocks = slack_messages.message(incident(hook), "en")
-    assert "<https://wiki.example.com/shop?a=1&amp;b=2|" in blocks[3]["text"]["text"]
+    links = {link["text"]: link["url"] for link in elements_of(blocks, "link")}
+    assert links["Runbook"] == "https://wiki.example.com/shop?a=1&b=2"
+    assert links["Graph"] == "http://prometheus.example.com/graph?g0.expr=probe_success&g0.tab=1"
+    base = "https://alertmanager.example.com/am/#"
+    for words, begins in (
+        ("Silence", f"{base}/silences/new?filter="),
+        ("Alertmanager", f"{base}/alerts?filter="),
+    ):
+        assert links[words].startswith(begins)
+        assert unquote(links[words].removeprefix(begins)) == MATCHERS
 
 
-@given(texts, st.integers(1, 400))
-def test_an_escaped_text_keeps_its_limit_and_ends_in_no_half_of_an_entity(text: str, limit: int) -> None:
-    escaped = slack_messages.escape(text, limit)
-    assert len(escaped) <= limit
-    assert is_plain(escaped)
+@pytest.mark.parametrize("more", [{"commonLabels": {}}, {"commonLabels": {"a b": "c"}}, {"externalURL": ""}])
+def test_without_labels_in_common_or_an_address_there_is_no_silence(more: dict[str, Any]) -> None:
+    """One that is prefilled with less than all of them would silence more than this."""
+    _, blocks = slack_messages.message(incident(webhook(**more)), "en")
+    assert not any("/silences/" in link["url"] for link in elements_of(blocks, "link"))
+
+
+@pytest.mark.parametrize(
+    "url", ["javascript:alert(1)", "https://a.example.com/<b>", "https://a b", "x" * 500, "https://…"]
+)
+def test_what_is_no_address_is_no_link(url: str) -> None:
+    hook = webhook(alert(annotations={"runbook_url": url}, generatorURL=url), externalURL=url)
+    _, blocks = slack_messages.message(incident(hook), "en")
+    assert elements_of(blocks, "link") == []
+
+
+PEOPLE = {"Sato": "U0SATO"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "who", "mentioned"),
+    [
+        ("ringing", "Sato", True),
+        ("acknowledged", "Sato", True),
+        ("reminded", "Sato", True),
+        ("ringing", "Suzuki", False),
+        ("ring_next", "Sato", False),
+        ("resolved", "Sato", False),
+    ],
+)
+def test_those_whom_it_is_about_are_mentioned(kind: str, who: str, *, mentioned: bool) -> None:
+    line = slack_messages.line({"kind": kind, "who": who, "detail": {"via": "slack"}}, "en", PEOPLE)
+    assert ("<@U0SATO>" in line) == mentioned
+    assert who in line
+
+
+def test_everybody_is_mentioned_when_nobody_answers() -> None:
+    line = slack_messages.line({"kind": "unanswered", "who": "", "detail": {"rounds": 2}}, "en", PEOPLE)
+    assert line.startswith("<!here> Nobody took it")
+
+
+@pytest.mark.parametrize(
+    ("detail", "en", "ja"),
+    [
+        (
+            {"via": "phone", "seconds": 41, "covered": 3},
+            "Acknowledged: Sato took it by phone after 41 s, with 3 incidents in all.",
+            "Satoさんが電話で（41秒後）、全3件のインシデントを引き受けました。",
+        ),
+        ({"via": "slack", "covered": 1}, "Acknowledged: Sato took it in Slack.", "SatoさんがSlackで引き受けました。"),
+    ],
+)
+def test_an_acknowledgement_says_how_and_how_fast(detail: dict[str, Any], en: str, ja: str) -> None:
+    event = {"kind": "acknowledged", "who": "Sato", "detail": detail}
+    assert slack_messages.line(event, "en") == en
+    assert slack_messages.line(event, "ja") == ja
