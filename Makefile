@@ -66,7 +66,7 @@ lint: .venv/.complete ## Check style, types and the template
 	@.venv/bin/cfn-lint --regions us-east-1 ap-northeast-1 -- .devstack/translated.json
 
 test: setup build lint ## Everything that CI checks
-	@.venv/bin/pytest -q
+	@.venv/bin/pytest -q --numprocesses auto --dist loadfile --no-loadscope-reorder
 
 soak: setup build ## Play a random night for an hour (SOAK_SECONDS, SOAK_SEED) and hold it to the promises
 	@SOAK_SECONDS=$${SOAK_SECONDS:-3600} .venv/bin/pytest -q tests/soak

@@ -36,7 +36,7 @@ def wait_until[T](condition: Callable[[], T | None], timeout: float = 30, what: 
     deadline = time.monotonic() + timeout
     while not (result := condition()):
         assert time.monotonic() < deadline, f"{what} did not happen within {timeout} s"
-        time.sleep(0.03)
+        time.sleep(0.1)
     return result
 
 
