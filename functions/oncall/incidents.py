@@ -14,9 +14,10 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from oncall.alertmanager import KEPT_ALERTS, Alert, AlertGroup
+from oncall.roster import Language
 from oncall.store import DUE, ConditionFailedError, ConflictError, Item, Put, Table, Update
 from oncall.times import at
 
@@ -356,12 +357,18 @@ def summary(group: AlertGroup) -> dict[str, Any]:
 
 def about(incident: Item) -> dict[str, Any]:
     """What a call says of an incident."""
+    annotations = incident["alerts"][0]["annotations"]
     return {
         "incident": incident["id"],
         "product": incident["product"],
         "summary": incident["summary"],
+        "summaries": {
+            language: annotations[f"summary_{language}"]
+            for language in get_args(Language)
+            if f"summary_{language}" in annotations
+        },
         "firing": incident["firing"],
-        "cut": incident["cut_characters"] > 0,
+        "test": is_test(incident),
         "language": incident.get("language") or "",
     }
 

@@ -9,7 +9,7 @@ from typing import Any, cast
 
 from aws_lambda_powertools import Logger
 
-from oncall import actions, pages
+from oncall import actions, incidents, pages
 from oncall.actions import Taken
 from oncall.roster import Language
 from oncall.signals import Answer
@@ -47,6 +47,9 @@ def key_pressed(desk: Desk, callbacks: Callbacks, digits: str) -> str:
             return _pass_on(desk, page, call, voice)
         case "3":
             return voice.alert(page["about"])
+        case "0":
+            incident = incidents.read(desk.table, page["about"]["incident"])
+            return voice.details(incident, now=desk.now()) if incident else voice.alert(page["about"])
         case _:
             return voice.alert(page["about"], first="wrong")
 

@@ -1,33 +1,54 @@
-"""What a call says, as TwiML. In Japanese or English, short enough to be understood half asleep."""
+"""What a call says, as TwiML. In Japanese or English, short enough to be understood half asleep.
+
+What stands in an alert is said by the voice of the language that it is written in: a Japanese voice spells English, and an
+English one passes over Japanese.
+"""
 
 import re
-import unicodedata
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from twilio.twiml.voice_response import Gather, VoiceResponse
+from twilio.twiml.voice_response import Gather, Say, VoiceResponse
 
+from oncall import speech
 from oncall.roster import Language
 from oncall.telephone import Callbacks
 
 TWIML_LIMIT = 4_000  # Twilio: Twiml at most 4,000 characters
 KEY_SECONDS = 6  # how long a pressed key is waited for after the words
-SPOKEN_LIMIT = 200  # characters of a summary that are read aloud: about fifteen seconds
+LIFT_MS = 500  # the phone is on its way to the ear
+PAUSE_MS = 300  # before the keys
 
+# Characters that are read aloud of what happened: about six seconds; and of an alert's details.
+_SUMMARY: Mapping[Language, int] = {"en": 90, "ja": 40}
+_DETAILS: Mapping[Language, int] = {"en": 220, "ja": 110}
+_OTHERS = 3  # alerts that the details name beside the first
+_NAME = 40
+
+# Twilio: Polly's neural voices. They know the SSML tags break, lang, p, phoneme, s, sub and w, of prosody rate and volume,
+# and neither emphasis nor say-as for characters.
 _VOICES: Mapping[Language, tuple[Literal["ja-JP", "en-US"], str]] = {
-    "ja": ("ja-JP", "Polly.Mizuki"),
-    "en": ("en-US", "Polly.Joanna"),
+    "ja": ("ja-JP", "Polly.Kazuha-Neural"),
+    "en": ("en-US", "Polly.Joanna-Neural"),
 }
+
+type Piece = tuple[Language, str]  # words and the voice that says them
 
 _WORDS: Mapping[Language, Mapping[str, str]] = {
     "en": {
-        "alert": "On-call alert. {product}{what}{more}.",
-        "product": "Product {product}: ",
-        "more": ", and {count} more alerts",
-        "cut": " The alert was too long and was cut.",
-        "keys": "Press 1 to take it. 2 to pass it on. 3 to hear it again.",
-        "wrong": "Only 1, 2 and 3 mean something here.",
+        "alert": "On-call alert.",
+        "alert_for": "On-call alert for {product}.",
+        "only_a_test": "This is only a test.",
+        "one_more": "And one more alert.",
+        "more": "And {count} more alerts.",
+        "keys": "Press 1 to take it, 2 to pass it on, 3 to hear it again, 0 for details.",
+        "wrong": "Only 1, 2, 3 and 0 mean something here.",
+        "called": "The alert is called",
+        "began": "It began {ago}.",
+        "firing": "{count} alerts fire.",
+        "also": "There are also:",
+        "cut": "Slack does not show all of it: the alert was too long.",
         "silence": "No key was pressed. The next person is called now. Good bye.",
         "taken": "Thank you. You have it. The details are in Slack. Good bye.",
         "passed": "All right. The next person is called now. Good bye.",
@@ -42,14 +63,22 @@ _WORDS: Mapping[Language, Mapping[str, str]] = {
         "now": "just now",
         "minute": "one minute ago",
         "minutes": "{count} minutes ago",
+        "hours": "{count} hours ago",
+        "days": "{count} days ago",
     },
     "ja": {
-        "alert": "オンコールのアラートです。{product}{what}{more}。",
-        "product": "プロダクト、{product}。",
-        "more": "、ほか{count}件",
-        "cut": "アラートが長すぎるため、一部を省略しました。",
-        "keys": "対応する場合は1を、次の人に回す場合は2を、もう一度聞く場合は3を押してください。",
-        "wrong": "使えるのは1、2、3だけです。",
+        "alert": "オンコールのアラートです。",
+        "alert_for": "オンコールのアラートです。{product}、",
+        "only_a_test": "これはテストです。",
+        "one_more": "ほか1件。",
+        "more": "ほか{count}件。",
+        "keys": "引き受けるなら1、次の人に回すなら2、もう一度聞くなら3、詳しくは0を押してください。",
+        "wrong": "使えるのは1、2、3、0だけです。",
+        "called": "アラートの名前は、",
+        "began": "{ago}始まりました。",
+        "firing": "{count}件が発生中です。",
+        "also": "ほかに、",
+        "cut": "アラートが長すぎるため、一部はスラックにもありません。",
         "silence": "番号が押されませんでした。次の担当者に電話します。失礼します。",
         "taken": "ありがとうございます。対応者として記録しました。詳細はスラックをご覧ください。失礼します。",
         "passed": "わかりました。次の担当者に電話します。失礼します。",
@@ -64,6 +93,8 @@ _WORDS: Mapping[Language, Mapping[str, str]] = {
         "now": "たった今",
         "minute": "1分前に",
         "minutes": "{count}分前に",
+        "hours": "{count}時間前に",
+        "days": "{count}日前に",
     },
 }
 
@@ -77,83 +108,147 @@ class Voice:
 
     def alert(self, about: Mapping[str, Any], *, first: str = "") -> str:
         """The alert and the keys, twice, then a good-bye: a voicemail ends by itself. `first` is a word to begin with."""
-        for limit in (SPOKEN_LIMIT, 100, 40):
-            words = " ".join(filter(None, (first and self._say(first), self._alert(about, limit))))
-            twiml = self._ask(f"{words} {self._say('keys')}", "silence")
-            if len(twiml) <= TWIML_LIMIT:
-                break
-        return twiml
+        told = [*(self._own(first) if first else ()), *self.message(about)]
+        return self._ask(told, told, "silence")
+
+    def details(self, incident: Mapping[str, Any], *, now: int) -> str:
+        """What the alerts of an incident say beside their headline, once; the keys twice. `now` in epoch milliseconds."""
+        alerts = [alert for alert in incident["alerts"] if alert["status"] == "firing"] or incident["alerts"]
+        first, others = alerts[0], alerts[1 : 1 + _OTHERS]
+        told = self._own("called")
+        told += self._sentence(first["labels"].get("alertname") or first["title"], _SUMMARY)
+        told += self._own("began", minutes=(now - incident["opened_at"]) // 60_000)
+        if incident["firing"] > 1:
+            told += self._own("firing", count=incident["firing"])
+        told += self._sentence(_text(first["annotations"], "description", self.language), _DETAILS)
+        if others:
+            told += self._own("also")
+            for alert in others:
+                told += self._sentence(
+                    _text(alert["annotations"], "summary", self.language) or alert["title"], _SUMMARY
+                )
+        if incident["cut_characters"]:
+            told += self._own("cut")
+        return self._ask(told, [], "silence")
+
+    def message(self, about: Mapping[str, Any]) -> list[Piece]:
+        """What the alert says before the keys: that it is one, of which product, what, how many. About ten seconds."""
+        written = about.get("summaries", {}).get(self.language) or str(about["summary"])
+        product = str(about.get("product", ""))
+        if product:  # said already: "shop: web-1 does not answer", "The shop is down"
+            written = re.sub(rf"(?i)^(the )?{re.escape(product)}\s*[:：]\s*", "", written) or written
+            if re.match(rf"(?i)(the )?{re.escape(product)}\b", written):
+                product = ""
+        product = speech.spoken(product, self.language, _NAME)
+        told = self._own("only_a_test") if about.get("test") else []
+        product_language = speech.language_of(product, self.language)
+        if not product:
+            told += self._own("alert")
+        elif product_language == self.language:
+            told += self._own("alert_for", product=product)
+        else:
+            told += [*self._own("alert"), *self._sentence(product, {product_language: _NAME})]
+        told += self._sentence(written, _SUMMARY)
+        more = int(about.get("firing", 1)) - 1
+        if more > 0:
+            told += self._own("more" if more > 1 else "one_more", count=more)
+        return told
+
+    def keys(self) -> list[Piece]:
+        """Which keys there are."""
+        return self._own("keys")
 
     def test(self) -> str:
         """A test call's words, twice, then a good-bye."""
-        return self._ask(self._say("test"), "untested")
+        response = VoiceResponse()
+        for _ in range(2):
+            self._speak(self._gather(response), self._own("test"), pause_ms=LIFT_MS)
+        return self._end(response, self._own("untested"))
 
     def goodbye(self, word: str, **values: Any) -> str:
         """One of the last words: taken, passed, other (with `who` and `minutes`), over, gone, unwritten, proven."""
-        if "who" in values:
-            values["who"] = _spoken(values["who"], 40)
-        response = VoiceResponse()
-        self._speak(response, self._say(word, **values))
-        response.hangup()
-        return str(response)
+        return self._end(VoiceResponse(), self._own(word, **values))
 
     def moment(self, digits: str, tries: int) -> str:
         """Asks for a moment and then brings the same key again."""
         response = VoiceResponse()
-        self._speak(response, self._say("moment"))
+        self._speak(response, self._own("moment"))
         response.pause(length=2)
         response.redirect(self.callbacks.retry(digits, tries), method="POST")
         return str(response)
 
-    def _ask(self, text: str, silence: str) -> str:
-        """A text and the wait for a key, twice, then the word `silence`."""
+    def _ask(self, first: Sequence[Piece], again: Sequence[Piece], silence: str) -> str:
+        """Words, the keys and the wait for one; words, the keys and the wait again; then the word `silence`."""
         response = VoiceResponse()
-        for _ in range(2):
-            gather = Gather(
-                action=self.callbacks.key,
-                method="POST",
-                num_digits=1,
-                timeout=KEY_SECONDS,
-                action_on_empty_result=False,
-            )
-            self._speak(gather, text)
-            response.append(gather)
-        self._speak(response, self._say(silence))
+        for told in (first, again):
+            gather = self._gather(response)
+            self._speak(gather, told, pause_ms=LIFT_MS)
+            self._speak(gather, self.keys(), pause_ms=PAUSE_MS)
+        return self._end(response, self._own(silence))
+
+    def _gather(self, response: VoiceResponse) -> Gather:
+        """The wait for a key, which may be pressed while the words in it are said."""
+        gather = Gather(
+            action=self.callbacks.key,
+            method="POST",
+            num_digits=1,
+            timeout=KEY_SECONDS,
+            action_on_empty_result=False,
+        )
+        response.append(gather)
+        return gather
+
+    def _end(self, response: VoiceResponse, told: Sequence[Piece]) -> str:
+        self._speak(response, told)
         response.hangup()
         return str(response)
 
-    def _alert(self, about: Mapping[str, Any], limit: int) -> str:
-        what = _spoken(str(about["summary"]), limit)
-        product = _spoken(str(about.get("product", "")), 40)
-        if what.lower().startswith(product.lower()):
-            product = ""  # it is said already
-        more = int(about.get("firing", 1)) - 1
-        return self._say(
-            "alert",
-            product=self._say("product", product=product) if product else "",
-            what=what,
-            more=self._say("more", count=more) if more > 0 else "",
-        ) + (self._say("cut") if about.get("cut") else "")
-
-    def _say(self, word: str, **values: Any) -> str:
+    def _own(self, word: str, **values: Any) -> list[Piece]:
+        """Words of our own. `minutes` become the time that has passed; `who` is named by the voice that can."""
         words = _WORDS[self.language]
         if "minutes" in values:
-            minutes = values.pop("minutes")
-            values["ago"] = words["now" if minutes < 1 else "minute" if minutes < 2 else "minutes"].format(
-                count=minutes
-            )
-        return words[word].format(**values)
+            values["ago"] = _ago(values.pop("minutes"), words)
+        before, _, after = words[word].partition("{who}")
+        who = speech.spoken(str(values.pop("who", "")), self.language, _NAME)
+        pieces: list[Piece] = [
+            (self.language, before.format(**values).strip()),
+            (speech.language_of(who, self.language), who),
+            (self.language, after.format(**values).strip()),
+        ]
+        return [piece for piece in pieces if piece[1]]
 
-    def _speak(self, verb: VoiceResponse, text: str) -> None:
-        language, voice = _VOICES[self.language]
-        verb.say(text, language=language, voice=voice)
+    def _sentence(self, written: str, limits: Mapping[Language, int]) -> list[Piece]:
+        """What stands in an alert, by the voice that can read it. Nothing if there is nothing to say."""
+        language = speech.language_of(written, self.language)
+        said = speech.spoken(written, language, limits[language])
+        return [(language, said + ("。" if language == "ja" else "."))] if said else []
+
+    def _speak(self, verb: VoiceResponse | Gather, told: Sequence[Piece], *, pause_ms: int = 0) -> None:
+        """Says pieces, those of one language in one breath, after a pause."""
+        runs: list[Piece] = []
+        for language, text in told:
+            if runs and runs[-1][0] == language:
+                joined = runs[-1][1] + (" " if language == "en" else "") + text
+                runs[-1] = (language, joined)
+            else:
+                runs.append((language, text))
+        for number, (language, text) in enumerate(runs):
+            locale, voice = _VOICES[language]
+            say = Say(language=locale, voice=voice)
+            if pause_ms and not number:
+                say.break_(time=f"{pause_ms}ms")
+            say.append(text)
+            verb.append(say)
 
 
-def _spoken(text: str, limit: int) -> str:
-    """A text as it can be spoken: no schemes, braces, percent signs or control characters; cut at a word."""
-    text = re.sub(r"https?://", "", unicodedata.normalize("NFC", text))
-    text = re.sub(r"[^\w\s.,:;!?()'+/-]", " ", text)
-    text = re.sub(r"\s+", " ", text).strip().rstrip(".")
-    if len(text) <= limit:
-        return text
-    return text[:limit].rsplit(" ", 1)[0]
+def _ago(minutes: int, words: Mapping[str, str]) -> str:
+    if minutes < 2:
+        return words["now" if minutes < 1 else "minute"]
+    if minutes < 120:
+        return words["minutes"].format(count=minutes)
+    return words["hours" if minutes < 2_880 else "days"].format(count=minutes // (60 if minutes < 2_880 else 1_440))
+
+
+def _text(annotations: Mapping[str, str], name: str, language: Language) -> str:
+    """An annotation in a language, if there is one: `summary_ja`."""
+    return annotations.get(f"{name}_{language}") or annotations.get(name, "")

@@ -73,11 +73,31 @@ def test_three_repeats_the_alert(world: World) -> None:
     assert run.token
 
 
-@pytest.mark.parametrize("digits", ["0", "4", "9", "*", "#", "", "11"])
+def test_zero_tells_the_details_and_the_keys_again(world: World) -> None:
+    description = "GET https://shop.example.com/cart?x={1} does not answer: probe_success is 0"
+    several = [
+        alert("URL Alert(critical)", annotations={"description": description}),
+        alert("Disk Alert", annotations={"summary": "db-01 has a full disk at /var/lib"}),
+        alert("Load Alert", annotations={"summary": "db-02 has 95% of its processors busy"}),
+    ]
+    world.fire(webhook(*several))
+    world.clock.time += 12 * MINUTE * 1000
+    said = world.hears(world.last_call, "0")
+    assert "The alert is called URL Alert, critical. It began 12 minutes ago. 3 alerts fire." in said
+    assert "GET shop dot example dot com, cart does not answer: probe success is 0." in said
+    assert (
+        "There are also: db zero 1 has a full disk at var lib. db zero 2 has 95 percent of its processors busy." in said
+    )
+    assert said.count("0 for details") == 2
+    assert world.page()["state"] == "open"
+    assert "You have it" in world.hears(world.last_call, "1")
+
+
+@pytest.mark.parametrize("digits", ["4", "9", "*", "#", "", "11"])
 def test_another_key_explains_and_repeats(world: World, digits: str) -> None:
     world.fire()
     said = world.hears(world.last_call, digits)
-    assert "Only 1, 2 and 3 mean something here" in said
+    assert "Only 1, 2, 3 and 0 mean something here" in said
     assert "shop alert is down" in said
     assert world.page()["state"] == "open"
 

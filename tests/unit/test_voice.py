@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from devstack.twiml import parse as check
 from oncall import voice
 from oncall.roster import Language
 from oncall.telephone import Callbacks
@@ -40,10 +41,27 @@ pieces = st.one_of(
 texts = st.lists(pieces, max_size=30).map("".join)
 languages = st.sampled_from(get_args(Language))
 abouts = st.fixed_dictionaries(
-    {"summary": texts, "product": texts, "firing": st.integers(0, 10**6), "cut": st.booleans()}
+    {"summary": texts, "product": texts, "firing": st.integers(0, 10**6), "test": st.booleans()},
+    optional={"summaries": st.dictionaries(languages, texts)},
+)
+alerts = st.fixed_dictionaries(
+    {
+        "status": st.sampled_from(["firing", "resolved"]),
+        "title": texts,
+        "labels": st.dictionaries(st.sampled_from(["alertname", "instance"]), texts),
+        "annotations": st.dictionaries(st.sampled_from(["summary", "summary_ja", "description"]), texts),
+    }
+)
+details = st.fixed_dictionaries(
+    {
+        "alerts": st.lists(alerts, min_size=1, max_size=4),
+        "opened_at": st.integers(0, 2**42),
+        "firing": st.integers(0, 10**6),
+        "cut_characters": st.integers(0, 10**6),
+    }
 )
 
-UNSPEAKABLE = re.compile(r"[^\w\s.,:;!?()'+/\-、。]|https?:")
+UNSPEAKABLE = re.compile(r"[^\w\s.,:;!?'、。・]|_")
 
 
 def said(twiml: str) -> str:
@@ -52,23 +70,34 @@ def said(twiml: str) -> str:
 
 
 def about(**more: Any) -> dict[str, Any]:
-    return {"summary": "The shop is down", "product": "shop", "firing": 1, "cut": False, **more}
+    return {"summary": "The shop is down", "product": "shop", "firing": 1, "test": False, **more}
+
+
+def is_spoken_by_twilio(twiml: str) -> None:
+    """Twilio takes it, and what is heard are words."""
+    assert len(twiml) <= 4_000
+    assert check(twiml), twiml
+    heard = said(twiml).replace("On-call", "")  # our own word
+    assert not UNSPEAKABLE.search(heard), heard
 
 
 @given(abouts, languages, st.sampled_from(["", "wrong"]), st.sampled_from([CALLBACKS, LONG]))
 def test_any_alert_is_spoken_within_twilios_limit(
     about: Any, language: Language, first: str, callbacks: Callbacks
 ) -> None:
-    twiml = Voice(language, callbacks).alert(about, first=first)
-    assert len(twiml) <= 4_000
-    assert not UNSPEAKABLE.search(said(twiml)), said(twiml)
+    is_spoken_by_twilio(Voice(language, callbacks).alert(about, first=first))
+
+
+@given(details, languages, st.integers(0, 2**42), st.sampled_from([CALLBACKS, LONG]))
+def test_any_details_are_spoken_within_twilios_limit(
+    incident: Any, language: Language, now: int, callbacks: Callbacks
+) -> None:
+    is_spoken_by_twilio(Voice(language, callbacks).details(incident, now=now))
 
 
 @given(texts, languages, st.integers(-5, 10**6))
 def test_any_name_is_spoken_within_twilios_limit(who: str, language: Language, minutes: int) -> None:
-    twiml = Voice(language, CALLBACKS).goodbye("other", who=who, minutes=minutes)
-    assert len(twiml) <= 4_000
-    assert not UNSPEAKABLE.search(said(twiml)), said(twiml)
+    is_spoken_by_twilio(Voice(language, CALLBACKS).goodbye("other", who=who, minutes=minutes))
 
 
 @given(texts.filter(lambda text: "\ud800" not in text), languages)  # a form has no half characters
@@ -100,24 +129,67 @@ def test_the_alert_is_said_twice_and_each_time_waits_for_a_key() -> None:
 
 
 def test_the_alert_names_product_and_summary_and_how_many_more() -> None:
-    heard = said(Voice("en", CALLBACKS).alert(about(firing=3)))
-    assert "Product shop: The shop is down, and 2 more alerts." in heard
+    heard = said(Voice("en", CALLBACKS).alert(about(product="checkout", firing=3)))
+    assert "On-call alert for checkout. The shop is down. And 2 more alerts." in heard
+
+
+@pytest.mark.parametrize("summary", ["shop: web-01 does not answer", "The shop: web-01 does not answer"])
+def test_a_product_that_the_summary_names_is_said_once(summary: str) -> None:
+    heard = said(Voice("en", CALLBACKS).alert(about(summary=summary)))
+    assert "On-call alert for shop. web zero 1 does not answer. Press" in " ".join(heard.split())
+
+
+def test_a_test_alert_says_that_it_is_one() -> None:
+    assert said(Voice("en", CALLBACKS).alert(about(test=True))).startswith("This is only a test. On-call alert")
+    assert said(Voice("ja", CALLBACKS).alert(about(test=True))).startswith("これはテストです。オンコールのアラート")
+
+
+def test_the_summary_in_the_voices_language_is_preferred() -> None:
+    both = about(summary="shop: web-1 is short of memory", summaries={"ja": "shop: web-1のメモリーが足りません"})
+    assert "web 1のメモリーが足りません" in said(Voice("ja", CALLBACKS).alert(both))
+    assert "web 1 is short of memory" in said(Voice("en", CALLBACKS).alert(both))
+
+
+@pytest.mark.parametrize(
+    ("language", "summary", "voices"),
+    [
+        ("ja", "web-1 is short of memory", ["ja-JP", "en-US", "ja-JP"]),
+        ("en", "web-1が応答しません", ["en-US", "ja-JP", "en-US"]),
+        ("ja", "web-1 down", ["ja-JP", "ja-JP"]),
+    ],
+)
+def test_each_text_is_said_by_the_voice_of_its_language(language: Language, summary: str, voices: list[str]) -> None:
+    first = ET.fromstring(Voice(language, CALLBACKS).alert(about(product="", summary=summary)))[0]  # noqa: S314  our own
+    assert [say.get("language") for say in first.iter("Say")] == voices
+
+
+def test_a_name_in_japanese_is_said_by_the_japanese_voice() -> None:
+    twiml = Voice("en", CALLBACKS).goodbye("other", who="田中", minutes=1)
+    says = ET.fromstring(twiml).findall("Say")  # noqa: S314  our own
+    assert (says[0].get("language"), says[0].text) == ("ja-JP", "田中")
+    assert "already has it, taken one minute ago" in str(says[1].text)
 
 
 def test_an_address_is_spoken_without_its_scheme() -> None:
     heard = said(Voice("en", CALLBACKS).alert(about(summary="https://shop.example.com is down")))
-    assert "shop.example.com is down" in heard
+    assert "shop dot example dot com is down" in heard
     assert "https" not in heard
 
 
 def test_a_long_summary_is_cut_at_a_word() -> None:
     heard = said(Voice("en", CALLBACKS).alert(about(summary="word " * 100)))
-    assert "word wo," not in heard
-    assert "word." in heard
+    assert "word word. Press" in " ".join(heard.split())
 
 
-def test_an_alert_that_was_cut_says_so() -> None:
-    assert "too long and was cut" in said(Voice("en", CALLBACKS).alert(about(cut=True)))
+def test_an_alert_that_was_cut_says_so_in_its_details() -> None:
+    incident = {"alerts": [{"status": "firing", "title": "Disk", "labels": {}, "annotations": {}}], "firing": 1}
+    told = said(Voice("en", CALLBACKS).details({**incident, "opened_at": 0, "cut_characters": 1}, now=0))
+    assert "too long" in told
+
+
+def test_the_keys_are_told_within_words_that_a_key_may_interrupt() -> None:
+    gathers = ET.fromstring(Voice("en", CALLBACKS).alert(about())).findall("Gather")  # noqa: S314  our own
+    assert all("0 for details" in "".join(gather.itertext()) for gather in gathers)
 
 
 def test_japanese_marks_written_as_characters_of_their_own_are_spoken_whole() -> None:
@@ -125,7 +197,10 @@ def test_japanese_marks_written_as_characters_of_their_own_are_spoken_whole() ->
     assert "サーバー停止" in heard
 
 
-@pytest.mark.parametrize(("minutes", "words"), [(0, "just now"), (1, "one minute ago"), (7, "7 minutes ago")])
+@pytest.mark.parametrize(
+    ("minutes", "words"),
+    [(0, "just now"), (1, "one minute ago"), (7, "7 minutes ago"), (125, "2 hours ago"), (3_000, "2 days ago")],
+)
 def test_since_when_somebody_has_it_is_said_as_people_do(minutes: int, words: str) -> None:
     assert f"Sato already has it, taken {words}" in said(
         Voice("en", CALLBACKS).goodbye("other", who="Sato", minutes=minutes)

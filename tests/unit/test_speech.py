@@ -1,0 +1,110 @@
+"""How texts are said: as people say them, whatever stands in them."""
+
+import re
+from typing import get_args
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from oncall import speech
+from oncall.roster import Language
+
+SPEAKABLE = re.compile(r"(?:[^\W_]|[\s.,:;!?'、。・])*")
+LONG = 500
+
+
+@given(st.text(max_size=300), st.sampled_from(get_args(Language)), st.integers(1, 200))
+def test_any_text_comes_out_as_words_within_the_limit(text: str, language: Language, limit: int) -> None:
+    said = speech.spoken(text, language, limit)
+    assert SPEAKABLE.fullmatch(said), said
+    assert len(said) <= limit
+    assert said == said.strip()
+
+
+@given(st.from_regex(r"[0-9a-zA-Z%.,:/@=<>{}\"#~°_ -]{1,80}", fullmatch=True), st.sampled_from(get_args(Language)))
+def test_any_marks_and_numbers_come_out_as_words(text: str, language: Language) -> None:
+    assert SPEAKABLE.fullmatch(speech.spoken(text, language, LONG))
+
+
+@pytest.mark.parametrize(
+    ("written", "english", "japanese"),
+    [
+        ("95%", "95 percent", "95パーセント"),
+        ("95.26 %", "95 percent", "95パーセント"),
+        ("99.95%", "99.95 percent", "99.95パーセント"),
+        ("8.4%", "8.4 percent", "8.4パーセント"),
+        ("0.0734", "0.073", "0.073"),
+        ("12", "12", "12"),
+        ("2026", "2026", "2026"),
+        ("12345", "12.3 thousand", "1.2万"),
+        ("1234567", "1.2 million", "123万"),
+        ("1.234e+06", "1.2 million", "123万"),
+        ("1,234,567", "1.2 million", "123万"),
+        ("3.2k", "3200", "3200"),
+        ("-5", "minus 5", "マイナス5"),
+        ("1234567 bytes", "1.2 megabytes", "1.2メガバイト"),
+        ("1.5GiB", "1.5 gigabytes", "1.5ギガバイト"),
+        ("1.5Gi", "1.5 gigabytes", "1.5ギガバイト"),
+        ("20480 MB", "20 gigabytes", "20ギガバイト"),
+        ("1 GB", "1 gigabyte", "1ギガバイト"),
+        ("120MB/s", "120 megabytes per second", "毎秒120メガバイト"),
+        ("3m20s", "3 minutes 20 seconds", "3分20秒"),
+        ("5m", "5 minutes", "5分"),
+        ("1h", "1 hour", "1時間"),
+        ("19d 22h 30m 0s", "19 days 22 hours", "19日22時間"),
+        ("734.2ms", "734 milliseconds", "734ミリ秒"),
+        ("0s", "0 seconds", "0秒"),
+        ("45°C", "45 degrees", "45度"),
+        ("03:12", "3:12", "3時12分"),
+    ],
+)
+def test_numbers_are_said_as_people_say_them(written: str, english: str, japanese: str) -> None:
+    assert speech.spoken(written, "en", LONG) == english
+    assert speech.spoken(written, "ja", LONG) == japanese
+    assert f"値は{japanese}です" == speech.spoken(f"値は{written}です", "ja", LONG)
+
+
+@pytest.mark.parametrize(
+    ("written", "said"),
+    [
+        ("web-01.example.com", "web zero 1 dot example dot com"),
+        ("db-1.prod.eu.example.com:9100", "db 1"),
+        ("ip-10-0-3-17.ap-northeast-1.compute.internal", "ip 10 0 3 17"),
+        ("search-shop-abc.eu-central-1.es.amazonaws.com", "search shop abc"),
+        ("10.0.3.17:9100", "10 dot 0 dot 3 dot 17"),
+        ("https://user:secret@www.example.com:8443/cart/items.php?id=7#top", "example dot com, cart items php"),
+        ("https://www.example.com/.", "example dot com"),
+        ("localhost:9090", "localhost"),
+        ("i-0abc123def4567890", "i ending in 7 8 9 0"),
+        ("checkout-7d9f8b6c5-x2k4p", "checkout"),
+        ("/var/lib/docker", "var lib docker"),
+        ("full at /", "full at the root directory"),
+        ("full at / (root)", "full at the root directory, root"),
+    ],
+)
+def test_hosts_and_paths_are_said_as_people_say_them(written: str, said: str) -> None:
+    assert speech.spoken(written, "en", LONG) == said
+
+
+@pytest.mark.parametrize(
+    ("written", "said"),
+    [
+        ('up{job="node",instance="web-1:9100"} == 0', "up, job node, instance web 1, is 0"),
+        ("ClusterIndexWritesBlocked", "Cluster Index Writes Blocked"),
+        ("probe_success is 0", "probe success is 0"),
+        ("URL Alert(critical)", "URL Alert, critical"),
+        ("CPU > 90% & rising", "CPU over 90 percent and rising"),
+        ("shard #3, ~5 min", "shard number 3, about 5 min"),
+        ("it's down — again!", "it's down, again!"),
+        ("**bold** `code` <b> \N{FIRE} \u202e", "bold code under b over"),
+    ],
+)
+def test_signs_are_not_named(written: str, said: str) -> None:
+    assert speech.spoken(written, "en", LONG) == said
+
+
+def test_a_long_text_is_cut_between_words() -> None:
+    assert speech.spoken("one two three four", "en", 12) == "one two"
+    assert speech.spoken("ディスクがいっぱいです、ログを消してください", "ja", 15) == "ディスクがいっぱいです"
+    assert speech.spoken("あ" * 100, "ja", 40) == "あ" * 40
