@@ -71,9 +71,10 @@ test: setup build lint ## Everything that CI checks
 soak: setup build ## Play a random night for an hour (SOAK_SECONDS, SOAK_SEED) and hold it to the promises
 	@SOAK_SECONDS=$${SOAK_SECONDS:-3600} .venv/bin/pytest -q tests/soak
 
-bench: setup build ## Measure webhook to ring, and storms
+bench: setup build ## Measure webhook to ring, storms, and how long an alert is said
 	@$(PYTHON) -m tests.benchmarks ring
 	@$(PYTHON) -m tests.benchmarks storm
+	@PYTHONPATH=functions $(PYTHON) -m tests.benchmarks.speech
 
 requirements: .venv/.complete ## Write functions/requirements.txt from the lock file
 	@$(UV) export --quiet --frozen --only-group functions --no-hashes --no-header --no-annotate --output-file functions/requirements.txt

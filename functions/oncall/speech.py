@@ -58,13 +58,17 @@ _MEASURE = re.compile(
 )
 _PARTS = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s?(ms|us|µs|μs|ns|[ywdhms])")
 
-_URL = re.compile(r"\b[a-z][a-z0-9+.-]{1,15}://(?:[^\s/?#@]*@)?([^\s?#\"'<>(){}]*)[^\s\"'<>(){}]*", re.IGNORECASE)
+_URL = re.compile(
+    r"(?<![A-Za-z0-9])[a-z][a-z0-9+.-]{1,15}://(?:[!$%&*+,.:;=A-Z0-9_~-]*@)?([!$%&*+,./:;=@A-Z0-9_~-]*)"
+    r"(?:[?#][!#$%&*+,./:;=?@A-Z0-9_~-]*)?",
+    re.IGNORECASE | re.ASCII,
+)
 _INTERNAL = re.compile(
     r"\.svc(?:\.cluster\.local)?$|(?:\.[a-z0-9-]+)*\.(?:internal|local|lan|localdomain|amazonaws\.com)$", re.IGNORECASE
 )
 _HOST = re.compile(
     r"(?<![A-Za-z0-9_.@-])(?:(?:[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?\.)+[A-Za-z]{2,24}|[0-9]{1,3}(?:\.[0-9]{1,3}){3})"
-    r"(?::[0-9]{2,5})?(?:/[\w.~-]*)*(?![A-Za-z0-9_-])"
+    r"(?::[0-9]{2,5})?(?:/[A-Za-z0-9_.~%-]*)*(?![A-Za-z0-9_-])"
 )
 _PORT = re.compile(r"(\b[A-Za-z][A-Za-z0-9-]*):[0-9]{4,5}(?![0-9:])")
 _POD = re.compile(r"-[0-9a-f]{8,10}-[a-z0-9]{5}(?![A-Za-z0-9-])")
@@ -96,7 +100,7 @@ def spoken(text: str, language: Language, limit: int) -> str:
     text = _HOST.sub(lambda found: _host(found[0], language), text)
     text = _PORT.sub(r"\1", text)
     text = _ID.sub(lambda found: words["ending"].format(" ".join(found[0][-4:])), text)
-    text = re.sub(r"(?<![\w/])/(?![\w/])", f" {words['root']} ", text)
+    text = re.sub(r"(?<![A-Za-z0-9_/])/(?![A-Za-z0-9_/])", f" {words['root']} ", text)
     text = _CAMEL.sub(" ", text)
     text = _LEADING_ZEROS.sub(lambda found: words["zero"] * len(found[0]), text)
     text = re.sub(r"#(?=[0-9])", words["number"], text)
@@ -200,8 +204,8 @@ def _host(written: str, language: Language) -> str:
     if len(labels) > 3 and not labels[-1].isdigit():
         labels = labels[:1]
     said = _WORDS[language]["dot"].join(label.replace("-", " ") for label in labels)
-    steps = [re.sub(r"[._~-]", " ", step) for step in path.split("/") if step]
-    return ", ".join([said, " ".join(steps)]) if steps else said
+    steps = [re.sub(r"[._~%-]", " ", step) for step in path.split("/") if step]
+    return f"{said}{', ' if language == 'en' else '、'}{' '.join(steps)}" if steps else said
 
 
 def _after(found: re.Match[str], text: str) -> str:

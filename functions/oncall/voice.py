@@ -21,8 +21,8 @@ LIFT_MS = 500  # the phone is on its way to the ear
 PAUSE_MS = 300  # before the keys
 
 # Characters that are read aloud of what happened: about six seconds; and of an alert's details.
-_SUMMARY: Mapping[Language, int] = {"en": 90, "ja": 40}
-_DETAILS: Mapping[Language, int] = {"en": 220, "ja": 110}
+_SUMMARY: Mapping[Language, int] = {"en": 90, "ja": 60}
+_DETAILS: Mapping[Language, int] = {"en": 220, "ja": 120}
 _OTHERS = 3  # alerts that the details name beside the first
 _NAME = 40
 
@@ -72,7 +72,7 @@ _WORDS: Mapping[Language, Mapping[str, str]] = {
         "only_a_test": "これはテストです。",
         "one_more": "ほか1件。",
         "more": "ほか{count}件。",
-        "keys": "引き受けるなら1、次の人に回すなら2、もう一度聞くなら3、詳しくは0を押してください。",
+        "keys": "引き受けるなら1、次の人へは2、もう一度は3、詳しくは0を押してください。",
         "wrong": "使えるのは1、2、3、0だけです。",
         "called": "アラートの名前は、",
         "began": "{ago}始まりました。",
@@ -137,7 +137,7 @@ class Voice:
         product = str(about.get("product", ""))
         if product:  # said already: "shop: web-1 does not answer", "The shop is down"
             written = re.sub(rf"(?i)^(the )?{re.escape(product)}\s*[:：]\s*", "", written) or written
-            if re.match(rf"(?i)(the )?{re.escape(product)}\b", written):
+            if re.match(rf"(?i)(the )?{re.escape(product)}(?![\w.-])", written):
                 product = ""
         product = speech.spoken(product, self.language, _NAME)
         told = self._own("only_a_test") if about.get("test") else []

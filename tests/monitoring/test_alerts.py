@@ -54,7 +54,7 @@ def expected(case: dict[str, Any]) -> dict[str, Any]:
     return {
         "exp_labels": {**case["labels"], **added, **own},
         "exp_annotations": {
-            "summary": case["summary"],
+            **{name: case[name] for name in ("summary", "summary_ja") if name in case},
             "description": case["description"],
             "runbook_url": rule["annotations"]["runbook_url"],
         },

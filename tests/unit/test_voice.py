@@ -13,6 +13,7 @@ from oncall import voice
 from oncall.roster import Language
 from oncall.telephone import Callbacks
 from oncall.voice import Voice
+from tests.benchmarks import speech as length
 from tests.builders import BASE
 
 CALLBACKS = Callbacks(BASE, "default", "0123456789abcdef", 3)
@@ -205,3 +206,15 @@ def test_since_when_somebody_has_it_is_said_as_people_do(minutes: int, words: st
     assert f"Sato already has it, taken {words}" in said(
         Voice("en", CALLBACKS).goodbye("other", who="Sato", minutes=minutes)
     )
+
+
+@pytest.mark.parametrize("language", get_args(Language))
+def test_every_alert_of_the_bundle_is_understood_within_ten_seconds(language: Language) -> None:
+    told = {name: length.to_the_keys(one, language, length.counted) for name, one in length.abouts().items()}
+    assert {name: seconds for name, seconds in told.items() if seconds > 10} == {}
+
+
+@pytest.mark.parametrize("language", get_args(Language))
+def test_a_voicemail_hears_no_more_than_a_minute(language: Language) -> None:
+    told = {name: length.to_the_end(one, language, length.counted) for name, one in length.abouts().items()}
+    assert max(told.values()) < 60
