@@ -270,6 +270,7 @@ class Stack:
             "StageName": stage,
             "SlackChannel": CHANNEL,
             "CallerNumber": CALLER,
+            "TextSender": CALLER,
             "TwilioApiUrl": self._url("twilio"),
             "SlackApiUrl": self._url("slack") + "/api/",
             "PublicUrl": f"{self._url('gateway')}/{stage}",

@@ -289,6 +289,10 @@ class Network:
             if call.redirect is not None:
                 raise _Redirected
             now = time.monotonic()
+            left = self._time_left(call)
+            if left <= 0:
+                self._end(call, "completed")
+                raise _Ended
             if call.press_at is not None and call.press_at <= now:
                 call.press_at = None
                 self._pressed(call, call.script.popleft())
@@ -296,7 +300,13 @@ class Network:
                 return True
             if deadline <= now:
                 return False
-            self.changed.wait(min(deadline, call.press_at or deadline) - now)
+            self.changed.wait(min(min(deadline, call.press_at or deadline) - now, left))
+
+    def _time_left(self, call: Call) -> float:
+        """Seconds until Twilio ends the call whatever it is at (TimeLimit, which counts from the answer)."""
+        if call.answered_at is None:
+            return math.inf
+        return call.answered_at + int(call.parameters.get("TimeLimit", 14_400)) - time.time()
 
     # The life of a call, in its own thread
 

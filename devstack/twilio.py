@@ -7,9 +7,10 @@ The control API: `/_sim/calls`, `/_sim/lines/{number}`, `/_sim/faults` (see `tel
 and beside those
 - `/_sim/settings`: telephone.Settings, such as `speech_rate`;
 - `/_sim/account`: what the account is like: `status`, `type`, `balance`, `forbidden_countries` (ISO codes; to have calls
-  refused as well, use the behaviour `forbidden`), `caller_ids` (verified numbers that are not its own);
+  refused as well, use the behaviour `forbidden`), `caller_ids` (verified numbers that are not its own), `voice_only` (its
+  numbers that cannot text), `messaging_services` (their SIDs), `landlines` (numbers that nobody can text);
 - `/_sim/errors`: what was refused or went wrong, with Twilio's codes; DELETE forgets it;
-- `/_sim/callbacks`: every request to the application; `/_sim/messages`: the SMS.
+- `/_sim/callbacks`: every request to the application; `/_sim/texts`: the SMS.
 The fault `all` refuses every request of the API, whatever it is for.
 Callback faults: `drop` hits status callbacks alone; `delay` and `repeat` the requests for pressed keys as well.
 
@@ -59,13 +60,21 @@ E164 = re.compile(r"\+[1-9]\d{6,14}")
 _EVENTS = ("initiated", "ringing", "answered", "completed")
 _KEYS = re.compile(r"[0-9*#]*")
 _METHODS = ("GET", "POST")
+# Twilio: a sender's name has at most 11 letters, digits and spaces, and not digits alone. None goes to North America.
+_SENDER_NAME = re.compile(r"(?=[0-9 ]*[A-Za-z])[A-Za-z0-9 ]{1,11}")
+# GSM 03.38: the characters of which 160 make a message, and those that count twice.
+_GSM = frozenset(
+    "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?¡ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§¿"
+    "abcdefghijklmnopqrstuvwxyzäöñüà"
+)
+_GSM_TWICE = frozenset("^{}\\[~]|€\f")
 
 # The parameters of POST Calls.json and Calls/{Sid}.json, in Twilio's OpenAPI, that have their effect here.
 CALL_PARAMETERS = frozenset(
     {
         "To", "From", "Url", "Method", "Twiml", "FallbackUrl", "FallbackMethod", "StatusCallback",
         "StatusCallbackEvent", "StatusCallbackMethod", "Timeout", "MachineDetection", "AsyncAmd",
-        "AsyncAmdStatusCallback", "AsyncAmdStatusCallbackMethod", "CallReason",
+        "AsyncAmdStatusCallback", "AsyncAmdStatusCallbackMethod", "CallReason", "TimeLimit",
     }
 )  # fmt: skip
 # And those that do not: refused, so that nobody relies on them.
@@ -74,7 +83,7 @@ CALL_PARAMETERS_WITHOUT_EFFECT = frozenset(
         "SendDigits", "Record", "RecordingChannels", "RecordingStatusCallback", "RecordingStatusCallbackMethod",
         "SipAuthUsername", "SipAuthPassword", "MachineDetectionTimeout", "RecordingStatusCallbackEvent", "Trim",
         "CallerId", "MachineDetectionSpeechThreshold", "MachineDetectionSpeechEndThreshold",
-        "MachineDetectionSilenceTimeout", "Byoc", "CallToken", "RecordingTrack", "TimeLimit", "ClientNotificationUrl",
+        "MachineDetectionSilenceTimeout", "Byoc", "CallToken", "RecordingTrack", "ClientNotificationUrl",
         "ApplicationSid", "RecordingConfigurationId", "Passports",
     }
 )  # fmt: skip
@@ -86,12 +95,12 @@ LIST_PARAMETERS = frozenset(
         "EndTime>", "PageSize", "Page", "PageToken",
     }
 )  # fmt: skip
-MESSAGE_PARAMETERS = frozenset({"To", "From", "Body"})
+MESSAGE_PARAMETERS = frozenset({"To", "From", "MessagingServiceSid", "Body"})
 MESSAGE_PARAMETERS_WITHOUT_EFFECT = frozenset(
     {
         "StatusCallback", "ApplicationSid", "MaxPrice", "ProvideFeedback", "Attempt", "ValidityPeriod", "ForceDelivery",
         "ContentRetention", "AddressRetention", "SmartEncoded", "PersistentAction", "TrafficType", "ShortenUrls",
-        "ScheduleType", "SendAt", "SendAsMms", "ContentVariables", "RiskCheck", "FallbackFrom", "MessagingServiceSid",
+        "ScheduleType", "SendAt", "SendAsMms", "ContentVariables", "RiskCheck", "FallbackFrom",
         "MediaUrl", "ContentSid", "MessageIntent",
     }
 )  # fmt: skip
@@ -104,6 +113,15 @@ class ApiError(Exception):
         super().__init__(message)
         self.status = status
         self.code = code
+
+
+def segments(body: str) -> int:
+    """How many messages a text makes: 160 characters (153 of several) in GSM's alphabet, else 70 (67)."""
+    if all(character in _GSM or character in _GSM_TWICE for character in body):
+        length, one, several = len(body) + sum(character in _GSM_TWICE for character in body), 160, 153
+    else:
+        length, one, several = len(body.encode("utf-16-le")) // 2, 70, 67
+    return 1 if length <= one else -(-length // several)
 
 
 def create_app(*, account_sid: str, auth_token: str, numbers: Iterable[str] = ()) -> "WSGIApplication":
@@ -124,6 +142,9 @@ class _Twilio:
             "balance": "100.00",
             "forbidden_countries": [],
             "caller_ids": [],
+            "voice_only": [],
+            "messaging_services": [],
+            "landlines": [],
         }
         account = "/2010-04-01/Accounts/<account>"
         self._urls = Map(
@@ -146,7 +167,7 @@ class _Twilio:
                 Rule("/_sim/faults", endpoint=self._sim_faults, methods=["GET", "PUT"]),
                 Rule("/_sim/settings", endpoint=self._sim_settings, methods=["GET", "PUT"]),
                 Rule("/_sim/account", endpoint=self._sim_account, methods=["GET", "PUT"]),
-                Rule("/_sim/messages", endpoint=self._sim_messages, methods=["GET"]),
+                Rule("/_sim/texts", endpoint=self._sim_texts, methods=["GET"]),
                 Rule("/_sim/errors", endpoint=self._sim_errors, methods=["GET", "DELETE"]),
                 Rule("/_sim/callbacks", endpoint=self._sim_callbacks, methods=["GET"]),
             ]
@@ -225,7 +246,12 @@ class _Twilio:
                 "account_sid": self._account_sid,
                 "phone_number": number,
                 "friendly_name": number,
-                "capabilities": {"voice": True, "sms": True, "mms": False, "fax": False},
+                "capabilities": {
+                    "voice": True,
+                    "sms": number not in self._account["voice_only"],
+                    "mms": False,
+                    "fax": False,
+                },
                 "status": "in-use",
                 "api_version": "2010-04-01",
             }
@@ -325,6 +351,9 @@ class _Twilio:
         timeout = form.get("Timeout", "60")
         if not (timeout.isascii() and timeout.isdigit()) or not 1 <= int(timeout) <= 600:
             raise ApiError(400, 21208, f"Timeout must be 1 to 600 seconds, not {timeout!r}")
+        limit = form.get("TimeLimit", "14400")
+        if not (limit.isascii() and limit.isdigit()) or not 1 <= int(limit) <= 14_400:
+            raise ApiError(400, 20001, f"TimeLimit must be 1 to 14400 seconds, not {limit!r}")
         with self._network.changed:  # nothing happens to the call before it is described
             call = self._network.dial(form["To"], form["From"], form)
             answer = json_response(self._call_resource(call), 201)
@@ -437,22 +466,57 @@ class _Twilio:
         if refusal is not None:
             return refusal
         form = _form(request, MESSAGE_PARAMETERS, MESSAGE_PARAMETERS_WITHOUT_EFFECT)
-        self._check_numbers(form, 21604, 21603)
+        if not form.get("To"):
+            raise ApiError(400, 21604, "A 'To' phone number is required.")
         if not form.get("Body"):
             raise ApiError(400, 21602, "Message body is required.")
         if len(form["Body"]) > 1600:
             raise ApiError(400, 21617, "The concatenated message body exceeds the 1600 character limit.")
+        self._check_recipient(form["To"])
+        self._check_sender(form)
         message = {
             "sid": "SM" + uuid.uuid4().hex,
             "to": form["To"],
-            "from": form["From"],
+            "from": form.get("From"),
+            "messaging_service": form.get("MessagingServiceSid"),
             "body": form["Body"],
-            "status": "queued",
+            "segments": segments(form["Body"]),
+            "status": "accepted" if "MessagingServiceSid" in form else "queued",
             "created_at": time.time(),
         }
         with self._network.changed:
             self._messages.append(message)
         return _answer_by(fault, json_response(self._message_resource(message), 201))
+
+    def _check_recipient(self, number: str) -> None:
+        behaviour = self._network.lines.get(number, Line()).behaviour
+        if not E164.fullmatch(number) or behaviour == "invalid":
+            raise ApiError(400, 21211, f"The 'To' number {number} is not a valid phone number.")
+        if number in self._account["landlines"]:
+            raise ApiError(400, 21614, f"'To' number is not a valid mobile number: {number}")
+        if behaviour == "forbidden":
+            raise ApiError(
+                400, 21408, f"Permission to send an SMS has not been enabled for the region indicated by {number}"
+            )
+
+    def _check_sender(self, form: Mapping[str, Any]) -> None:
+        sender, service = form.get("From"), form.get("MessagingServiceSid")
+        if sender and service:
+            raise ApiError(
+                400, 20001, "From beside MessagingServiceSid is Twilio's, but has no effect in this stand-in"
+            )
+        if service:
+            if service not in self._account["messaging_services"]:
+                raise ApiError(400, 21701, "The Messaging Service does not exist")
+        elif not sender:
+            raise ApiError(400, 21603, "A 'From' phone number is required.")
+        elif E164.fullmatch(sender):
+            if sender in self._account["voice_only"] or (self._numbers and sender not in self._numbers):
+                raise ApiError(400, 21606, f"The 'From' phone number {sender} is not a valid, message-capable number")
+        elif not _SENDER_NAME.fullmatch(sender):
+            raise ApiError(400, 21212, f"The 'From' number {sender} is not a valid phone number or sender ID.")
+        elif form["To"].startswith("+1"):
+            raise ApiError(400, 21612, "Message cannot be sent with the current combination of 'To' and 'From'")
 
     def _uri(self, path: str) -> str:
         return f"/2010-04-01/Accounts/{self._account_sid}{path}.json"
@@ -504,9 +568,9 @@ class _Twilio:
             "date_sent": None,
             "error_code": None,
             "error_message": None,
-            "messaging_service_sid": None,
+            "messaging_service_sid": message["messaging_service"],
             "num_media": "0",
-            "num_segments": "1",
+            "num_segments": "0" if message["messaging_service"] else str(message["segments"]),
             "price": None,
             "price_unit": None,
             "subresource_uris": {},
@@ -605,13 +669,16 @@ class _Twilio:
             "balance": is_text,
             "forbidden_countries": _is_texts,
             "caller_ids": _is_texts,
+            "voice_only": _is_texts,
+            "messaging_services": _is_texts,
+            "landlines": _is_texts,
         }
         with self._network.changed:
             if request.method == "PUT":
                 self._account |= checked(control_body(request), checks, what="account")
             return json_response(self._account)
 
-    def _sim_messages(self, request: Request) -> Response:
+    def _sim_texts(self, request: Request) -> Response:
         del request
         with self._network.changed:
             return json_response(self._messages)

@@ -163,6 +163,21 @@ SSML: Mapping[str, frozenset[str]] = {
     "sub": frozenset({"alias"}),
     "w": frozenset({"role"}),
 }
+# Polly: what its neural voices do not know, and what a voice's name says of its language.
+_NOT_NEURAL = frozenset({"emphasis"})
+_NOT_NEURAL_ATTRIBUTES = frozenset({("prosody", "pitch")})
+_POLLY_LANGUAGES: Mapping[str, frozenset[str]] = {
+    "ja-JP": frozenset({"Mizuki", "Takumi", "Takumi-Neural", "Kazuha-Neural", "Tomoko-Neural"}),
+    "en-US": frozenset(
+        {
+            *("Ivy", "Joanna", "Joey", "Justin", "Kendra", "Kimberly", "Matthew", "Salli"),
+            *("Danielle-Neural", "Gregory-Neural", "Ivy-Neural", "Joanna-Neural", "Joey-Neural", "Justin-Neural"),
+            *("Kendra-Neural", "Kevin-Neural", "Kimberly-Neural", "Matthew-Neural", "Ruth-Neural", "Salli-Neural"),
+            *("Stephen-Neural", "Danielle-Generative", "Joanna-Generative", "Matthew-Generative", "Ruth-Generative"),
+            "Stephen-Generative",
+        }
+    ),
+}
 _XML_LANG = "{http://www.w3.org/XML/1998/namespace}lang"
 _BREAK_TIME = re.compile(r"(\d+(?:\.\d+)?)(ms|s)")
 _JAPANESE = re.compile(r"[\u3040-\u30ff\u4e00-\u9fff]")
@@ -254,6 +269,13 @@ def _say(element: ET.Element) -> Say:
     ssml = voice.startswith(("Polly.", "Google."))
     if len(element) and not ssml:
         raise TwimlError(13520, "Say: SSML needs a Polly or Google voice")
+    language = element.get("language", "")
+    if voice.startswith("Polly.") and voice.removeprefix("Polly.") not in _POLLY_LANGUAGES.get(
+        language, frozenset({voice.removeprefix("Polly.")})
+    ):
+        raise TwimlError(13512, f"Say: {voice} does not speak {language}")
+    if voice.endswith("-Neural"):
+        _only_neural(element)
     pieces: list[str] = []
     breaks = _speech(element, pieces)
     text = " ".join("".join(pieces).split())
@@ -263,6 +285,15 @@ def _say(element: ET.Element) -> Say:
     if len(text) > limit:
         raise TwimlError(13521, f"Say: {len(text)} characters, at most {limit} can be said")
     return Say(text, _JAPANESE.search(text) is not None, int(element.get("loop", "1")), breaks)
+
+
+def _only_neural(element: ET.Element) -> None:
+    """Refuses the SSML that neural voices cannot speak."""
+    for child in element.iter():
+        if child.tag in _NOT_NEURAL or any((child.tag, name) in _NOT_NEURAL_ATTRIBUTES for name in child.attrib):
+            raise TwimlError(13520, f"Say: a neural voice cannot speak {child.tag} with {', '.join(child.attrib)}")
+        if child.tag == "say-as" and child.get("interpret-as") in {"characters", "spell-out"}:
+            raise TwimlError(13520, "Say: a neural voice cannot spell")
 
 
 def _speech(element: ET.Element, pieces: list[str]) -> float:

@@ -1,12 +1,13 @@
-"""PhoneCall: moves a page on by one step; rings the next responder, or ends it. Places test calls too."""
+"""PhoneCall: moves a page on by one step; rings the next responder, or ends it. Places test calls and texts people, too."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from aws_lambda_powertools import Logger, Metrics, Tracer
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from oncall import call_test, calls, config, signals, times
+from oncall import call_test, calls, config, signals, texts, times
 from oncall.errors import ConfigurationError
 from oncall.fallback import Fallback
 from oncall.store import Table
@@ -24,19 +25,21 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, s
     """`event` has the task token, the execution's ARN, and the page and responders that ReceiveAlerts handed on.
 
     Or, from the command, `test`: a responder's id, the test's id and the gateway's address.
+    Or, from PhoneReply, `text`: the policy, page and number of the call in which somebody took it.
     """
     settings = config.settings()
     if "test" in event:
         return _test(event["test"])
+    if "text" in event:
+        _text(event["text"])
+        return None
     page = event["page"]
     logger.set_correlation_id(page.get("incident"))
     desk = calls.Desk(
         table=Table(config.client("dynamodb"), settings.table),
         telephone=_telephone,
         fallback=Fallback(config.client("sns"), settings.fallback_topic),
-        slack=lambda incidents: signals.slack_later(
-            config.client("lambda"), settings.slack_notification_function, incidents
-        ),
+        slack=_slack,
         now=times.now,
         language=settings.language,
         ring_seconds=settings.ring_seconds,
@@ -66,8 +69,27 @@ def _test(request: dict[str, Any]) -> dict[str, str]:
     return call_test.ring(desk, _telephone, request, base=base, ring_seconds=settings.ring_seconds)
 
 
+def _text(request: dict[str, Any]) -> None:
+    settings = config.settings()
+    desk = texts.Desk(
+        Table(config.client("dynamodb"), settings.table), _telephone, _slack, times.now, settings.language
+    )
+    texts.taken(desk, str(request["policy"]), str(request["page"]), int(request["call"]))
+
+
+def _slack(incidents: Sequence[str]) -> None:
+    settings = config.settings()
+    signals.slack_later(config.client("lambda"), settings.slack_notification_function, incidents)
+
+
 def _telephone() -> Telephone:
     """The telephone with the secrets as they are now; making it again costs next to nothing."""
     settings = config.settings()
     account_sid, auth_token = config.secrets("TWILIO_ACCOUNT_SID_PARAMETER", "TWILIO_AUTH_TOKEN_PARAMETER")
-    return telephone(account_sid, auth_token, caller_number=settings.caller_number, api_url=settings.twilio_api_url)
+    return telephone(
+        account_sid,
+        auth_token,
+        caller_number=settings.caller_number,
+        api_url=settings.twilio_api_url,
+        text_sender=settings.text_sender,
+    )

@@ -20,7 +20,7 @@ tracer = Tracer()
 metrics = Metrics()
 
 TRIES = 12  # at a key that cannot be written: more than half a minute
-QUERY = {"policy", "page", "call", "digits", "tries"}
+QUERY = {"policy", "page", "call", "incident", "responder", "digits", "tries"}
 
 
 @logger.inject_lambda_context(clear_state=True)
@@ -38,7 +38,14 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, A
         logger.warning("a request that Twilio has not signed was refused", path=kind)
         metrics.add_metric(name="RequestsRefused", unit=MetricUnit.Count, value=1)
         return {"statusCode": 403, "headers": {"Content-Type": "text/plain"}, "body": "Not signed by Twilio."}
-    callbacks = Callbacks(base, query["policy"], query["page"], int(query["call"]))
+    callbacks = Callbacks(
+        base,
+        query["policy"],
+        query["page"],
+        int(query["call"]),
+        incident=query.get("incident", ""),
+        responder=query.get("responder", ""),
+    )
     desk = replies.Desk(
         table=Table(config.client("dynamodb", config.HURRY), settings.table),
         release=lambda token, answer: signals.release(config.client("stepfunctions", config.HURRY), token, answer),
@@ -47,6 +54,7 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, A
         ),
         now=times.now,
         language=settings.language,
+        text=_text,
     )
     test_desk = call_test.Desk(desk.table, desk.now, desk.language)
     is_test = call_test.is_test(callbacks)
@@ -70,6 +78,15 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, A
         voice = Voice(settings.language, callbacks)
         twiml = voice.moment(digits, tries) if tries < TRIES else voice.goodbye("unwritten")
     return {"statusCode": 200, "headers": {"Content-Type": "text/xml; charset=utf-8"}, "body": twiml}
+
+
+def _text(callbacks: Callbacks) -> None:
+    """Has whoever took a page texted, where texts are sent."""
+    settings = config.settings()
+    if settings.text_sender:
+        client = config.client("lambda", config.HURRY)
+        place = (callbacks.policy, callbacks.page, callbacks.number)
+        signals.text_later(client, settings.phone_call_function, *place)
 
 
 def _is_complete(query: dict[str, str]) -> bool:

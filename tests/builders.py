@@ -24,14 +24,14 @@ from slack_sdk.web import SlackResponse
 
 from devstack import blocks as block_kit
 from devstack import template
-from oncall import actions, calls, incidents, intake, pages, reconciler, replies, slack_channel
+from oncall import actions, calls, incidents, intake, pages, reconciler, replies, slack_channel, texts
 from oncall.alertmanager import read_webhook
 from oncall.fallback import Fallback
 from oncall.roster import Language
 from oncall.signals import Answer
 from oncall.slack_channel import Progress
 from oncall.store import Item, Table, Update
-from oncall.telephone import Callbacks, NumberRefusedError, Telephone, TwilioUnavailableError
+from oncall.telephone import Callbacks, NotTextedError, NumberRefusedError, Telephone, TwilioUnavailableError
 from oncall.times import at
 
 if TYPE_CHECKING:
@@ -223,6 +223,9 @@ class FakeTelephone:
     loses_answers: int = 0  # takes so many calls and does not say so
     refuses: set[str] = field(default_factory=set)
     while_asked: list[Callable[[Call], object]] = field(default_factory=list)  # happen while a call is asked for
+    text_sender: str = ""
+    texts: list[tuple[str, str]] = field(default_factory=list)  # to whom, and what
+    refuses_texts: bool = False
 
     def call(self, number: str, twiml: str, *, callbacks: Callbacks, ring_seconds: int) -> str:
         self._reach()
@@ -239,6 +242,12 @@ class FakeTelephone:
             self.loses_answers -= 1
             raise TwilioUnavailableError("Twilio did not answer (ReadTimeout)")
         return sid
+
+    def text(self, number: str, body: str) -> None:
+        assert len(body) <= 1600
+        if self.is_away or self.refuses_texts:
+            raise NotTextedError("Twilio answered 400 (error 21606)")
+        self.texts.append((number, body))
 
     def find(self, number: str, *, since: int, besides: Sequence[str]) -> Call | None:
         self._reach()
@@ -356,6 +365,13 @@ class FakeSlack:
             raise TimeoutError("timed out")
         return self._answer({"ok": True, "channel": channel, "ts": ts})
 
+    def chat_getPermalink(self, *, channel: str, message_ts: str) -> SlackResponse:  # noqa: N802  Slack's name
+        self._take("chat.getPermalink", channel)
+        if not any((m.channel, m.ts) == (channel, message_ts) for m in self.messages):
+            raise self._error("message_not_found")
+        link = f"https://example.slack.com/archives/{channel}/p{message_ts.replace('.', '')}"
+        return self._answer({"ok": True, "channel": channel, "permalink": link})
+
     def conversations_history(
         self, *, channel: str, oldest: str, include_all_metadata: bool, limit: int
     ) -> SlackResponse:
@@ -470,6 +486,7 @@ class World:
         self.started: list[tuple[str, Json]] = []  # by the reconciler
         self.language = language
         self._released: list[tuple[str | None, Answer]] = []
+        self._texts: list[Callbacks] = []  # of calls in which somebody took a page
         self._numbers = count(1)
         create_table(client, self.table.name)
         write_roster(client, self.table.name, ROSTER)
@@ -509,6 +526,17 @@ class World:
         return replies.Desk(
             table=self.table,
             release=self.release,
+            slack=self.slack_asked.extend,
+            now=self.clock.now,
+            language=self.language,
+            text=self._texts.append if self.telephone.text_sender else lambda _: None,
+        )
+
+    @property
+    def texts_desk(self) -> texts.Desk:
+        return texts.Desk(
+            table=self.table,
+            telephone=lambda: cast("Telephone", self.telephone),
             slack=self.slack_asked.extend,
             now=self.clock.now,
             language=self.language,
@@ -698,12 +726,15 @@ class World:
         return answer.next == "call"
 
     def settles_down(self) -> None:
-        """The steps that have been released go on."""
+        """The steps that have been released go on, and who took a page is texted beside them."""
         while self._released:
             token, answer = self._released.pop(0)
             run = next((run for run in self.executions.values() if token and run.token == token), None)
             if run and self._answered(run, answer):
                 self._enter(run)
+        while self._texts:
+            taken = self._texts.pop(0)
+            texts.taken(self.texts_desk, taken.policy, taken.page, taken.number)
 
     def _next_moment(self, run: Execution) -> int | None:
         if run.wake_at is not None:

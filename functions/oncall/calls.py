@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools import Logger
 
-from oncall import incidents, pages, roster, schedules
+from oncall import incidents, pages, roster, schedules, texts
 from oncall.fallback import Fallback
 from oncall.incidents import Event
 from oncall.pages import GiveUp, Pause, Ring
@@ -128,14 +128,21 @@ def _go_on(desk: Desk, turn: Turn, page: Item) -> Answer | None:
 def _ring(desk: Desk, turn: Turn, page: Mapping[str, Any], ring: Ring) -> Answer | None:
     """Rings a responder. Raises ConditionFailedError if the page is not where it was."""
     begun = pages.begin_call(desk.table, dict(page), ring, execution=turn.execution, token=turn.token, now=desk.now())
-    return _place(desk, turn, begun)
+    texted: Event | None = None
+    if begun.get("sms_before_call"):
+        call = begun["calls"][f"c{begun['attempt']}"]
+        texted = texts.before_the_call(desk.telephone(), begun, call, desk.language)
+    answer = _place(desk, turn, begun)
+    if texted:
+        _tell(desk, begun, texted)
+    return answer
 
 
 def _place(desk: Desk, turn: Turn, page: Item) -> Answer | None:
     """Asks Twilio for the page's current call, which the table already knows."""
     call = page["calls"][f"c{page['attempt']}"]
     number = call["number"]
-    callbacks = Callbacks(page["base"], page["policy"], page["page"], number)
+    callbacks = _callbacks(page, call)
     try:
         page = _hang_up_left(desk, page)
         sid = desk.telephone().call(
@@ -337,7 +344,12 @@ def _goodbye(desk: Desk, page: Item, call: Item) -> str:
 
 def _voice(desk: Desk, page: Item, call: Item) -> Voice:
     language: Language = call["language"] or page["about"].get("language") or desk.language
-    return Voice(language, Callbacks(page["base"], page["policy"], page["page"], call["number"]))
+    return Voice(language, _callbacks(page, call))
+
+
+def _callbacks(page: Item, call: Item) -> Callbacks:
+    incident = page["about"]["incident"]
+    return Callbacks(page["base"], page["policy"], page["page"], call["number"], incident, call["responder"])
 
 
 def _lead(desk: Desk, page: Item) -> Item | None:

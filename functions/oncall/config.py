@@ -36,7 +36,9 @@ class Settings:
     slack_notification_function: str
     slack_channel: str
     slack_user_group: str
+    phone_call_function: str
     caller_number: str
+    text_sender: str
     ring_seconds: int
     language: Language
     twilio_api_url: str
@@ -55,7 +57,9 @@ def settings() -> Settings:
         slack_notification_function=env("SLACK_NOTIFICATION_FUNCTION", ""),
         slack_channel=env("SLACK_CHANNEL", ""),
         slack_user_group=env("SLACK_USER_GROUP", ""),
+        phone_call_function=env("PHONE_CALL_FUNCTION", ""),
         caller_number=env("CALLER_NUMBER", ""),
+        text_sender=env("TEXT_SENDER", ""),
         ring_seconds=int(env("RING_SECONDS", "25")),
         language=cast("Language", env("LANGUAGE", "ja")),
         twilio_api_url=env("TWILIO_API_URL", ""),

@@ -101,6 +101,7 @@ def join(
         "about": dict(about),
         "quiet_seconds": policy.quiet_seconds,
         "answer": policy.answer,
+        "sms_before_call": policy.sms_before_call,
         "remind_after_minutes": policy.remind_after_minutes or 0,
         "ring_seconds": ring,
         "base": base,
@@ -269,6 +270,25 @@ def acknowledge(
             remove=("settled_at",),
             condition="#page = :page AND #state IN (:open, :unanswered)",
             values={"page": page["page"], "open": "open", "unanswered": "unanswered"},
+        )
+    )
+
+
+def claim_text(table: Table, policy: str, page: str, number: int, *, now: int) -> Item:
+    """Notes that whoever took the page in a call is texted; of several at once, one may.
+
+    Raises ConditionFailedError if somebody does or did, or the page is another one by now.
+    """
+    return table.update(
+        Update(
+            partition(policy),
+            "CURRENT",
+            set={f"calls.c{number}.texted_at": now},
+            condition=(
+                f"#page = :page AND #state = :acknowledged AND #calls.#c{number}.#status = :taken"
+                f" AND attribute_not_exists(#calls.#c{number}.#texted_at)"
+            ),
+            values={"page": page, "acknowledged": "acknowledged", "taken": "taken"},
         )
     )
 

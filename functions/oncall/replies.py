@@ -4,6 +4,7 @@ The table is written first and the word said second. A reply that is late, doubl
 is true by then, and is told so.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -22,9 +23,10 @@ logger = Logger(child=True)
 
 @dataclass(frozen=True, slots=True)
 class Desk(actions.Desk):
-    """What a reply works with: it speaks."""
+    """What a reply works with: it speaks, and has whoever takes a page texted."""
 
     language: Language
+    text: Callable[[Callbacks], None]
 
 
 def key_pressed(desk: Desk, callbacks: Callbacks, digits: str) -> str:
@@ -34,12 +36,16 @@ def key_pressed(desk: Desk, callbacks: Callbacks, digits: str) -> str:
     language = (call and call["language"]) or (page and page["about"].get("language")) or desk.language
     voice = Voice(cast("Language", language), callbacks)
     if page is None or call is None:
-        return voice.goodbye("gone")
+        return _late(desk, voice, digits)
     match digits:
         case "1":
             taken = actions.acknowledge_page(
                 desk, page, who=call["name"], responder=call["responder"], via="phone", call=call["number"]
             )
+            if taken.gone:
+                return _late(desk, voice, digits)
+            if taken.ours:
+                desk.text(callbacks)
             return _answer(desk, voice, taken)
         case _ if page["state"] in ("acknowledged", "resolved"):
             return _answer(desk, voice, actions.taken_by(page))
@@ -75,11 +81,24 @@ def call_changed(desk: Desk, callbacks: Callbacks, status: str, sid: str) -> Non
     if (
         status in ("in-progress", "completed") and page["answer"] == "connected"
     ):  # a call that was not answered is not completed
-        actions.acknowledge_page(
+        taken = actions.acknowledge_page(
             desk, page, who=call["name"], responder=call["responder"], via="phone", call=callbacks.number
         )
+        if taken.ours:
+            desk.text(callbacks)
     elif status in pages.ENDED and page["attempt"] == callbacks.number:
         desk.release(page.get("token"), Answer("fail", status, "call"))
+
+
+def _late(desk: Desk, voice: Voice, digits: str) -> str:
+    """A key when another page has followed the one of its call: 1 counts for the incident that the call was about."""
+    about = voice.callbacks
+    if digits != "1" or not about.incident:
+        return voice.goodbye("gone")
+    taken = actions.acknowledge_incident(
+        desk, about.incident, name=about.responder, responder_id=about.responder, via="phone"
+    )
+    return _answer(desk, voice, taken)
 
 
 def _pass_on(desk: Desk, page: Item, call: Item, voice: Voice) -> str:

@@ -148,6 +148,7 @@ class Policy:
     ring_on_new_alerts: bool = True  # new critical alerts that join an acknowledged incident ring again
     remind_after_minutes: int | None = None  # acknowledged and not resolved for so long: remind in Slack, then ring
     repeat_page: bool = True  # start again at Alertmanager's next repeat after an unanswered page
+    sms_before_call: bool = False  # a text message tells each responder why the phone is about to ring
 
 
 @dataclass(frozen=True, slots=True)
@@ -423,6 +424,7 @@ def _policy(part: Attributes, responders: Mapping[str, Responder], schedules: Ma
         ring_on_new_alerts=part.boolean("ring_on_new_alerts", default=True),
         remind_after_minutes=part.integer("remind_after_minutes", None, 1, 10080),
         repeat_page=part.boolean("repeat_page", default=True),
+        sms_before_call=part.boolean("sms_before_call", default=False),
     )
 
 

@@ -67,3 +67,12 @@ def slack_later(client: "LambdaClient", function: str, incidents: Iterable[str])
         ask_slack(client, function, {"incidents": sorted(incidents)})
     except (ClientError, BotoCoreError) as error:
         logger.warning("Slack is brought up to date by the reconciler", error=type(error).__name__)
+
+
+def text_later(client: "LambdaClient", function: str, policy: str, page: str, call: int) -> None:
+    """Has PhoneCall text whoever took a page in a call, beside us. If this cannot be asked for, there is no text."""
+    request = {"text": {"policy": policy, "page": page, "call": call}}
+    try:
+        client.invoke(FunctionName=function, InvocationType="Event", Payload=json.dumps(request))
+    except (ClientError, BotoCoreError) as error:
+        logger.warning("nobody is texted", error=type(error).__name__)

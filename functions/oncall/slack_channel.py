@@ -168,7 +168,8 @@ def _write(desk: Desk, incident: Item) -> None:
         for name in {incident["slack_channel"], incident["channel"]}:
             desk.table.update(Update(f"SLACK#{name}", "WRONG", remove=("wrong",)))
     told = min(shown, incident["slack_thread"])
-    done: dict[str, Any] = {"slack_version": told}
+    link = {} if "slack_link" in incident else _link(desk, incident)
+    done: dict[str, Any] = {"slack_version": told, **link}
     over = ["slack_wrong", "slack_behind_since"]
     if incident["state"] == "acknowledged" and "remind_at" in incident:
         done |= {DUE: DUE, "due_at": incident["remind_at"]}
@@ -186,7 +187,17 @@ def _write(desk: Desk, incident: Item) -> None:
             )
         )
     except ConditionFailedError:
-        desk.table.update(Update(pk, "STATE", set={"slack_version": told}))  # it changed meanwhile: still due
+        desk.table.update(Update(pk, "STATE", set={"slack_version": told, **link}))  # it changed meanwhile: still due
+
+
+def _link(desk: Desk, incident: Item) -> dict[str, str]:
+    """The message's address, for text messages, as an attribute; nothing if Slack does not say: then they do without."""
+    try:
+        answer = _call(desk, "chat_getPermalink", channel=incident["slack_channel"], message_ts=incident["slack_ts"])
+    except NotNowError as error:
+        logger.warning("the message's address is not known", incident=incident["id"], reason=str(error))
+        return {}
+    return {"slack_link": str(answer["permalink"])}
 
 
 def _people(desk: Desk) -> dict[str, str]:
@@ -238,7 +249,7 @@ def _reply(desk: Desk, incident: Item, event: Item, words: str) -> None:
 def _forget_if_gone(desk: Desk, incident: Item, error: NotNowError) -> None:
     """A message that somebody has deleted is posted anew the next time, with its thread."""
     if error.code in GONE:
-        desk.table.update(Update(incident["pk"], "STATE", remove=("slack_ts",)))
+        desk.table.update(Update(incident["pk"], "STATE", remove=("slack_ts", "slack_link")))
 
 
 def _post(

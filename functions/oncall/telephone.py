@@ -1,4 +1,4 @@
-"""Twilio's calls: placing, looking up, ending. Nothing else in the project talks to Twilio."""
+"""Twilio's calls: placing, looking up, ending; and text messages. Nothing else in the project talks to Twilio."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from twilio.rest.api.v2010.account.call import CallInstance
 
 TIMEOUT_SECONDS = 6.0  # of one request to Twilio; two of them fit into the function's time limit
+TEXT_TIMEOUT_SECONDS = 2.0  # a text before a call may not keep the phone from ringing
+CALL_SECONDS = 300  # Twilio ends a call then, whatever keys are pressed in it
 
 # Twilio's error codes that are about this number, so that the next responder's may work: not a valid number, a country
 # or a kind of number that is not allowed, unverified on a trial account, blocked.
@@ -36,12 +38,20 @@ class TwilioUnavailableError(Exception):
         self.is_refusal = is_refusal
 
 
+class NotTextedError(Exception):
+    """A text message was not sent, or it is not known whether it was. The message says why, without the number."""
+
+
 @dataclass(frozen=True, slots=True)
 class Telephone:
-    """An account at Twilio with the number that calls."""
+    """An account at Twilio with the number that calls.
+
+    `text_sender` is what text messages come from: a number, a name, or a messaging service. Empty: none are sent.
+    """
 
     client: Client
     caller_number: str
+    text_sender: str = ""
 
     def call(self, number: str, twiml: str, *, callbacks: "Callbacks", ring_seconds: int) -> str:
         """Asks for a call; returns its SID. `ring_seconds` is 5 to 600 (Twilio: Timeout).
@@ -57,6 +67,7 @@ class Telephone:
                 status_callback=callbacks.status,
                 status_callback_event=["initiated", "answered", "completed"],
                 status_callback_method="POST",
+                time_limit=CALL_SECONDS,
             )
         except TwilioRestException as error:
             if error.code in NUMBER_REFUSED:
@@ -66,6 +77,16 @@ class Telephone:
         except RequestException as error:
             raise TwilioUnavailableError(type(error).__name__) from error
         return str(call.sid)
+
+    def text(self, number: str, body: str) -> None:
+        """Sends a text message (Twilio: at most 1,600 characters). Raises NotTextedError."""
+        client = _client(self.client.username, self.client.password, self.client.api.base_url, TEXT_TIMEOUT_SECONDS)
+        is_service = self.text_sender.startswith("MG") and len(self.text_sender) == 34
+        sender = {"messaging_service_sid" if is_service else "from_": self.text_sender}
+        try:
+            client.messages.create(to=number, body=body, **sender)
+        except (TwilioException, RequestException) as error:
+            raise NotTextedError(_reason(error)) from error
 
     def find(self, number: str, *, since: int, besides: Sequence[str]) -> "CallInstance | None":
         """The call to a number that was placed since a time (epoch milliseconds): for when Twilio's answer was lost.
@@ -119,6 +140,8 @@ class Callbacks:
     policy: str
     page: str
     number: int  # of the call in its page
+    incident: str = ""  # that the call is about, and whom it rings: for a key that comes when another page is open
+    responder: str = ""
 
     @property
     def key(self) -> str:
@@ -135,9 +158,10 @@ class Callbacks:
         return self._url("key", digits=digits, tries=str(tries))
 
     def _url(self, kind: Literal["key", "status"], **more: str) -> str:
-        return callback_url(
-            self.base, kind, {"policy": self.policy, "page": self.page, "call": str(self.number), **more}
-        )
+        known = {"incident": self.incident, "responder": self.responder}
+        about = {name: value for name, value in known.items() if value}
+        query = {"policy": self.policy, "page": self.page, "call": str(self.number), **about, **more}
+        return callback_url(self.base, kind, query)
 
 
 def callback_url(base: str, kind: str, query: dict[str, str]) -> str:
@@ -145,14 +169,20 @@ def callback_url(base: str, kind: str, query: dict[str, str]) -> str:
     return f"{base}/calls/{kind}?{urlencode(sorted(query.items()))}"
 
 
-def telephone(account_sid: str, auth_token: str, *, caller_number: str, api_url: str) -> Telephone:
+def telephone(
+    account_sid: str, auth_token: str, *, caller_number: str, api_url: str, text_sender: str = ""
+) -> Telephone:
     """The telephone of an account. `api_url` replaces https://api.twilio.com unless it is empty."""
+    return Telephone(_client(account_sid, auth_token, api_url, TIMEOUT_SECONDS), caller_number, text_sender)
+
+
+def _client(account_sid: str, auth_token: str, api_url: str, timeout: float) -> Client:
     # No pooled connections: a function sleeps between two calls, and a connection that died meanwhile costs an answer.
-    http = TwilioHttpClient(pool_connections=False, timeout=TIMEOUT_SECONDS)
+    http = TwilioHttpClient(pool_connections=False, timeout=timeout)
     client = Client(account_sid, auth_token, http_client=http)
     if api_url:
         client.api.base_url = api_url
-    return Telephone(client, caller_number)
+    return client
 
 
 def _reason(error: TwilioException | RequestException) -> str:

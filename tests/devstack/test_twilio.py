@@ -303,7 +303,7 @@ def test_the_list_of_calls_has_pages(phones: Phones) -> None:
 
 def test_a_short_message_can_be_sent(phones: Phones) -> None:
     message = phones.client.messages.create(to=ALICE, from_=CALLER, body="Nobody answered")
-    (kept,) = phones.control("GET", "/messages")
+    (kept,) = phones.control("GET", "/texts")
     assert (kept["sid"], kept["to"], kept["body"]) == (message.sid, ALICE, "Nobody answered")
     create = phones.client.messages.create
     assert refused(lambda: create(to=ALICE, body="x")).code == 21603
@@ -312,7 +312,47 @@ def test_a_short_message_can_be_sent(phones: Phones) -> None:
     assert refused(lambda: create(to="alice", from_=CALLER, body="x")).code == 21211
 
 
+def test_a_message_comes_from_a_number_a_name_or_a_service_that_may_send_it(phones: Phones) -> None:
+    create = phones.client.messages.create
+    service = "MG" + "0" * 32
+    assert refused(lambda: create(to=ALICE, messaging_service_sid=service, body="x")).code == 21701
+    phones.control("PUT", "/account", {"messaging_services": [service], "voice_only": [CALLER], "landlines": [BOB]})
+    assert create(to=ALICE, messaging_service_sid=service, body="x").status == "accepted"
+    assert refused(lambda: create(to=ALICE, from_=CALLER, body="x")).code == 21606
+    assert refused(lambda: create(to=BOB, messaging_service_sid=service, body="x")).code == 21614
+    assert refused(lambda: create(to=ALICE, from_="On-Call!", body="x")).code == 21212
+    assert refused(lambda: create(to=ALICE, from_="OnCall", body="x")).code == 21612  # North America takes no names
+    assert create(to="+819012345678", from_="OnCall", body="x").from_ == "OnCall"
+    phones.line(ALICE, "forbidden")
+    assert refused(lambda: create(to=ALICE, messaging_service_sid=service, body="x")).code == 21408
+
+
+@pytest.mark.parametrize(
+    ("body", "count"),
+    [
+        ("x" * 160, 1),
+        ("x" * 161, 2),
+        ("x" * 306, 2),
+        ("€" * 80, 1),
+        ("€" * 81, 2),
+        ("あ" * 70, 1),
+        ("あ" * 71, 2),
+        ("🔥" * 36, 2),
+    ],
+)
+def test_a_long_message_is_sent_in_parts(phones: Phones, body: str, count: int) -> None:
+    assert phones.client.messages.create(to=ALICE, from_=CALLER, body=body).num_segments == str(count)
+
+
 # Calls
+
+
+def test_a_call_ends_at_its_time_limit_whatever_is_going_on_in_it(phones: Phones) -> None:
+    phones.line(ALICE, "answer", after=0)
+    phones.control("PUT", "/settings", {"speech_rate": 1})
+    call = phones.ended(phones.create(twiml="<Response><Say loop='0'>Listen.</Say></Response>", time_limit=1))
+    assert call["status"] == "completed"
+    assert refused(lambda: phones.create(time_limit=0)).code == 20001
 
 
 def test_an_answered_call_goes_through_its_statuses_in_order(phones: Phones) -> None:
@@ -699,6 +739,11 @@ def test_the_fallback_url_is_asked_when_the_first_one_fails(phones: Phones, app:
         ("<Say language='Japanese'>Hello</Say>", 13512),
         ("<Say loop='-1'>Hello</Say>", 13510),
         (f"<Say voice='Polly.Joanna'>{'a' * 3001}</Say>", 13521),
+        ("<Say voice='Polly.Joanna-Neural'><emphasis level='strong'>Hello</emphasis></Say>", 13520),
+        ("<Say voice='Polly.Joanna-Neural'><prosody pitch='high'>Hello</prosody></Say>", 13520),
+        ("<Say voice='Polly.Joanna-Neural'><say-as interpret-as='characters'>Hello</say-as></Say>", 13520),
+        ("<Say voice='Polly.Joanna-Neural' language='ja-JP'>Hello</Say>", 13512),
+        ("<Say voice='Polly.Mizuki-Neural' language='ja-JP'>Hello</Say>", 13512),
         (f"<Say>{'a' * 4097}</Say>", 13521),
         ("<Pause length='long'/>", 12200),
         ("<Pause>2</Pause>", 12200),

@@ -409,7 +409,7 @@ def test_a_key_that_is_replayed_does_not_take_the_next_page(night: Night) -> Non
     said = [_replayed(story, one).text for one in sent if "Digits" in one["parameters"]]
 
     assert len(said) == 1
-    assert "no longer open" in said[0]
+    assert "already has it" in said[0]
     assert story.becomes("triggered", "search")
     assert story.calls("alice")[1]["status"] == "ringing"
     story.resolve("search")

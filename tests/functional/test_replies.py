@@ -177,8 +177,45 @@ def test_a_key_of_a_page_that_is_long_gone_says_so(world: World) -> None:
     world.hears(old, "1")
     world.passes(3 * MINUTE)
     world.fire(webhook(key=DATABASE))
-    assert "no longer open" in world.hears(old, "1")
+    assert "Sato already has it, taken 3 minutes ago" in world.hears(old, "1")
+    assert "no longer open" in world.hears(old, "2")
     assert world.page()["state"] == "open"
+
+
+def test_a_late_key_after_the_repeat_has_opened_a_new_page_counts_for_the_incident(world: World) -> None:
+    world.roster({"POLICY#default": {"rounds": 1}, "RESPONDER#suzuki": None, "RESPONDER#takahashi": None})
+    run = world.fire()
+    late = world.last_call
+    world.twilio_says(late, "no-answer")
+    assert world.incident(run)["unanswered"]
+    world.fire()
+    assert world.ringing == [SATO]
+    assert "You have it" in world.hears(late, "1")
+    assert world.incident(run)["acknowledged_by"] == "Sato"
+    assert world.page()["state"] == "acknowledged"
+    assert world.ringing == []
+
+
+def test_a_late_key_of_somebody_who_has_left_the_roster_counts_by_their_id(world: World) -> None:
+    world.roster({"POLICY#default": {"rounds": 1}, "RESPONDER#suzuki": None, "RESPONDER#takahashi": None})
+    run = world.fire()
+    late = world.last_call
+    world.twilio_says(late, "no-answer")
+    world.roster({"RESPONDER#suzuki": {"name": "Suzuki", "phone": SUZUKI}, "RESPONDER#sato": None})
+    world.fire()
+    assert world.ringing == [SUZUKI]
+    assert "You have it" in world.hears(late, "1")
+    assert world.incident(run)["acknowledged_by"] == "sato"
+
+
+def test_a_late_key_of_a_call_before_such_keys_were_known_says_that_its_page_is_gone(world: World) -> None:
+    world.fire()
+    old = world.last_call.callbacks
+    world.hears(world.last_call, "1")
+    world.passes(3 * MINUTE)
+    world.fire(webhook(key=DATABASE))
+    before = Callbacks(old.base, old.policy, old.page, old.number)
+    assert "no longer open" in replies.key_pressed(world.replies_desk, before, "1")
 
 
 def test_a_key_of_a_call_that_never_was_changes_nothing(world: World) -> None:

@@ -38,6 +38,7 @@ ACTIONS = {
     },
     "PhoneReplyFunction": {
         "dynamodb:GetItem",
+        "dynamodb:Query",
         "dynamodb:PutItem",
         "dynamodb:UpdateItem",
         "states:SendTaskSuccess",
@@ -66,6 +67,9 @@ ACTIONS = {
         "sns:Publish",
     },
 }
+
+# Which functions a function calls, where that is not Slack's alone.
+CALLED = {"PhoneReplyFunction": ("SlackNotificationFunction", "PhoneCallFunction")}
 
 # Actions on every resource, because AWS knows no resource for them.
 EVERY_RESOURCE = {
@@ -204,7 +208,7 @@ def test_a_function_reaches_only_our_own_resources(function: str, translated: An
         "dynamodb on the index": [INDEX],
         "states": [{"Fn::Sub": machine}],
         "sns": [{"Ref": "FallbackTopic"}],
-        "lambda": [{"Fn::GetAtt": ["SlackNotificationFunction", "Arn"]}],
+        "lambda": [{"Fn::GetAtt": [called, "Arn"]} for called in CALLED.get(function, ("SlackNotificationFunction",))],
         "ssm": secrets,
     }
     for statement in statements(translated["Resources"][f"{function}Role"]):

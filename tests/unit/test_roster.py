@@ -87,9 +87,9 @@ def test_a_roster_comes_back_from_its_document() -> None:
 
 
 def test_numbers_may_come_as_dynamodb_and_its_console_give_them() -> None:
-    policy = by_hand("POLICY#p", calls=Decimal(2), rounds="4", repeat_page="false")
+    policy = by_hand("POLICY#p", calls=Decimal(2), rounds="4", repeat_page="false", sms_before_call="true")
     (read,) = from_items([*TEAM, policy]).policies.values()
-    assert (read.calls, read.rounds, read.repeat_page) == (2, 4, False)
+    assert (read.calls, read.rounds, read.repeat_page, read.sms_before_call) == (2, 4, False, True)
 
 
 def test_hours_and_hand_overs_are_read_as_written() -> None:
