@@ -304,8 +304,25 @@ class Story:
         return page
 
     def settled(self, timeout: float = SOON) -> Item:
-        """Waits until all that follows from the page's end has followed; returns the page."""
-        return wait_until(lambda: page if "settled_at" in (page := self.page()) else None, timeout, "the page settled")
+        """Waits until all that follows from the page's end has followed, a text to who took it too; returns the page."""
+
+        def over() -> Item | None:
+            page = self.page()
+            if "settled_at" not in page:
+                return None
+            taken = [
+                f"{page['page']}/{c['number']}/text/taken" for c in page["calls"].values() if c["status"] == "taken"
+            ]
+            pk = f"INCIDENT#{page['about']['incident']}"
+            return page if all(self.night.table.get(pk, f"ONCE#{text}") for text in taken) else None
+
+        return wait_until(over, timeout, "the page settled")
+
+    def texts(self, person: str) -> list[str]:
+        """The text messages that somebody got, oldest first."""
+        number = self.phones[person]
+        texts = self.system.control("GET", "twilio", "texts")
+        return [one["body"] for one in texts if one["to"] == number and one["created_at"] >= self.began]
 
     def timeline(self, group: str = "shop") -> list[Item]:
         """The events of a group's latest incident, in order."""

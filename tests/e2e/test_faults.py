@@ -154,6 +154,7 @@ def test_callbacks_that_come_three_times_change_nothing(night: Night) -> None:
     call = story.takes("ben")
     story.becomes("acknowledged", acknowledged_by="Ben")
     story.finished(execution)
+    story.settled()
     before = story.kinds()
     for sent in callbacks_of(story):  # each once more, the last ones long after the end
         send(night, sent)
@@ -176,6 +177,7 @@ def test_callbacks_that_are_late_by_20_seconds_change_when_it_happens_and_nothin
 
     story.becomes("acknowledged", acknowledged_by="Ben", timeout=60)
     story.finished(execution)
+    story.settled()
     before = story.kinds()
     night.system.faults("twilio", {})
     wait_until(lambda: len(callbacks_of(story)) == 5, 60, "the last late callback")

@@ -38,9 +38,11 @@ def test_every_action_is_in_the_timeline_with_who_what_and_when(night: Night) ->
     story.takes("bob")
     story.becomes("acknowledged")
     story.finished(execution)
+    story.settled()
     story.finished(story.resolve())
 
     told = [(event["kind"], event["who"]) for event in story.timeline()]
+    told.remove(("texted", "Bob"))  # beside the acknowledgement
     assert told[0] == ("triggered", "")
     assert told[-2:] == [("acknowledged", "Bob"), ("resolved", "")]
     assert {("ringing", "Alice"), ("call_ended", "Alice"), ("ringing", "Bob")} <= set(told)
@@ -50,7 +52,24 @@ def test_every_action_is_in_the_timeline_with_who_what_and_when(night: Night) ->
     assert "Alice: busy" in " ".join(story.thread())
 
 
-def test_2_passes_it_on_and_3_says_it_again(night: Night) -> None:
+def test_whoever_takes_it_by_phone_is_texted_the_link_to_the_story(night: Night) -> None:
+    story = night.story("alice", "bob", sms_before_call=True)
+    story.phone("alice", "busy")
+    story.fire()
+    story.rings("bob")
+    story.is_told()  # so Slack has the message, and the table its address
+    story.takes("bob")
+    story.settled()
+
+    texts = {person: story.texts(person) for person in ("alice", "bob")}
+    link = f"/archives/{story.channel}/p{story.message()['ts'].replace('.', '')}"
+    assert [text.partition(":")[0] for text in texts["alice"]] == ["On-call alert"]
+    assert [text.partition(":")[0] for text in texts["bob"]] == ["On-call alert", "You have it"]
+    assert texts["bob"][1].endswith(link)
+    assert story.kinds().count("texted") == 3
+
+
+def test_0_tells_the_details_and_2_passes_it_on_and_3_says_it_again(night: Night) -> None:
     story = night.story("alice", "bob")
     night.people_speak_fast()
     story.fire()
@@ -59,6 +78,8 @@ def test_2_passes_it_on_and_3_says_it_again(night: Night) -> None:
     story.hears(call["sid"], "Press 1")
     story.system.press(call["sid"], "3")
     wait_until(lambda: " ".join(story.call(call["sid"])["said"]).count("On-call alert") >= 2, what="the alert again")
+    story.system.press(call["sid"], "0")
+    story.hears(call["sid"], "The alert is called")
 
     story.system.press(call["sid"], "2")
 
