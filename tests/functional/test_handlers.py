@@ -357,6 +357,47 @@ def test_a_signed_key_is_written_said_and_releases_the_step(stack: Stack, monkey
     assert [token for token, _ in stack.stepfunctions.released] == ["task-token"]
 
 
+def test_whoever_takes_it_is_texted_by_phone_call_after_the_step_is_released(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TEXT_SENDER", "OnCall")
+    monkeypatch.setenv("PHONE_CALL_FUNCTION", "phone-call")
+    config.settings.cache_clear()
+    ring(stack, monkeypatch)
+    released: list[int] = []
+    invoke = stack.functions.invoke
+
+    def invoked(**request: Any) -> None:
+        released.append(len(stack.stepfunctions.released))
+        invoke(**request)
+
+    monkeypatch.setattr(stack.functions, "invoke", invoked)
+    call = stack.world.last_call
+    stack.call("phone_reply", twilio_event(call, "key", {"Digits": "1"}))
+    assert released == [1]
+    asked = [one for one in stack.functions.invoked if one["FunctionName"] == "phone-call"]
+    assert [one["InvocationType"] for one in asked] == ["Event"]
+    assert SATO not in asked[0]["Payload"]
+    for _ in range(2):  # Lambda may bring it twice
+        assert stack.call("phone_call", json.loads(asked[0]["Payload"])) is None
+    ((to, body),) = stack.world.telephone.texts
+    assert (to, body.splitlines()[0]) == (SATO, "You have it: shop alert is down")
+
+
+def test_a_text_that_cannot_be_asked_for_takes_nothing_back(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TEXT_SENDER", "OnCall")
+    config.settings.cache_clear()
+    ring(stack, monkeypatch)
+
+    def refuses(**_: Any) -> None:
+        raise ClientError({"Error": {"Code": "TooManyRequestsException", "Message": ""}}, "Invoke")
+
+    monkeypatch.setattr(stack.functions, "invoke", refuses)
+    answer = stack.call("phone_reply", twilio_event(stack.world.last_call, "key", {"Digits": "1"}))
+    assert "You have it" in answer["body"]
+    assert stack.world.page()["state"] == "acknowledged"
+
+
 def test_a_signed_status_releases_the_step(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
     ring(stack, monkeypatch)
     call = stack.world.last_call

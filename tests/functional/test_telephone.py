@@ -2,7 +2,7 @@
 
 import inspect
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import pytest
@@ -11,7 +11,14 @@ from slack_sdk import WebClient
 
 from devstack import twilio
 from oncall import telephone
-from oncall.telephone import Callbacks, NumberRefusedError, Telephone, TwilioUnavailableError, callback_url
+from oncall.telephone import (
+    Callbacks,
+    NotTextedError,
+    NumberRefusedError,
+    Telephone,
+    TwilioUnavailableError,
+    callback_url,
+)
 from oncall.times import now
 from oncall.voice import Voice
 from tests.builders import SATO, SUZUKI, FakeSlack, FakeTelephone
@@ -73,6 +80,32 @@ def test_a_call_rings_with_our_number_our_words_and_our_callbacks(network: Netwo
     )
     assert ended[0]["CallSid"] == sid
     assert network.app.at("/prod/calls/status")[0].url == network.callbacks.status.removeprefix(network.app.base)
+
+
+@pytest.mark.parametrize(("sender", "written"), [("+12025550198", "from"), ("MG" + "0" * 32, "messaging_service")])
+def test_a_text_comes_from_what_the_stack_says(network: Network, sender: str, written: str) -> None:
+    network.control("PUT", "/account", {"messaging_services": ["MG" + "0" * 32]})
+    replace(network.telephone, text_sender=sender).text(SATO, "You have it: the shop is down")
+    (kept,) = network.control("GET", "/texts")
+    assert (kept["to"], kept[written], kept["body"]) == (SATO, sender, "You have it: the shop is down")
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"status": 400, "code": 21606},
+        {"status": 503, "code": 20503},
+        {"lose_answer": True},
+        {"delay": 4, "status": 500},
+    ],
+)
+def test_a_text_that_is_not_taken_says_why_within_two_seconds_and_without_the_number(
+    network: Network, fault: dict[str, Any]
+) -> None:
+    network.control("PUT", "/faults", {"messages": fault})
+    with pytest.raises(NotTextedError, match=r"Twilio (answered|did not answer)") as refused:
+        replace(network.telephone, text_sender=CALLER).text(SATO, "You have it")
+    assert SATO not in str(refused.value)
 
 
 def test_a_number_that_twilio_does_not_know_is_refused_without_being_named(network: Network) -> None:
@@ -144,14 +177,14 @@ def test_an_address_is_written_in_one_way_whatever_the_order() -> None:
     assert one == other == "https://x.example.com/prod/calls/key?call=1&page=%C3%A9&policy=a%26b%3Dc"
 
 
-@pytest.mark.parametrize("method", ["call", "find", "fetch", "end"])
+@pytest.mark.parametrize("method", ["call", "text", "find", "fetch", "end"])
 def test_the_fake_telephone_is_asked_as_the_real_one_is(method: str) -> None:
     real, fake = (inspect.signature(getattr(kind, method)).parameters for kind in (Telephone, FakeTelephone))
     assert [(p.name, p.kind, p.default) for p in real.values()] == [(p.name, p.kind, p.default) for p in fake.values()]
 
 
 @pytest.mark.parametrize(
-    "method", ["chat_postMessage", "chat_update", "conversations_history", "conversations_replies"]
+    "method", ["chat_postMessage", "chat_update", "chat_getPermalink", "conversations_history", "conversations_replies"]
 )
 def test_the_fake_slack_takes_nothing_that_the_real_one_does_not(method: str) -> None:
     real = inspect.signature(getattr(WebClient, method)).parameters
