@@ -109,7 +109,7 @@ def test_asked_at_every_change_an_incident_takes_a_post_for_each_line_and_an_upd
     world.resolve()
     world.project(incident(run))
     assert len(world.slack.thread()) == 5
-    assert Counter(world.slack.requests) == {"chat.postMessage": 6, "chat.update": 5}
+    assert Counter(world.slack.requests) == {"chat.postMessage": 6, "chat.update": 5, "chat.getPermalink": 1}
 
 
 class Asked(list[str]):
