@@ -68,7 +68,7 @@ function angled(inside) {
 }
 
 // <!date^seconds^format^link|fallback>; Slack: "Formatting text for app surfaces".
-function date(target, fallback) {
+export function date(target, fallback) {
   const [, seconds, format = "", url = ""] = target.split("^");
   const moment = new Date(Number(seconds) * 1000);
   if (Number.isNaN(moment.getTime())) return element("span", "", fallback);

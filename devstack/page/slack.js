@@ -1,7 +1,7 @@
 // The workspace as its readers see it: channels, messages with their threads, and what they press and write.
 
 import { byId, clock, element, keep, link, onClick, scrollingDown, setAttribute, setText } from "./dom.js";
-import { channelName, emojis, mrkdwn, userName } from "./mrkdwn.js";
+import { channelName, date, emojis, mrkdwn, userName } from "./mrkdwn.js";
 import { changed, on, send, state, trouble } from "./store.js";
 
 let shownChannel = null; // null: the first
@@ -9,7 +9,8 @@ const seen = new Map(); // by channel: how many messages were there when it was 
 const toggled = new Map(); // by message: whether a person has opened its thread
 
 const me = () => byId("slack-user").value;
-const textOf = (object) => (object?.type === "mrkdwn" ? mrkdwn(object.text) : document.createTextNode(emojis(object?.text ?? "")));
+const plain = (object) => (object?.emoji === false ? object.text : emojis(object?.text ?? ""));
+const textOf = (object) => (object?.type === "mrkdwn" ? mrkdwn(object.text) : document.createTextNode(plain(object)));
 const isReply = (message) => message.thread_ts && message.thread_ts !== message.ts;
 
 // ---- blocks
@@ -36,6 +37,8 @@ function rich(e) {
   const name = { rich_text_preformatted: "pre", rich_text_quote: "blockquote" }[e.type] ?? "p";
   return element(name, "", ...e.elements.map((part) => {
     if (part.type === "link" && /^https?:/.test(part.url)) return link(part.url, part.text ?? part.url);
+    if (part.type === "date") return date(`!date^${part.timestamp}^${part.format}`, part.fallback ?? "");
+    if (part.type === "broadcast") return element("span", "mention", `@${part.range}`);
     if (part.type === "user") return element("span", "mention", `@${userName(part.user_id)}`);
     if (part.type === "emoji") return document.createTextNode(emojis(`:${part.name}:`));
     return element(part.style?.code ? "code" : part.style?.bold ? "b" : part.style?.italic ? "i" : "span", "", part.text ?? "");

@@ -292,6 +292,18 @@ def test_dates_are_in_the_zone_of_who_reads(stage: Stage, page: Page) -> None:
     expect(channel(page).get_by_text("since")).to_contain_text("9:00")  # Tokyo
 
 
+def test_rich_text_is_shown_as_it_is_and_its_dates_in_the_zone_of_who_reads(stage: Stage, page: Page) -> None:
+    date = {"type": "date", "timestamp": 1_767_225_600, "format": "{date_num} {time}", "fallback": "2026-01-01"}
+    words = {"type": "text", "text": "*not bold* :fire: <!here> since "}
+    stage.post(
+        "rich text",
+        blocks=[{"type": "rich_text", "elements": [{"type": "rich_text_section", "elements": [words, date]}]}],
+    )
+    shown = channel(page).get_by_text("since")
+    expect(shown).to_contain_text("*not bold* :fire: <!here> since ")
+    expect(channel(page).get_by_role("article").last).to_contain_text("9:00")  # Tokyo
+
+
 def test_a_command_is_sent_and_its_answer_seen_by_who_asked_alone(page: Page) -> None:
     field = page.get_by_role("textbox", name="Message or command")
     field.fill("/oncall who is it")
