@@ -10,6 +10,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from oncall import call_test, calls, config, signals, texts, times
 from oncall.errors import ConfigurationError
 from oncall.fallback import Fallback
+from oncall.incidents import PROBE_POLICY
 from oncall.store import Table
 from oncall.telephone import Telephone, telephone
 
@@ -43,6 +44,7 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, s
         now=times.now,
         language=settings.language,
         ring_seconds=settings.ring_seconds,
+        probe_number=settings.probe_number,
     )
     turn = calls.Turn(page, event["responders"], execution=event["execution"], token=event["token"])
     try:
@@ -56,7 +58,7 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, s
         logger.info("waiting for a call")
         return None
     logger.info("moved on", result=answer.result, reason=answer.reason, next=answer.next)
-    if answer.next == "end":
+    if answer.next == "end" and page.get("policy") != PROBE_POLICY:  # it has metrics of its own
         metrics.add_metric(name=f"Page{answer.result.title()}", unit=MetricUnit.Count, value=1)
     signals.release(config.client("stepfunctions"), event["token"], answer)
     return None

@@ -1,4 +1,4 @@
-"""PhoneReply: Twilio's callbacks; the keys that people press, and what became of a call."""
+"""PhoneReply: Twilio's callbacks; the keys that people press, what became of a call, and what the probe's number answers."""
 
 import re
 from typing import Any
@@ -10,7 +10,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.exceptions import BotoCoreError, ClientError
 from twilio.request_validator import RequestValidator
 
-from oncall import call_test, config, replies, signals, times
+from oncall import call_test, config, probe_line, replies, signals, times
 from oncall.store import ConflictError, Table
 from oncall.telephone import Callbacks, callback_url
 from oncall.voice import Voice
@@ -34,10 +34,13 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, A
     base = settings.public_url or f"https://{context_['domainName']}/{context_['stage']}"
     query = {name: str(value) for name, value in (event.get("queryStringParameters") or {}).items()}
     form = dict(parse_qsl(event.get("body") or "", keep_blank_values=True))
-    if not _is_signed(event, base, kind, query, form) or not _is_complete(query):
+    is_called = kind == "probe" and not query  # the probe's number itself, and no callback of a call
+    if not _is_signed(event, base, kind, query, form) or not (is_called or _is_complete(query)):
         logger.warning("a request that Twilio has not signed was refused", path=kind)
         metrics.add_metric(name="RequestsRefused", unit=MetricUnit.Count, value=1)
         return {"statusCode": 403, "headers": {"Content-Type": "text/plain"}, "body": "Not signed by Twilio."}
+    if is_called:
+        return _twiml(probe_line.answer())
     callbacks = Callbacks(
         base,
         query["policy"],
@@ -77,7 +80,11 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, A
         logger.exception("a key could not be written", error=type(error).__name__, tries=tries)
         voice = Voice(settings.language, callbacks)
         twiml = voice.moment(digits, tries) if tries < TRIES else voice.goodbye("unwritten")
-    return {"statusCode": 200, "headers": {"Content-Type": "text/xml; charset=utf-8"}, "body": twiml}
+    return _twiml(twiml)
+
+
+def _twiml(document: str) -> dict[str, Any]:
+    return {"statusCode": 200, "headers": {"Content-Type": "text/xml; charset=utf-8"}, "body": document}
 
 
 def _text(callbacks: Callbacks) -> None:

@@ -7,6 +7,7 @@ from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from oncall import config, intake, signals, times
+from oncall.incidents import PROBE_POLICY
 from oncall.store import Table
 
 logger = Logger()
@@ -16,7 +17,7 @@ metrics = Metrics()
 
 @logger.inject_lambda_context(clear_state=True)
 @tracer.capture_lambda_handler(capture_response=False)
-@metrics.log_metrics
+@metrics.log_metrics(raise_on_empty_metrics=False)
 def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """`event` has the execution's ARN and its input; returns what the state machine branches on."""
     settings = config.settings()
@@ -28,9 +29,11 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, A
         ring_seconds=settings.ring_seconds,
         slack_channel=settings.slack_channel,
         public_url=settings.public_url,
+        probe_number=settings.probe_number,
     )
     decision = intake.receive(desk, event["input"], execution=event["execution"])
     logger.set_correlation_id(next(iter(decision["incidents"]), None))
     logger.info("decided", action=decision["action"], severity=decision["severity"], execution=event["execution"])
-    metrics.add_metric(name=f"Alerts{decision['action'].title()}", unit=MetricUnit.Count, value=1)
+    if decision["page"].get("policy") != PROBE_POLICY:  # it has metrics of its own
+        metrics.add_metric(name=f"Alerts{decision['action'].title()}", unit=MetricUnit.Count, value=1)
     return decision

@@ -26,6 +26,7 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, i
         start=signals.starter(config.client("stepfunctions"), settings.state_machine),
         fallback=Fallback(config.client("sns"), settings.fallback_topic),
         now=times.now,
+        probe_schedule=settings.probe_schedule,
     )
     detail = event.get("detail", {})
     if detail.get("status") in ("ABORTED", "TIMED_OUT"):

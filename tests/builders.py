@@ -46,6 +46,7 @@ MINUTE = 60
 DATABASE = "database"  # the key of another group
 
 SATO, SUZUKI, TAKAHASHI = "+12025550100", "+12025550101", "+12025550102"
+AUTOMATIC = "+12025550198"  # the probe's
 ROSTER: dict[str, Any] = {
     "RESPONDER#sato": {"name": "Sato", "phone": SATO, "slack_user": "U0SATO", "position": 1},
     "RESPONDER#suzuki": {"name": "Suzuki", "phone": SUZUKI, "position": 2},
@@ -485,6 +486,7 @@ class World:
         self.executions: dict[str, Execution] = {}
         self.started: list[tuple[str, Json]] = []  # by the reconciler
         self.language = language
+        self.probe_schedule = "rate(7 days)"
         self._released: list[tuple[str | None, Answer]] = []
         self._texts: list[Callbacks] = []  # of calls in which somebody took a page
         self._numbers = count(1)
@@ -507,6 +509,7 @@ class World:
             ring_seconds=25,
             slack_channel=CHANNEL,
             public_url="",
+            probe_number=AUTOMATIC,
         )
 
     @property
@@ -519,6 +522,7 @@ class World:
             now=self.clock.now,
             language=self.language,
             ring_seconds=25,
+            probe_number=AUTOMATIC,
         )
 
     @property
@@ -554,7 +558,13 @@ class World:
 
     @property
     def reconciler_desk(self) -> reconciler.Desk:
-        return reconciler.Desk(table=self.table, start=self._start, fallback=self.fallback, now=self.clock.now)
+        return reconciler.Desk(
+            table=self.table,
+            start=self._start,
+            fallback=self.fallback,
+            now=self.clock.now,
+            probe_schedule=self.probe_schedule,
+        )
 
     # ---- what happens
 

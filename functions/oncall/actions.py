@@ -11,7 +11,7 @@ from aws_lambda_powertools import Logger
 from botocore.exceptions import BotoCoreError, ClientError
 
 from oncall import incidents, overrides, pages, roster
-from oncall.incidents import Event
+from oncall.incidents import PROBE_POLICY, Event
 from oncall.overrides import TakenShift
 from oncall.pages import Via
 from oncall.roster import Responder, Roster
@@ -204,7 +204,8 @@ def acknowledge_page(desk: Desk, page: Item, *, who: str, responder: str, via: V
         page, was_open = there, True  # whoever wrote it may have died before anybody heard of it
     else:
         seconds = (now - page["opened_at"]) // 1000  # becomes a metric
-        logger.info("acknowledged", incident=page["about"]["incident"], who=who, via=via, seconds=seconds)
+        if page["policy"] != PROBE_POLICY:  # it has a metric of its own
+            logger.info("acknowledged", incident=page["about"]["incident"], who=who, via=via, seconds=seconds)
     ringing = pages.current_call(page)
     waiting = was_open and ringing is not None and (ringing["number"] == call or not pages.has_ended(ringing))
     # The step that is released hangs up, and carries this to the incidents and to Slack.

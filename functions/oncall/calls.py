@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools import Logger
 
-from oncall import incidents, pages, roster, schedules, texts
+from oncall import incidents, pages, probes, roster, schedules, texts
 from oncall.fallback import Fallback
-from oncall.incidents import Event
+from oncall.incidents import PROBE_POLICY, Event
 from oncall.pages import GiveUp, Pause, Ring
 from oncall.roster import Language, Policy, Responder
 from oncall.signals import Answer
@@ -47,6 +47,7 @@ class Desk:
     now: Callable[[], int]  # epoch milliseconds
     language: Language
     ring_seconds: int
+    probe_number: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +115,8 @@ def _go_on(desk: Desk, turn: Turn, page: Item) -> Answer | None:
     known, problems = roster.read_items(desk.table.query(roster.PARTITION))
     for problem in problems:
         logger.warning("the roster has a mistake", problem=str(problem))
+    if page["policy"] == PROBE_POLICY:
+        known = probes.roster(desk.probe_number)
     policy = known.policies.get(page["policy"]) or Policy(page["policy"])
     order = [on_call.responder for on_call in schedules.responders_on_call(known, policy, at(now))]
     match pages.next_step(page, order, policy, now=now):

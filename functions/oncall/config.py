@@ -44,6 +44,9 @@ class Settings:
     twilio_api_url: str
     slack_api_url: str
     public_url: str
+    gateway_url: str
+    probe_number: str
+    probe_schedule: str
 
 
 @cache
@@ -65,6 +68,9 @@ def settings() -> Settings:
         twilio_api_url=env("TWILIO_API_URL", ""),
         slack_api_url=env("SLACK_API_URL", ""),
         public_url=env("PUBLIC_URL", ""),
+        gateway_url=env("GATEWAY_URL", ""),
+        probe_number=env("PROBE_NUMBER", ""),
+        probe_schedule=env("PROBE_SCHEDULE", ""),
     )
 
 

@@ -25,7 +25,7 @@ State = Literal["triggered", "acknowledged", "resolved"]
 
 KEPT_DAYS = 400  # how long a resolved incident and its timeline stay
 GRACE_MS = 45_000  # after a change, so long may Slack take before the reconciler looks after it
-PROBE = "oncall-probe"  # the product of the alert that tries the whole way
+PROBE_POLICY = "oncall:probe"  # of the alert that tries the whole way; no policy of a roster can be called so
 TEST_LABEL = "oncall_test"  # with the value true it marks any other alert that is only a test
 TRIES = 12  # at a write that others keep changing under our hands
 
@@ -89,10 +89,15 @@ def _listed(table: Table, since: int, *, now: int) -> list[Item]:
     return found
 
 
+def is_probe(incident: Item) -> bool:
+    """Whether an incident is the probe's: nobody has to look at it."""
+    return bool(incident["policy"] == PROBE_POLICY)
+
+
 def is_test(incident: Item) -> bool:
     """Whether an incident is the probe's or somebody's test: such never count in reports."""
     labels = [alert["labels"] for alert in incident["alerts"]]
-    return incident["product"] == PROBE or any(one.get(TEST_LABEL) == "true" for one in labels)
+    return is_probe(incident) or any(one.get(TEST_LABEL) == "true" for one in labels)
 
 
 def pointer(table: Table, group: AlertGroup) -> Item | None:

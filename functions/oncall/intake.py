@@ -7,11 +7,11 @@ from typing import Any, Literal
 
 from aws_lambda_powertools import Logger
 
-from oncall import incidents, pages, roster, schedules
+from oncall import incidents, pages, probes, roster, schedules
 from oncall.alarm import PRODUCT, read_alarm
 from oncall.alertmanager import Alert, AlertGroup, read_webhook
 from oncall.errors import WebhookError
-from oncall.incidents import Event
+from oncall.incidents import PROBE_POLICY, Event
 from oncall.page_by_hand import read_page
 from oncall.roster import Language, Policy, Roster
 from oncall.signals import Answer
@@ -40,6 +40,7 @@ class Desk:
     ring_seconds: int
     slack_channel: str
     public_url: str
+    probe_number: str
 
 
 def receive(desk: Desk, request: Mapping[str, Any], *, execution: str) -> dict[str, Any]:
@@ -85,6 +86,8 @@ def _resolve(desk: Desk, group: AlertGroup) -> dict[str, Any]:
 
 def _fire(desk: Desk, group: AlertGroup, *, execution: str, base: str) -> dict[str, Any]:
     known = _roster(desk)
+    if group.product == probes.PRODUCT and probes.is_ours(desk.table, group):
+        known = probes.roster(desk.probe_number)
     product = known.product(group.product)
     policy = known.policy_for(group.product)
     attributes = {
@@ -267,7 +270,7 @@ def _resume(desk: Desk, policy_id: str, *, execution: str) -> dict[str, Any]:
     if page["state"] == "open":  # otherwise only its end is carried on
         event = Event("resumed", key=f"{page['page']}/resumed/{execution[-36:]}")
         incidents.tell(desk.table, lead, event, now=desk.now())
-    known = _roster(desk)
+    known = _roster_of(desk, policy_id)
     return _own(desk, known, known.policies.get(policy_id) or Policy(policy_id), page, [lead])
 
 
@@ -278,7 +281,7 @@ def _revisit(desk: Desk, due: list[str], *, execution: str) -> dict[str, Any]:
         if incident and is_overdue(incident := _settled(desk, incident), desk.now()):
             incident = _remind(desk, incident) or incident
         if incident and needs_page(incident):
-            return _page(desk, _roster(desk), incident, execution=execution)
+            return _page(desk, _roster_of(desk, incident["policy"]), incident, execution=execution)
     return _decision("notify", "critical", due)
 
 
@@ -308,6 +311,11 @@ def needs_page(incident: Mapping[str, Any]) -> bool:
         and bool(incident["call"])
         and not incident.get("unanswered")
     )
+
+
+def _roster_of(desk: Desk, policy: str) -> Roster:
+    """The roster that a policy stands in: the probe has one of its own."""
+    return probes.roster(desk.probe_number) if policy == PROBE_POLICY else _roster(desk)
 
 
 def _roster(desk: Desk) -> Roster:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools import Logger
 
-from oncall import incidents, intake, pages
+from oncall import incidents, intake, pages, probes
 from oncall.fallback import Fallback
 from oncall.store import DUE, ConditionFailedError, Item, Table, Update
 
@@ -34,6 +34,7 @@ class Desk:
     start: Callable[[str, Mapping[str, Any]], None]  # an execution's name and input
     fallback: Fallback
     now: Callable[[], int]  # epoch milliseconds
+    probe_schedule: str
 
 
 def bury(desk: Desk, execution: str) -> None:
@@ -86,6 +87,9 @@ def _resume(desk: Desk, pk: str) -> list[str]:
     if kind == "PAGE":
         _resume_page(desk, pk)
         return []
+    if pk == probes.PARTITION:
+        _miss_probe(desk)
+        return []
     incident = incidents.read(desk.table, name) if kind == "INCIDENT" else None
     if incident is None or not _postpone(desk, incident):
         return []
@@ -112,6 +116,19 @@ def _resume_page(desk: Desk, pk: str) -> None:
             f"The execution that rang for {about['summary']} (incident {about['incident']}, escalation policy {policy}) "
             "had ended or was silent for too long. Another one goes on with it now. If this comes again, look at the "
             "state machine's failed executions.",
+        )
+
+
+def _miss_probe(desk: Desk) -> None:
+    """The probe has not run for too long. That it does not run is no failure of it, so nobody else would notice."""
+    if not desk.probe_schedule:
+        probes.stop_missing(desk.table)
+    elif probes.is_missed(desk.table, now=desk.now()):
+        desk.fallback.tell(
+            "the probe does not run",
+            f"By its schedule, {desk.probe_schedule}, the probe should have run by now. Until it does, nobody knows "
+            "whether an alert reaches a telephone.\nRun it: oncall probe. Then look at its schedule's rule in EventBridge, "
+            "and at the log of the function Probe.",
         )
 
 

@@ -20,7 +20,7 @@ from aws_lambda_powertools import Logger
 from slack_sdk import WebClient
 from slack_sdk.errors import SlackApiError
 
-from oncall import incidents, pages, roster, slack_messages
+from oncall import incidents, pages, probe_message, roster, slack_messages
 from oncall.errors import ConfigurationError
 from oncall.fallback import Fallback
 from oncall.roster import Language
@@ -107,6 +107,8 @@ def _project(desk: Desk, incident_id: str, *, me: str) -> Progress:
     incident = incidents.read(desk.table, incident_id)
     if incident is None or incident["slack_version"] >= incident["version"]:
         return Progress(done=True)
+    if incidents.is_probe(incident) and incident["state"] != "resolved":
+        return Progress(done=True)  # told in one quiet line, when it is over
     try:
         incident = desk.table.update(
             Update(
@@ -140,7 +142,10 @@ def _write(desk: Desk, incident: Item) -> None:
     language = cast("Language", incident.get("language") or desk.language)
     may_ring = incident["state"] == "triggered" and incident["severity"] == "critical" and incident["call"]
     page = pages.read(desk.table, incident["policy"]) if may_ring else None
-    text, blocks = slack_messages.message(incident, language, page)
+    is_probe = incidents.is_probe(incident)
+    text, blocks = (
+        probe_message.message(incident, language) if is_probe else slack_messages.message(incident, language, page)
+    )
     look = hashlib.sha256(json.dumps([text, blocks]).encode()).hexdigest()[:32]
     pk = incident["pk"]
     if "slack_ts" not in incident:
@@ -156,9 +161,9 @@ def _write(desk: Desk, incident: Item) -> None:
         incident = desk.table.update(Update(pk, "STATE", set=changes))
     shown = incident["slack_shown"]
     events = incidents.timeline(desk.table, incident["id"], after=incident["slack_thread"])
-    people = _people(desk) if any(event["in_thread"] for event in events) else {}
+    people = _people(desk) if any(event["in_thread"] for event in events) and not is_probe else {}
     for event in events:
-        if event["in_thread"]:
+        if event["in_thread"] and not is_probe:
             words = slack_messages.line(event, language, people)
             _reply(desk, incident, event, words)
         incident = desk.table.update(

@@ -166,7 +166,7 @@ class Callbacks:
 
 def callback_url(base: str, kind: str, query: dict[str, str]) -> str:
     """The address of a callback. Written in one way only, so that it can be rebuilt to check Twilio's signature."""
-    return f"{base}/calls/{kind}?{urlencode(sorted(query.items()))}"
+    return f"{base}/calls/{kind}{'?' if query else ''}{urlencode(sorted(query.items()))}"
 
 
 def telephone(
