@@ -15,6 +15,7 @@ from cli.call_test import last_proof
 from cli.errors import CommandError, aws_errors
 from cli.incident_commands import recent
 from cli.output import print_json
+from cli.probe import last_run, set_up
 from cli.providers import ProviderError
 from cli.roster_check import DAYS_AHEAD, gaps, unreachable
 from cli.roster_table import read as read_table
@@ -22,7 +23,7 @@ from cli.secret_store import SECRETS, Secrets
 from cli.slack_app import scopes as scopes_of_manifest
 from cli.target import Stack, Target
 from cli.when import shown
-from oncall import proofs
+from oncall import incidents, probes, proofs
 from oncall.roster import Roster
 from oncall.schedules import responders_on_call
 from oncall.store import Table
@@ -85,7 +86,7 @@ def _checks(target: Target) -> list[Check]:
     problems = [
         Check("roster", "failed", str(problem), "correct it in the file, and apply it") for problem in current.problems
     ]
-    parts = (_stack, _roster, _numbers, _secrets, _twilio, _slack, _fallback, _executions, _alarms, _heard)
+    parts = (_stack, _roster, _numbers, _secrets, _twilio, _slack, _fallback, _executions, _alarms, _heard, _probe)
     with ThreadPoolExecutor(len(parts)) as pool:  # each mostly waits for somebody's answer
         found = list(pool.map(lambda part: _run(part, patient), parts))
     return [*problems, *(check for checks in found for check in checks)]
@@ -293,8 +294,43 @@ def _heard(patient: Patient) -> Iterator[Check]:
         yield Check("heartbeat", "failed", f"the last one came {shown(max(beats))}", "look at Alertmanager")
     else:
         yield Check("heartbeat", "good", f"the last one came {shown(max(beats))}")
-    found = recent(patient.target, "30d")
+    found = [one for one in recent(patient.target, "30d") if not incidents.is_probe(one)]
     if found:
         yield Check("last alert", "good", f"{shown(at(found[-1]['opened_at']))}: {found[-1]['summary'][:60]}")
     else:
         yield Check("last alert", "warning", "none within 30 days", 'try it: oncall page PRODUCT "a test" --test')
+
+
+def _probe(patient: Patient) -> Iterator[Check]:
+    """The number that answers by itself, and the last run."""
+    stack = patient.stack
+    number = stack.parameters.get("ProbeNumber", "")
+    if not number:
+        yield Check("probe", "warning", "off: the whole way of an alert is tried by real ones only", set_up(stack))
+        return
+    if {"TwilioAccountSidParameter", "TwilioAuthTokenParameter"} <= patient.secrets.values.keys():
+        yield _voice_url(patient.secrets.twilio.number(number), number, f"{stack.gateway}/calls/probe")
+    item = probes.last(Table(patient.target.dynamodb, patient.target.table))
+    patience = probes.patience(stack.parameters.get("ProbeSchedule", ""))
+    if item is None:
+        yield Check("last probe", "warning", "there was none yet", "oncall probe")
+    elif item.get("problem"):
+        yield Check("last probe", "failed", last_run(item), "docs/operations.md, The probe; then oncall probe")
+    elif patience and item["started_at"] < milliseconds() - patience:
+        do = "look at its schedule's rule in EventBridge, then oncall probe"
+        yield Check("last probe", "failed", f"{last_run(item)}; by its schedule it should have run since", do)
+    else:
+        yield Check("last probe", "good", last_run(item))
+
+
+def _voice_url(found: dict[str, Any] | None, number: str, url: str) -> Check:
+    """Whether the probe's number asks us what to do when it is called."""
+    do = f"set its voice URL (A call comes in: Webhook, POST) to {url} in Twilio's console"
+    if found is None:
+        do = "buy it, or deploy with another ProbeNumber"
+        return Check("probe's number", "failed", f"{number} does not belong to the account", do)
+    if found.get("voice_application_sid") or found.get("trunk_sid"):
+        return Check("probe's number", "failed", f"{number} is handled by an application or a trunk", do)
+    if (found.get("voice_url"), found.get("voice_method")) != (url, "POST"):
+        return Check("probe's number", "failed", f"{number} does not answer as the probe needs it", do)
+    return Check("probe's number", "good", f"{number} answers by itself")

@@ -39,9 +39,9 @@ def recent(target: Target, since: str, *, only_open: bool = False) -> list[Item]
     return [one for one in found if not only_open or one["state"] != "resolved"]
 
 
-def show_list(target: Target, *, only_open: bool, since: str, as_json: bool) -> None:
-    """Lists incidents, the newest last."""
-    found = recent(target, since, only_open=only_open)
+def show_list(target: Target, *, only_open: bool, since: str, probes: bool, as_json: bool) -> None:
+    """Lists incidents, the newest last; those of the probe only if they are asked for."""
+    found = [one for one in recent(target, since, only_open=only_open) if probes or not incidents.is_probe(one)]
     if as_json:
         print_json([_summary(incident) for incident in found])
     elif found:

@@ -328,6 +328,7 @@ def list_incidents(
     *,
     only_open: Annotated[bool, typer.Option("--open", help="Only those that are not resolved.")] = False,
     since: Annotated[str | None, typer.Option(help="How far back: 12h, 4w. Default: 7d, or with --open 90d.")] = None,
+    probes: Annotated[bool, typer.Option("--probes", help="The probe's incidents, too.")] = False,
     json: Json = False,
 ) -> None:
     """List incidents, the newest last.
@@ -336,7 +337,8 @@ def list_incidents(
     """
     from cli.incident_commands import show_list
 
-    show_list(target, only_open=only_open, since=since or ("90d" if only_open else "7d"), as_json=json)
+    since = since or ("90d" if only_open else "7d")
+    show_list(target, only_open=only_open, since=since, probes=probes, as_json=json)
 
 
 @app.command("incident")
@@ -412,6 +414,18 @@ def call_test(
     from cli.call_test import ring
 
     ring(target, responder, yes=yes, as_json=json)
+
+
+@app.command("probe")
+@on_target
+def probe(target: Target, *, json: Json = False) -> None:
+    """Try the whole way of an alert, from the gateway to a key that is heard, on a number that answers by itself.
+
+    Example: oncall probe
+    """
+    from cli.probe import run
+
+    run(target, as_json=json)
 
 
 @calendar_app.command("add")

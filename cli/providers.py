@@ -51,6 +51,11 @@ class TwilioAccount:
             )
         )
 
+    def number(self, number: str) -> dict[str, Any] | None:
+        """One of the account's own numbers (`voice_url`, `voice_method` ...); None if it is not."""
+        found = self._get(self.url, f"{self._path}/IncomingPhoneNumbers.json", PhoneNumber=number)
+        return next(iter(found["incoming_phone_numbers"]), None)
+
     def may_call_to(self, country: str) -> bool:
         """Whether the account's permissions allow calls to ordinary numbers of a country (ISO 3166-1, two letters)."""
         voice = self.url.replace("://api.", "://voice.", 1)

@@ -27,6 +27,7 @@ ROOT = Path(__file__).parents[1]
 REGION = "us-east-1"
 STACK_NAME = "on-call"
 CALLER = "+12025550199"
+PROBE = "+12025550198"
 CHANNEL = "C0ONCALL"
 _BUCKET = "devstack-artifacts"
 _KEY = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}  # of who deploys, and of tests
@@ -271,6 +272,7 @@ class Stack:
             "SlackChannel": CHANNEL,
             "CallerNumber": CALLER,
             "TextSender": CALLER,
+            "ProbeNumber": PROBE,
             "TwilioApiUrl": self._url("twilio"),
             "SlackApiUrl": self._url("slack") + "/api/",
             "PublicUrl": f"{self._url('gateway')}/{stage}",
@@ -279,6 +281,8 @@ class Stack:
             # Without Alertmanager there is no heartbeat to miss, until somebody sends one.
             "HeartbeatExpected": os.environ.get("HEARTBEAT_EXPECTED") or str(self._options.monitoring).lower(),
         }
+        if schedule := os.environ.get("PROBE_SCHEDULE"):
+            parameters["ProbeSchedule"] = schedule
         if ring := os.environ.get("RING_SECONDS"):
             parameters["RingSeconds"] = ring
         command = [
@@ -338,7 +342,7 @@ class Stack:
     def _start_simulators(self, outputs: Mapping[str, str]) -> None:
         self._start_python(
             "twilio",
-            ["--number", CALLER],
+            ["--number", CALLER, "--number", f"{PROBE}={self.endpoints['gateway']}/calls/probe"],
             {
                 "TWILIO_ACCOUNT_SID": self._secrets.twilio_account_sid,
                 "TWILIO_AUTH_TOKEN": self._secrets.twilio_auth_token,

@@ -26,7 +26,6 @@ ENDED = frozenset({"completed", "busy", "no-answer", "failed", "canceled"})
 BEHAVIOURS = ("ring", "answer", "no-answer", "busy", "failed", "voicemail", "invalid", "forbidden")
 APPLICATION_ERROR = "<Response><Say>We are sorry. An application error has occurred. Goodbye.</Say></Response>"
 _MOST_LOOPS = 1000  # Twilio: loop="0" repeats up to 1,000 times
-_TWIML_TYPES = ("text/xml", "application/xml", "text/html")
 # SIP's word for each end, as status callbacks carry it.
 _SIP = {"completed": "200", "busy": "486", "no-answer": "487", "failed": "404", "canceled": "487"}
 
@@ -123,6 +122,9 @@ class Network:
         self.changed = threading.Condition()
         self.settings = Settings()
         self.lines: dict[str, Line] = {}
+        self.automatic: dict[
+            str, Callable[[Call], None]
+        ] = {}  # numbers that answer by themselves, unless they are a line
         self.calls: dict[str, Call] = {}
         self.errors: list[dict[str, Any]] = []
         self.sent: list[dict[str, Any]] = []
@@ -337,6 +339,8 @@ class Network:
     def _ring(self, call: Call, line: Line) -> None:
         timeout = int(call.parameters.get("Timeout", 60)) + self.settings.ring_buffer
         after = timeout
+        if call.to in self.automatic and call.to not in self.lines:
+            threading.Thread(target=self.automatic[call.to], args=(call,), daemon=True).start()
         if call.answer_when_ringing:
             self._answered(call, "human")
         elif line.behaviour in {"answer", "voicemail"}:
@@ -410,10 +414,7 @@ class Network:
         with self.changed:
             about = self._about(call)
         answer = self._request(call, source.url, source.method, about | dict(source.parameters))
-        media_type = answer.content_type.partition(";")[0].strip().lower()
-        if media_type not in _TWIML_TYPES:
-            raise twiml.TwimlError(12300, f"Invalid Content-Type: {answer.content_type or 'none'}")
-        return source.url, twiml.parse(answer.body)
+        return source.url, twiml.parse(twiml.checked_body(answer))
 
     # Performing TwiML
 

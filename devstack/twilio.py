@@ -14,7 +14,9 @@ and beside those
 The fault `all` refuses every request of the API, whatever it is for.
 Callback faults: `drop` hits status callbacks alone; `delay` and `repeat` the requests for pressed keys as well.
 
-Run it: `TWILIO_ACCOUNT_SID=AC... TWILIO_AUTH_TOKEN=... python -m devstack.twilio --port 0 [--number +12025550100]`.
+A number of the account with a voice URL answers by itself (see `automatic`), unless `/_sim/lines` says otherwise.
+
+Run it: `TWILIO_ACCOUNT_SID=AC... TWILIO_AUTH_TOKEN=... python -m devstack.twilio --port 0 [--number +12025550100[=VOICE_URL]]`.
 """
 
 import argparse
@@ -36,6 +38,7 @@ from werkzeug.routing import Map, Rule
 from werkzeug.wrappers import Request, Response
 
 from devstack import twiml, webhooks
+from devstack.automatic import AutomaticNumber
 from devstack.serve import serve
 from devstack.simulator import (
     ControlError,
@@ -125,7 +128,10 @@ def segments(body: str) -> int:
 
 
 def create_app(*, account_sid: str, auth_token: str, numbers: Iterable[str] = ()) -> "WSGIApplication":
-    """The API of one account with these numbers; without any, it may call from every E.164 number."""
+    """The API of one account with these numbers, each with =VOICE_URL or without.
+
+    Without any, it may call from every E.164 number.
+    """
     return _Twilio(account_sid, auth_token, tuple(numbers))
 
 
@@ -133,8 +139,11 @@ class _Twilio:
     def __init__(self, account_sid: str, auth_token: str, numbers: tuple[str, ...]) -> None:
         self._account_sid = account_sid
         self._auth_token = auth_token
-        self._numbers = numbers
+        self._voice_urls = {number: url for number, _, url in (each.partition("=") for each in numbers)}
+        self._numbers = tuple(self._voice_urls)
         self._network = Network(account_sid, auth_token)
+        for number in self._numbers:
+            self._set_voice_url(number, self._voice_urls[number])
         self._messages: list[dict[str, Any]] = []
         self._account: dict[str, Any] = {
             "status": "active",
@@ -152,6 +161,7 @@ class _Twilio:
                 Rule(f"{account}.json", endpoint=self._fetch_account, methods=["GET"]),
                 Rule(f"{account}/Balance.json", endpoint=self._balance, methods=["GET"]),
                 Rule(f"{account}/IncomingPhoneNumbers.json", endpoint=self._list_numbers, methods=["GET"]),
+                Rule(f"{account}/IncomingPhoneNumbers/<sid>.json", endpoint=self._update_number, methods=["POST"]),
                 Rule(f"{account}/OutgoingCallerIds.json", endpoint=self._list_caller_ids, methods=["GET"]),
                 Rule(f"{account}/Usage/Records.json", endpoint=self._usage, methods=["GET"]),
                 Rule("/v1/DialingPermissions/Countries/<country>", endpoint=self._country, methods=["GET"]),
@@ -240,25 +250,47 @@ class _Twilio:
     def _list_numbers(self, request: Request) -> Response:
         _known(request.args, frozenset({"PhoneNumber", "PageSize", "Page", "PageToken"}))
         wanted = request.args.get("PhoneNumber")
-        numbers = [
-            {
-                "sid": "PN" + uuid.uuid5(uuid.NAMESPACE_URL, number).hex,
-                "account_sid": self._account_sid,
-                "phone_number": number,
-                "friendly_name": number,
-                "capabilities": {
-                    "voice": True,
-                    "sms": number not in self._account["voice_only"],
-                    "mms": False,
-                    "fax": False,
-                },
-                "status": "in-use",
-                "api_version": "2010-04-01",
-            }
-            for number in self._numbers
-            if wanted in {None, number}
-        ]
+        numbers = [self._number_resource(number) for number in self._numbers if wanted in {None, number}]
         return self._page(request, "IncomingPhoneNumbers", "incoming_phone_numbers", numbers)
+
+    def _number_resource(self, number: str) -> dict[str, Any]:
+        return {
+            "sid": "PN" + uuid.uuid5(uuid.NAMESPACE_URL, number).hex,
+            "account_sid": self._account_sid,
+            "phone_number": number,
+            "friendly_name": number,
+            "capabilities": {
+                "voice": True,
+                "sms": number not in self._account["voice_only"],
+                "mms": False,
+                "fax": False,
+            },
+            "voice_url": self._voice_urls[number],
+            "voice_method": "POST",
+            "voice_application_sid": "",
+            "trunk_sid": None,
+            "status": "in-use",
+            "api_version": "2010-04-01",
+        }
+
+    def _update_number(self, request: Request, sid: str) -> Response:
+        """Of a number's settings, only its voice URL can be changed."""
+        form = _form(request, frozenset({"VoiceUrl"}), frozenset())
+        number = next((one for one in self._numbers if self._number_resource(one)["sid"] == sid), None)
+        if number is None:
+            raise ApiError(404, 20404, f"The requested resource {request.path} was not found")
+        url = form.get("VoiceUrl", "")
+        if url:
+            _check_url("VoiceUrl", url, 21502)
+        self._set_voice_url(number, url)
+        return json_response(self._number_resource(number))
+
+    def _set_voice_url(self, number: str, url: str) -> None:
+        with self._network.changed:
+            self._voice_urls[number] = url
+            self._network.automatic.pop(number, None)
+            if url:
+                self._network.automatic[number] = AutomaticNumber(self._network, self._auth_token, url)
 
     def _list_caller_ids(self, request: Request) -> Response:
         _known(request.args, frozenset({"PhoneNumber", "FriendlyName", "PageSize", "Page", "PageToken"}))
@@ -868,7 +900,12 @@ def main() -> None:
     """Serve until SIGTERM. The account and its secret come from TWILIO_ACCOUNT_SID and TWILIO_AUTH_TOKEN."""
     parser = argparse.ArgumentParser(description="Simulated Twilio")
     parser.add_argument("--port", type=int, default=0, help="port on 127.0.0.1; 0: any free one")
-    parser.add_argument("--number", action="append", default=[], help="a number of the account; none: every number")
+    parser.add_argument(
+        "--number",
+        action="append",
+        default=[],
+        help="a number of the account, with =VOICE_URL or without; none: every number",
+    )
     parser.add_argument("--speech-rate", type=float, default=1.0, help="how many times faster than in life is spoken")
     arguments = parser.parse_args()
     app = _Twilio(os.environ["TWILIO_ACCOUNT_SID"], os.environ["TWILIO_AUTH_TOKEN"], tuple(arguments.number))

@@ -8,9 +8,12 @@ import xml.etree.ElementTree as ET
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from devstack.webhooks import Answer
+
 LARGEST_INLINE = 4000  # characters; Twilio: Calls.create, parameter Twiml
 _POLLY_LIMIT = 3000  # characters of text; Twilio: 13521
 _BASIC_LIMIT = 4096
+_TYPES = ("text/xml", "application/xml", "text/html")
 
 
 class TwimlError(Exception):
@@ -44,6 +47,7 @@ class Play:
 
     url: str
     loop: int
+    digits: str = ""
 
 
 @dataclass(frozen=True)
@@ -183,6 +187,13 @@ _BREAK_TIME = re.compile(r"(\d+(?:\.\d+)?)(ms|s)")
 _JAPANESE = re.compile(r"[\u3040-\u30ff\u4e00-\u9fff]")
 
 
+def checked_body(answer: Answer) -> bytes:
+    """The document that an application has answered with. Raises TwimlError 12300 for a media type that is none of TwiML's."""
+    if answer.content_type.partition(";")[0].strip().lower() not in _TYPES:
+        raise TwimlError(12300, f"Invalid Content-Type: {answer.content_type or 'none'}")
+    return answer.body
+
+
 def parse(document: str | bytes) -> list[Verb]:
     """The verbs of a TwiML document, in order.
 
@@ -245,7 +256,7 @@ def _prompt(element: ET.Element) -> Say | Pause | Play:
     url = (element.text or "").strip()
     if len(element) or bool(url) == ("digits" in element.attrib):
         raise TwimlError(12200, "Schema validation: Play needs either a URL or digits")
-    return Play(url, int(element.get("loop", "1")))
+    return Play(url, int(element.get("loop", "1")), element.get("digits", ""))
 
 
 def _gather(element: ET.Element) -> Gather:

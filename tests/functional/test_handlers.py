@@ -20,11 +20,14 @@ from botocore.exceptions import ClientError
 from slack_sdk.signature import SignatureVerifier
 from twilio.request_validator import RequestValidator
 
-from oncall import config, signals
+from devstack import twiml
+from oncall import config, probes, signals
 from oncall.errors import ConfigurationError, WebhookError
 from oncall.signals import Answer
 from oncall.slack_messages import ACKNOWLEDGE
-from tests.builders import BASE, CHANNEL, GATEWAY, REGION, SATO, START, Call, World, webhook
+from oncall.telephone import Callbacks
+from oncall.times import at
+from tests.builders import AUTOMATIC, BASE, CHANNEL, GATEWAY, REGION, SATO, START, Call, World, webhook
 
 # An invocation that has nothing to count is no fault; Powertools warns of it all the same.
 pytestmark = pytest.mark.filterwarnings("ignore:No application metrics to publish")
@@ -404,6 +407,26 @@ def test_a_signed_status_releases_the_step(stack: Stack, monkeypatch: pytest.Mon
     answer = stack.call("phone_reply", twilio_event(call, "status", {"CallStatus": "no-answer", "CallSid": call.sid}))
     assert answer["statusCode"] == 204
     assert stack.stepfunctions.released[0][1]["reason"] == "no-answer"
+
+
+def called(world: World, *, signature: str | None = None, query: str = "") -> dict[str, Any]:
+    """Twilio asks what the probe's number answers with."""
+    call = Call("CA1", AUTOMATIC, "", Callbacks(BASE, "", "", 0), 25, at(world.clock.now()))
+    form = {"From": "+12025550199", "To": AUTOMATIC, "CallStatus": "ringing", "Direction": "inbound"}
+    return twilio_event(call, "probe", form, url=f"{BASE}/calls/probe{query}", signature=signature)
+
+
+def test_the_probes_number_answers_twilio_with_keys(stack: Stack) -> None:
+    before = stack.contents
+    answer = stack.call("phone_reply", called(stack.world))
+    assert (answer["statusCode"], answer["headers"]["Content-Type"]) == (200, "text/xml; charset=utf-8")
+    assert [verb for verb in twiml.parse(answer["body"]) if isinstance(verb, twiml.Play) and "1" in verb.digits]
+    assert stack.contents == before
+
+
+def test_the_probes_number_answers_nobody_else(stack: Stack) -> None:
+    assert stack.call("phone_reply", called(stack.world, signature="forged"))["statusCode"] == 403
+    assert stack.call("phone_reply", called(stack.world, query="?policy=default"))["statusCode"] == 403
 
 
 def test_a_custom_domain_is_what_twilio_has_signed(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -867,3 +890,75 @@ def test_the_reconcilers_minute_has_the_user_group_follow_only_when_it_has_to(
     stack.functions.invoked.clear()
     stack.call("reconcile", {})
     assert asked(stack) == []
+
+
+# ---------------------------------------------------------------- Probe
+
+
+def published(capsys: pytest.CaptureFixture[str]) -> dict[str, float]:
+    """The metrics that were written to the log."""
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines() if line.startswith('{"_aws"')]
+    return {
+        metric["Name"]: line[metric["Name"]][0]
+        for line in lines
+        for metric in line["_aws"]["CloudWatchMetrics"][0]["Metrics"]
+    }
+
+
+def test_the_probe_publishes_how_long_an_alert_takes(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    world = stack.world
+    sent: list[tuple[str, str]] = []
+
+    def post(url: str, token: str, hook: Any) -> str:
+        sent.append((url, token))
+        return world.fire(hook).name
+
+    def sleep(seconds: float) -> None:
+        world.passes(seconds)
+        for call in world.telephone.ringing:
+            world.hears(call, "1")
+            world.twilio_says(call, "completed")
+
+    monkeypatch.setenv("GATEWAY_URL", BASE)
+    monkeypatch.setattr("oncall.probing.post", post)
+    monkeypatch.setattr("probe.time.sleep", sleep)
+    answer = stack.call("probe", {"id": "event-1", "source": "aws.events"})
+    assert (answer["tried"], answer["problem"], world.rung) == (True, "", [AUTOMATIC])
+    assert sent == [(f"{BASE}/alerts", BEARER)]
+    assert stack.functions.invoked, "Slack is asked to show it"
+    counted = published(capsys)
+    assert counted.keys() == {"ProbeFailures", "ProbeSecondsToRing", "ProbeSecondsToAcknowledge"}
+    assert counted["ProbeFailures"] == 0
+    assert counted["ProbeSecondsToAcknowledge"] == answer["hops"]["acknowledged"] / 1000
+    assert stack.call("probe", {"id": "event-1", "source": "aws.events"}) == {"tried": False}
+
+
+def test_a_probe_that_fails_is_counted(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store("BEARER_TOKEN_PARAMETER", " ")
+    assert "is empty" in stack.call("probe", {"run": "run-1"})["problem"]
+    assert published(capsys) == {"ProbeFailures": 1}
+    monkeypatch.setattr(stack.world.dynamo.client, "get_item", SsmAway().get_parameters)
+    with pytest.raises(ClientError):
+        stack.call("probe", {"run": "run-2"})
+    assert published(capsys) == {"ProbeFailures": 1}
+
+
+def test_what_the_probe_does_counts_as_no_page_and_no_alert(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    monkeypatch.setenv("PROBE_NUMBER", AUTOMATIC)
+    config.settings.cache_clear()
+    monkeypatch.setattr("phone_call.telephone", lambda *_, **__: stack.world.telephone)
+    probes.begin(stack.world.table, "run-1", owner="request", now=START)
+    decision = stack.call("receive_alerts", execution_input(probes.webhook("run-1", "firing", now=START)))
+    enter(stack, decision, "task-token")
+    stack.call("phone_reply", twilio_event(stack.world.last_call, "key", {"Digits": "1"}))
+    enter(stack, decision, "another-token")
+    assert (stack.world.rung, stack.stepfunctions.released[-1][1]["result"]) == ([AUTOMATIC], "success")
+    assert published(capsys) == {}
+    assert "acknowledged" not in caplog.messages

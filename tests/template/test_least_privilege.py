@@ -57,6 +57,16 @@ ACTIONS = {
     },
     "AuthorizeFunction": {"ssm:GetParameters"},
     "ShiftCalendarFunction": {"dynamodb:GetItem", "dynamodb:Query"},
+    "ProbeFunction": {
+        "dynamodb:GetItem",
+        "dynamodb:Query",
+        "dynamodb:PutItem",
+        "dynamodb:UpdateItem",
+        "states:SendTaskSuccess",
+        "sns:Publish",
+        "lambda:InvokeFunction",
+        "ssm:GetParameters",
+    },
     "ReconcileFunction": {
         "dynamodb:GetItem",
         "dynamodb:Query",

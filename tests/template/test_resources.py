@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from devstack.template import TemplateError, parameter_values, references
+from oncall import probes, probing
 from tests.template.conftest import GIVEN, TEMPLATE
 from tests.template.reach import FUNCTIONS, reached_from
 
@@ -64,6 +65,10 @@ ACCEPTED = [
     ("SlackApiUrl", "http://127.0.0.1:8080/api/"),
     ("PublicUrl", "https://on-call.example.com/prod"),
     ("StageName", "prod_1"),
+    ("ProbeNumber", "+12025550198"),
+    ("ProbeNumber", ""),
+    ("ProbeSchedule", "cron(0 2 ? * MON *)"),
+    ("ProbeSchedule", ""),
 ]
 REFUSED = [
     ("SlackChannel", "#alerts"),
@@ -84,6 +89,8 @@ REFUSED = [
     ("SlackApiUrl", "http://127.0.0.1:8080/api"),
     ("PublicUrl", "on-call.example.com/prod"),
     ("StageName", "a-b"),
+    ("ProbeNumber", "2025550198"),
+    ("ProbeSchedule", "weekly"),
 ]
 
 
@@ -138,7 +145,20 @@ def test_a_function_is_traced_described_and_bounded(function: str, translated: A
     assert properties["Architectures"] == ["arm64"]
     assert properties["TracingConfig"] == {"Mode": "Active"}
     assert properties["Description"]
-    assert 3 < properties["Timeout"] <= 60
+    assert 3 < properties["Timeout"] <= (180 if function == "ProbeFunction" else 60)
+
+
+def test_a_run_of_the_probe_keeps_others_away_for_longer_than_it_can_take(translated: Any) -> None:
+    timeout = of_type(translated, "AWS::Lambda::Function")["ProbeFunction"]["Timeout"]
+    posting = sum(2**attempt for attempt in range(1, probing.POST_TRIES)) + probing.POST_TRIES * probing.POST_SECONDS
+    assert posting + probing.SECONDS + probing.SLACK_SECONDS < timeout < probes.LONGEST_MS / 1000
+
+
+def test_the_probe_is_there_only_with_a_number_and_scheduled_only_with_a_schedule(translated: Any) -> None:
+    parts = {name: each for name, each in translated["Resources"].items() if name.startswith("Probe")}
+    scheduled = {name for name, each in parts.items() if each["Condition"] == "IsProbeScheduled"}
+    assert scheduled == {"ProbeRule", "ProbeRulePermission"}
+    assert {parts[name]["Condition"] for name in parts.keys() - scheduled} == {"HasProbe"}
 
 
 def test_whoever_waits_gets_an_answer_before_he_hangs_up(translated: Any) -> None:
@@ -198,7 +218,9 @@ def test_executions_that_end_badly_are_told_and_resumed(translated: Any) -> None
     targets = [target["Arn"] for name in told for target in rules[name]["Targets"]]
     assert {"Ref": "FallbackTopic"} in targets
     assert {"Fn::GetAtt": ["ReconcileFunction", "Arn"]} in targets
-    assert [rule["ScheduleExpression"] for rule in rules.values() if "ScheduleExpression" in rule] == ["rate(1 minute)"]
+    assert [rule["ScheduleExpression"] for rule in rules.values() if "ScheduleExpression" in rule] == [
+        *("rate(1 minute)", {"Ref": "ProbeSchedule"})
+    ]
 
 
 # The table.
@@ -234,7 +256,7 @@ def test_the_table_has_the_keys_that_the_code_writes(translated: Any) -> None:
 def test_outputs_say_what_people_need(translated: Any) -> None:
     outputs = translated["Outputs"]
     assert outputs.keys() == {
-        *("AlertsUrl", "HeartbeatUrl", "CallKeyUrl", "CallStatusUrl", "CalendarUrl"),
+        *("AlertsUrl", "HeartbeatUrl", "CallKeyUrl", "CallStatusUrl", "ProbeUrl", "CalendarUrl"),
         *("SlackActionsUrl", "SlackCommandsUrl", "SlackEventsUrl"),
         *("TableName", "StateMachineArn", "FallbackTopicArn"),
     }
