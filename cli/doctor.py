@@ -314,7 +314,7 @@ def _probe(patient: Patient) -> Iterator[Check]:
     patience = probes.patience(stack.parameters.get("ProbeSchedule", ""))
     if item is None:
         yield Check("last probe", "warning", "there was none yet", "oncall probe")
-    elif item.get("problem"):
+    elif item.get("problem") or ("ended_at" not in item and item["started_at"] < milliseconds() - probes.LONGEST_MS):
         yield Check("last probe", "failed", last_run(item), "docs/operations.md, The probe; then oncall probe")
     elif patience and item["started_at"] < milliseconds() - patience:
         do = "look at its schedule's rule in EventBridge, then oncall probe"

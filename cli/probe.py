@@ -51,7 +51,7 @@ def run(target: Target, *, as_json: bool) -> None:
     if item.get("slack"):
         note(f"but {item['slack']}: phones are not touched by it")
     if problem:
-        raise CommandError(f"the probe failed: {problem}")
+        raise CommandError(f"the probe failed: {problem}" if "started_at" in item else f"nothing was tried: {problem}")
 
 
 def set_up(stack: Stack) -> str:

@@ -247,7 +247,7 @@ def _unavailable(desk: Desk, turn: Turn, page: Item, reason: str) -> Answer:
     logger.error("Twilio takes no calls", reason=reason, seconds=(now - since) // 1000)
     if "unavailable_since" not in page:
         page = pages.note(desk.table, page, {"unavailable_since": now})
-    if now - since >= UNAVAILABLE_MS and page.get("told") != "unavailable":
+    if now - since >= UNAVAILABLE_MS and page.get("told") != "unavailable" and page["policy"] != PROBE_POLICY:
         about = page["about"]
         desk.fallback.tell(
             "Twilio takes no calls, nobody is rung",

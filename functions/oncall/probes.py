@@ -64,7 +64,7 @@ def is_ours(table: Table, group: AlertGroup) -> bool:
 def webhook(run: str, status: Status, *, now: int) -> dict[str, Any]:
     """What the probe posts, shaped like Alertmanager's webhook, version 4."""
     labels = {"alertname": "On-call probe", "product": PRODUCT, "severity": "critical"}
-    annotations = {"summary": "the probe tries the whole way; nobody has to do anything"}
+    annotations = {"summary": "this is only the on-call probe, nobody has to do anything"}
     moment = at(now).isoformat()
     alert = {
         "status": status,

@@ -5,6 +5,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from cli.report import Durations, summarize
+from oncall.incidents import PROBE_POLICY
 
 TOKYO = ZoneInfo("Asia/Tokyo")
 NIGHT = int(datetime(2026, 11, 22, 18, 12, tzinfo=UTC).timestamp() * 1000)  # 03:12 in Tokyo
@@ -17,7 +18,8 @@ def event(kind: str, at: int, who: str = "", **detail: Any) -> dict[str, Any]:
 
 
 def story(opened: int, *events: dict[str, Any], **more: Any) -> Story:
-    incident = {"opened_at": opened, "severity": "critical", "product": "shop", "alerts": [{"labels": {}}], **more}
+    known = {"severity": "critical", "product": "shop", "policy": "default", "alerts": [{"labels": {}}]}
+    incident = {"opened_at": opened, **known, **more}
     return incident, [event("triggered", opened), *events]
 
 
@@ -77,7 +79,7 @@ def test_unanswered_pages_are_counted_even_if_taken_later() -> None:
 
 def test_tests_and_the_probe_count_for_nothing() -> None:
     found = [
-        story(NIGHT, event("ringing", NIGHT, "Alice"), product="oncall-probe"),
+        story(NIGHT, event("ringing", NIGHT, "Alice"), product="oncall-probe", policy=PROBE_POLICY),
         story(NIGHT, event("ringing", NIGHT, "Alice"), alerts=[{"labels": {"oncall_test": "true"}}]),
         taken(NIGHT, 10),
     ]

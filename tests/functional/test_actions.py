@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from oncall import actions, incidents, slack_messages
+from oncall import actions, incidents, probes, slack_messages
 from oncall.errors import WebhookError
-from tests.builders import GATEWAY, MINUTE, SATO, SUZUKI, World, alert, webhook
+from tests.builders import GATEWAY, MINUTE, SATO, START, SUZUKI, World, alert, webhook
 
 
 def page_by_hand(world: World, **more: Any) -> dict[str, Any]:
@@ -109,7 +109,8 @@ def test_a_page_that_says_nothing_is_refused(world: World, wrong: dict[str, Any]
 def test_tests_and_the_probe_are_told_from_the_rest(world: World) -> None:
     by_hand = world.incident(world.decide(page_by_hand(world, test=True)))
     labelled = world.incident(world.receive(webhook(alert(labels={"oncall_test": "true"}))))
-    probe = world.incident(world.receive(webhook(key="probe", product="oncall-probe")))
+    probes.begin(world.table, "run-1", owner="request-1", now=START)
+    probe = world.incident(world.receive(probes.webhook("run-1", "firing", now=START)))
     real = world.incident(world.receive(webhook(key="real")))
     assert [incidents.is_test(one) for one in (by_hand, labelled, probe, real)] == [True, True, True, False]
 
