@@ -302,7 +302,7 @@ class Stack:
             "--no-fail-on-empty-changeset",
             "--no-progressbar",
             "--parameter-overrides",
-            *(f"{name}={value}" for name, value in parameters.items()),
+            *(f'{name}="{value}"' for name, value in parameters.items()),
         ]
         environment = {
             **_KEY,

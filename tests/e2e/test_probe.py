@@ -41,7 +41,8 @@ class Number:
         values = system.ssm.get_parameters(
             Names=["/oncall/twilio-account-sid", "/oncall/twilio-auth-token"], WithDecryption=True
         )["Parameters"]
-        self._auth = tuple(one["Value"] for one in sorted(values, key=lambda one: one["Name"]))
+        sid, token = (one["Value"] for one in sorted(values, key=lambda one: one["Name"]))
+        self._auth = (sid, token)
         self._url = f"{system.endpoints['twilio']}/2010-04-01/Accounts/{self._auth[0]}/IncomingPhoneNumbers"
 
     @property

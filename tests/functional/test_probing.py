@@ -477,7 +477,7 @@ def test_a_gateway_that_does_not_answer_is_given_up(gateway: Any) -> None:
 
 def test_the_number_presses_1_through_the_words_and_the_pauses_after_them() -> None:
     verbs = list(ET.fromstring(probe_line.answer()))  # noqa: S314  our own
-    assert verbs[0].tag == "Play", "Twilio answers the phone at once only if the first verb is no Pause"
+    assert verbs[0].tag == "Play", "a Pause would be waited for before Twilio picks up"
     pressed = [verb.attrib["digits"] for verb in verbs[:-1]]
     seconds = sum(keys.count("w") / 2 for keys in pressed)
     assert set("".join(pressed)) == {"w", "1"}
