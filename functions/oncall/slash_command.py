@@ -314,7 +314,7 @@ def open_incidents(table: Table, now: int, most: int) -> tuple[list[Item], int]:
     ids = incidents.open_since(table, now - SINCE_MS, now=now)
     listed = ids[-most:]
     read = (incidents.read(table, one) for one in reversed(listed))
-    found = [one for one in read if one and one["state"] != "resolved"]
+    found = [one for one in read if one and one["state"] != "resolved" and not incidents.is_probe(one)]
     return found, len(ids) - len(listed) + len(found)
 
 

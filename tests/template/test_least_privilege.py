@@ -286,6 +286,6 @@ def test_eventbridge_and_our_alarms_may_publish_to_the_topic_and_do_nothing_else
 
 def test_whoever_invokes_a_function_is_named(translated: Any) -> None:
     permissions = [each for each in translated["Resources"].values() if each["Type"] == "AWS::Lambda::Permission"]
-    assert len(permissions) == 9
+    assert len(permissions) == 11
     for permission in permissions:
         assert "SourceArn" in permission["Properties"]
