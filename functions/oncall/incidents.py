@@ -91,7 +91,7 @@ def _listed(table: Table, since: int, *, now: int) -> list[Item]:
 
 def is_probe(incident: Item) -> bool:
     """Whether an incident is the probe's: nobody has to look at it."""
-    return bool(incident["policy"] == PROBE_POLICY)
+    return incident.get("policy") == PROBE_POLICY
 
 
 def is_test(incident: Item) -> bool:
