@@ -11,6 +11,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from twilio.request_validator import RequestValidator
 
 from oncall import call_test, config, probe_line, replies, signals, times
+from oncall.incidents import PROBE_POLICY
 from oncall.store import ConflictError, Table
 from oncall.telephone import Callbacks, callback_url
 from oncall.voice import Voice
@@ -90,7 +91,7 @@ def _twiml(document: str) -> dict[str, Any]:
 def _text(callbacks: Callbacks) -> None:
     """Has whoever took a page texted, where texts are sent."""
     settings = config.settings()
-    if settings.text_sender:
+    if settings.text_sender and callbacks.policy != PROBE_POLICY:  # nobody reads what the automatic number gets
         client = config.client("lambda", config.HURRY)
         place = (callbacks.policy, callbacks.page, callbacks.number)
         signals.text_later(client, settings.phone_call_function, *place)
