@@ -55,7 +55,11 @@ def message(incident: Item, language: Language, page: Item | None = None) -> tup
     state = "unanswered" if incident["state"] == "triggered" and incident.get("unanswered") else incident["state"]
     sign = _SIGNS["warning" if state == "triggered" and incident["severity"] == "warning" else state]
     status = words[state].format(who=plain(incident.get("acknowledged_by", ""), 80))
-    summary = plain(incident["summary"], 1_000) or plain(incident["title"], 300) or words["nameless"]
+    summary = (
+        plain(_annotation(incident["alerts"][0], "summary", language) or incident["summary"], 1_000)
+        or plain(incident["title"], 300)
+        or words["nameless"]
+    )
     test = f" ({words['test']})" if incidents.is_test(incident) else ""
     text = f"{escape(f'{sign} {summary}', 600)} | {escape(f'{words[incident["severity"]]} | {status}{test}', 300)}"
     if state == "resolved":
@@ -64,9 +68,9 @@ def message(incident: Item, language: Language, page: Item | None = None) -> tup
     for shown, longest in DETAILS:
         blocks = [
             {"type": "header", "text": _plain_text(cut(f"{sign} {summary}", 150), emoji=False)},
-            _rich(_section(*_facts(incident, words, f"{words[incident['severity']]} | {status}{test}", page))),
+            _rich(_section(*_facts(incident, language, f"{words[incident['severity']]} | {status}{test}", page))),
             _actions(incident, words),
-            *_details(incident, words, summary, shown=shown, longest=longest),
+            *_details(incident, language, summary, shown=shown, longest=longest),
             *_small_print(incident, words),
         ]
         if len(json.dumps(blocks)) <= LARGEST:
@@ -145,12 +149,13 @@ def _seen(text: str) -> str:
 # ---------------------------------------------------------------- parts of the message
 
 
-def _facts(incident: Item, words: Words, status: str, page: Item | None) -> Iterator[Json]:
+def _facts(incident: Item, language: Language, status: str, page: Item | None) -> Iterator[Json]:
     """How bad it is, who has it, who is called, for which product, since when, how many alerts: a line each."""
+    words = WORDS[language]
     yield _text(status, bold=True)
     if incident["state"] == "acknowledged":
         yield from _filled(words["taken_since"], since=_date(incident["acknowledged_at"]))
-    calls = list(_calls(incident, words, page))
+    calls = list(_calls(incident, language, page))
     if calls:
         yield _text("\n📞 ")
         yield from calls
@@ -163,8 +168,9 @@ def _facts(incident: Item, words: Words, status: str, page: Item | None) -> Iter
     yield _text(f" | {words['firing_1' if count == 1 else 'firing'].format(count=count)}")
 
 
-def _calls(incident: Item, words: Words, page: Item | None) -> Iterator[Json]:
+def _calls(incident: Item, language: Language, page: Item | None) -> Iterator[Json]:
     """Who is being called, as the page says. Nothing that changes without a new version of the incident."""
+    words = WORDS[language]
     if incident["state"] != "triggered" or incident["severity"] != "critical" or incident.get("unanswered"):
         return
     if not incident["call"]:
@@ -174,7 +180,9 @@ def _calls(incident: Item, words: Words, page: Item | None) -> Iterator[Json]:
         return
     call = pages.current_call(page)
     if page["about"]["incident"] != incident["id"]:
-        yield from _filled(words["calling_together"], summary=_text(plain(page["about"]["summary"], 80) or "-"))
+        about = page["about"]
+        other = about.get("summaries", {}).get(language) or about["summary"]
+        yield from _filled(words["calling_together"], summary=_text(plain(other, 80) or "-"))
     elif "unavailable_since" in page:
         yield _text(words["calling_unavailable"])
     elif call and not pages.has_ended(call):
@@ -187,15 +195,16 @@ def _calls(incident: Item, words: Words, page: Item | None) -> Iterator[Json]:
         yield _text(words["calling_soon"])
 
 
-def _details(incident: Item, words: Words, summary: str, *, shown: int, longest: int) -> Iterator[Json]:
+def _details(incident: Item, language: Language, summary: str, *, shown: int, longest: int) -> Iterator[Json]:
     """Where to look, and the most telling alerts of those that fire."""
+    words = WORDS[language]
     links = _links(incident, words, longest=longest)
     if links:
         yield _rich(_section(*_joined(links, "  |  ")))
     listed = [alert for alert in incident["alerts"] if alert["status"] == "firing"][:shown]
     if listed:
         bullets = [_section(*_alert(alert, words, longest=longest)) for alert in listed]
-        bullets[0]["elements"] += _about(listed[0], summary)  # of the others the names are enough
+        bullets[0]["elements"] += _about(listed[0], language, summary)  # of the others the names are enough
         more = incident["firing"] - len(listed)
         rest = [_section(_text(words["more"].format(count=more)))] if more > 0 else []
         yield _rich({"type": "rich_text_list", "style": "bullet", "elements": bullets}, *rest)
@@ -210,9 +219,16 @@ def _alert(alert: Mapping[str, Any], words: Words, *, longest: int) -> Iterator[
         yield _text(f" ({words['value'].format(value=value)})")
 
 
-def _about(alert: Mapping[str, Any], summary: str) -> list[Json]:
+def _annotation(alert: Mapping[str, Any], name: str, language: Language) -> str:
+    """An annotation, in a language if the rule has that: `summary_ja`, as calls say it."""
+    annotations: Mapping[str, str] = alert["annotations"]
+    return annotations.get(f"{name}_{language}") or annotations.get(name, "")
+
+
+def _about(alert: Mapping[str, Any], language: Language, summary: str) -> list[Json]:
     """What an alert's annotations add to the headline."""
-    about = plain(alert["annotations"].get("description") or alert["annotations"].get("summary") or "", 1_000)
+    written = _annotation(alert, "description", language) or _annotation(alert, "summary", language)
+    about = plain(written, 1_000)
     return [_text(f"\n{cut(about, 300)}")] if about and about != summary else []
 
 

@@ -287,6 +287,25 @@ def test_the_message_says_what_is_broken_who_has_it_for_which_product_and_since_
     assert "(value 503)" in shown(blocks)
 
 
+@pytest.mark.parametrize(("language", "headline"), [("ja", "ショップが落ちています"), ("en", "The shop is down")])
+@pytest.mark.parametrize("state", sorted(signs))
+def test_the_headline_is_in_the_readers_language_if_the_rule_has_it(
+    state: str, language: Language, headline: str
+) -> None:
+    summaries = {"summary": "The shop is down", "summary_ja": "ショップが落ちています"}
+    hook = webhook(alert(annotations=summaries))
+    text, blocks = slack_messages.message(incident(hook, **in_state(state, "Sato")), language)
+    assert headline in text
+    assert headline in shown(blocks)
+
+
+def test_the_incident_that_phones_ring_for_is_named_in_the_readers_language() -> None:
+    there = page(("Sato", "placing"), about="another")
+    there["about"]["summaries"] = {"ja": "検索が落ちています"}
+    _, blocks = slack_messages.message(incident(webhook()), "ja", there)
+    assert "次の件とまとめて電話しています：検索が落ちています" in shown(blocks)
+
+
 @pytest.mark.parametrize("language", get_args(Language))
 @pytest.mark.parametrize("state", sorted(signs))
 def test_every_state_has_a_sign_and_words_in_the_text_and_in_the_blocks(state: str, language: Language) -> None:
