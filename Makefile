@@ -46,14 +46,14 @@ $(SAM_BUILD): $(SOURCES)
 	@mkdir -p .aws-sam
 	@flock .aws-sam/lock $(PYTHON) -m devstack.build
 
-up: setup ## Start the whole system on this machine (MONITORING=0: without Prometheus; ROSTER=file.yaml: another roster)
+up: setup ## Start the whole system on this machine (MONITORING=0: without Prometheus; ROSTER=file.yaml: another roster; JOBS="url ec2 opensearch": watch more)
 	@$(PYTHON) -m devstack up
 
 demo: setup ## The same with the console in a browser; AUTO=1: play one incident and end
 	@$(PYTHON) -m devstack demo
 
 monitoring: .venv/.complete ## Write the monitoring for a deployed stack (STACK=on-call REGION=… JOBS="url ec2 opensearch elasticsearch" OUT=monitoring)
-	@$(PYTHON) -m cli.monitoring --stack-name $(or $(STACK),on-call) $(if $(REGION),--region $(REGION)) --jobs $(or $(JOBS),url) --out $(or $(OUT),monitoring)
+	@$(PYTHON) -m cli monitoring render $(or $(OUT),monitoring) --stack-name $(or $(STACK),on-call) $(if $(REGION),--region $(REGION)) --jobs "$(or $(JOBS),url)"
 
 lint: .venv/.complete ## Check style, types and the template
 	@.venv/bin/ruff check --quiet
@@ -67,6 +67,11 @@ lint: .venv/.complete ## Check style, types and the template
 
 test: setup build lint ## Everything that CI checks
 	@.venv/bin/pytest -q --numprocesses auto --dist loadfile --no-loadscope-reorder
+
+# Not part of `make test`: what a suite holds changes.
+newest: setup build ## Test the monitoring with the programs of another suite of Debian's (SUITE=sid)
+	@.ci/programs $(CURDIR)/.devstack/programs-$(or $(SUITE),sid) $(or $(SUITE),sid)
+	@PATH=$(CURDIR)/.devstack/programs-$(or $(SUITE),sid)/usr/bin:$$PATH .venv/bin/pytest -q tests/monitoring tests/devstack/test_monitoring.py tests/e2e/test_outages.py
 
 soak: setup build ## Play a random night for an hour (SOAK_SECONDS, SOAK_SEED) and hold it to the promises
 	@SOAK_SECONDS=$${SOAK_SECONDS:-3600} .venv/bin/pytest -q tests/soak
@@ -82,4 +87,4 @@ requirements: .venv/.complete ## Write functions/requirements.txt from the lock 
 clean: ## Remove what was built and what the devstack left
 	@rm -rf .aws-sam .devstack .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
-.PHONY: help setup programs build up demo monitoring lint test soak bench requirements clean
+.PHONY: help setup programs build up demo monitoring lint test newest soak bench requirements clean

@@ -43,6 +43,9 @@ app.add_typer(calendar_app, name="calendar")
 slack_app = typer.Typer(no_args_is_help=True, help="The Slack app.")
 app.add_typer(slack_app, name="slack")
 
+monitoring_app = typer.Typer(no_args_is_help=True, help="Prometheus and Alertmanager for the stack.")
+app.add_typer(monitoring_app, name="monitoring")
+
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 At = Annotated[str, typer.Option(help="When, in your time zone: 03:12, 'sun 03:12', '2026-11-23 09:00', +2h.")]
@@ -470,6 +473,37 @@ def calendar_revoke(
     from cli.calendar_commands import revoke
 
     revoke(target, name, yes=yes, as_json=json)
+
+
+MonitoringFolder = Annotated[Path, typer.Argument(help="The folder.")]
+
+
+@monitoring_app.command("render")
+@on_target
+def monitoring_render(
+    target: Target,
+    out: MonitoringFolder = Path("monitoring"),
+    *,
+    jobs: Annotated[str, typer.Option(help="What is watched: url, ec2, opensearch, elasticsearch.")] = "url",
+) -> None:
+    """Write a folder with all that Prometheus, Alertmanager and the exporters need, for Compose, systemd or ECS.
+
+    Example: oncall monitoring render monitoring --jobs "url ec2"
+    """
+    from cli.monitoring import render_for
+
+    render_for(target, out, jobs)
+
+
+@monitoring_app.command("check")
+def monitoring_check(out: MonitoringFolder = Path("monitoring")) -> None:
+    """Check the targets files of that folder. Names file and line of each mistake, and exits with 1 if there is one.
+
+    Example: oncall monitoring check monitoring
+    """
+    from cli.monitoring import check
+
+    check(out)
 
 
 @app.command("report")

@@ -1,7 +1,7 @@
 """The commands `up` and `demo`: the whole system on this machine, from template.yaml and statemachine/.
 
 Settings come from the environment: MONITORING=0, ROSTER=file.yaml, AUTO=1, DEVSTACK_DIR (.devstack), RING_SECONDS, LOG_LEVEL,
-SCHEDULE_SPEED (times faster than the clock).
+SCHEDULE_SPEED (times faster than the clock), JOBS (what is watched: "url", or more of "url ec2 opensearch elasticsearch").
 """
 
 import argparse
@@ -26,6 +26,7 @@ def _options() -> Options:
         directory=directory.absolute(),
         monitoring=os.environ.get("MONITORING", "1") not in {"0", "no", "false"},
         roster=Path(os.environ.get("ROSTER") or ROOT / "devstack/roster.yaml").absolute(),
+        jobs=tuple((os.environ.get("JOBS") or "url").split()),
         schedule_speed=float(os.environ.get("SCHEDULE_SPEED") or 1),
     )
 

@@ -4,11 +4,14 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import yaml
+
+from cli.monitoring import write_configuration
 
 _ROOT = Path(__file__).parents[1]
 _PROGRAMS = _ROOT / ".devstack" / "programs" / "usr"  # where `make programs` unpacks Debian's packages
@@ -23,8 +26,14 @@ _NAMES = {
     "blackbox_exporter": ("prometheus-blackbox-exporter", "blackbox_exporter"),
 }
 
-# All that differs from the bundled files, the targets apart: (file, what is replaced, by what). Everything that matches
-# is replaced; something must. {names} are render()'s. Thus the webhook comes 6 seconds after an outage, not 5 minutes.
+# Time runs this many times faster: in how long an alert waits, and in how far back it looks. At least three and ten
+# seconds, since Prometheus looks once a second, and a busy machine later. Thus the webhook comes 6 seconds after an outage.
+_FASTER = 100
+_LEAST = {"for": 3, "range": 10}  # seconds
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+# All else that differs from the configuration of a deployed stack, the targets apart: (file, what is replaced, by what).
+# Everything that matches is replaced; something must. {names} are render()'s.
 _REPLACEMENTS = (
     ("prometheus/prometheus.yml", r"(?<=scrape_interval: )\S+", "1s"),
     ("prometheus/prometheus.yml", r"(?<=scrape_timeout: )\S+", "1s"),
@@ -32,12 +41,11 @@ _REPLACEMENTS = (
     ("prometheus/prometheus.yml", r"localhost:9090", "{prometheus}"),
     ("prometheus/prometheus.yml", r"localhost:9093", "{alertmanager}"),
     ("prometheus/prometheus.yml", r"localhost:9115", "{blackbox_exporter}"),
-    ("prometheus/rules/url.yml", r"(?<=\bfor: )\S+", "3s"),
-    ("alertmanager/alertmanager.yml", r"(?<=group_wait: )\S+", "1s"),
-    ("alertmanager/alertmanager.yml", r"(?<=group_interval: )\S+", "5s"),
-    ("alertmanager/alertmanager.yml", r"(?<=repeat_interval: )\S+", "20s"),
-    ("alertmanager/alertmanager.yml", r"(?<=- url: )\S+/alerts", "{alerts}"),
-    ("alertmanager/alertmanager.yml", r"(?<=- url: )\S+/heartbeat", "{heartbeat}"),
+    ("alertmanager/alertmanager.yml", r"(?<=group_wait: )10s", "1s"),
+    ("alertmanager/alertmanager.yml", r"(?<=group_interval: )5m", "5s"),
+    ("alertmanager/alertmanager.yml", r"(?<=repeat_interval: )30m", "20s"),
+    ("alertmanager/alertmanager.yml", r"(?<=group_interval: )1m", "5s"),  # the heartbeat's
+    ("alertmanager/alertmanager.yml", r"(?<=repeat_interval: )50s", "4s"),
     ("alertmanager/alertmanager.yml", r"(?<=topic_arn: )\S+", "{topic}\n        api_url: {aws}"),
     (
         "alertmanager/alertmanager.yml",
@@ -47,8 +55,8 @@ _REPLACEMENTS = (
     ("alertmanager/alertmanager.yml", r"(?<=credentials_file: )\S+", "{token_file}"),
 )
 
-# What is scraped here. The other jobs' exporters do not run, and would be told of as gone.
-_JOBS = ("url", "prometheus", "alertmanager", "blackbox")
+# What is scraped beside the jobs that are asked for. node_exporter does not run here, and would be told of as gone.
+_NOT_HERE = ("node",)
 
 
 class ProgramMissingError(Exception):
@@ -86,40 +94,90 @@ def render(
     aws_url: str,
     region: str,
     topic: str,
+    jobs: Sequence[str] = ("url",),
 ) -> list[Command]:
-    """Write the bundled configuration, with short durations and local addresses, below `directory`.
+    """Write the configuration of a deployed stack, with short durations and local addresses, below `directory`.
 
-    `gateway_url` ends with the stage; `ports` holds prometheus, alertmanager and blackbox_exporter; `topic` is the ARN of
-    the fallback topic, which is published to at `aws_url`. Data of an earlier
+    `gateway_url` ends with the stage; `ports` holds prometheus, alertmanager and blackbox_exporter, exporters for more `jobs`
+    than url (devstack.exporters), and for a pair of Alertmanagers alertmanager_2, gossip and gossip_2; `topic` is the ARN of the
+    fallback topic, which is published to at `aws_url`, where the job ec2 finds its instances, too. Data of an earlier
     run in `directory` goes: Alertmanager remembers what it has told, and would not tell it again at once.
 
     Raises ValueError if a bundled file no longer holds what is to be replaced, ProgramMissingError for a program.
     """
-    prometheus, alertmanager = directory.absolute() / "prometheus", directory.absolute() / "alertmanager"
+    directory = directory.absolute()
+    prometheus, alertmanager = directory / "prometheus", directory / "alertmanager"
     token_file = alertmanager / "on-call-token"
     for folder in (prometheus, alertmanager):
         if folder.exists():
             shutil.rmtree(folder)
-        shutil.copytree(_ROOT / folder.name, folder, ignore=shutil.ignore_patterns("targets"))
-    values = {name: f"127.0.0.1:{port}" for name, port in ports.items()} | {
-        "alerts": json.dumps(f"{gateway_url.rstrip('/')}/alerts"),
-        "heartbeat": json.dumps(f"{gateway_url.rstrip('/')}/heartbeat"),
+    stage = gateway_url.rstrip("/")
+    outputs = {"AlertsUrl": f"{stage}/alerts", "HeartbeatUrl": f"{stage}/heartbeat", "FallbackTopicArn": topic}
+    write_configuration(directory, outputs=outputs, region=region, jobs=jobs)
+    addresses = {name: f"127.0.0.1:{port}" for name, port in ports.items()}
+    values = addresses | {
         "aws": json.dumps(aws_url),
         "region": region,
         "topic": json.dumps(topic),
         "token_file": json.dumps(str(token_file)),
     }
-    for file, pattern, replacement in _REPLACEMENTS:
-        _replace(directory / file, pattern, replacement.format_map(values))
-    configuration = yaml.safe_load((prometheus / "prometheus.yml").read_text())
-    configuration["scrape_configs"] = [job for job in configuration["scrape_configs"] if job["job_name"] in _JOBS]
-    (prometheus / "prometheus.yml").write_text(yaml.safe_dump(configuration, sort_keys=False))
+    for name, pattern, replacement in _REPLACEMENTS:
+        _replace(directory / name, pattern, replacement.format_map(values))
+    for rules in (prometheus / "rules").iterdir():
+        rules.write_text(_faster(rules.read_text()))
+    bundled = prometheus / "prometheus.yml"
+    configuration = yaml.safe_load(bundled.read_text())
+    configuration["scrape_configs"] = [
+        _here(job, values, aws_url) for job in configuration["scrape_configs"] if job["job_name"] not in _NOT_HERE
+    ]
+    if "alertmanager_2" in addresses:
+        [told] = configuration["alerting"]["alertmanagers"]
+        [scraped] = [job for job in configuration["scrape_configs"] if job["job_name"] == "alertmanager"]
+        for found in (told, scraped):
+            found["static_configs"][0]["targets"].append(addresses["alertmanager_2"])
+    bundled.write_text(yaml.safe_dump(configuration, sort_keys=False))
 
-    (prometheus / "targets").mkdir()
-    targets = [{"targets": [site_url], "labels": {"product": _PRODUCT}}]
-    (prometheus / "targets" / "site.yml").write_text(json.dumps(targets))  # JSON is YAML
+    for watched, address in {"targets": site_url, "elasticsearch": addresses.get("exporters")}.items():
+        shutil.rmtree(prometheus / watched)
+        (prometheus / watched).mkdir()
+        if address:
+            targets = [{"targets": [address], "labels": {"product": _PRODUCT}}]
+            (prometheus / watched / "site.yml").write_text(json.dumps(targets))  # JSON is YAML
     _write_secret(token_file, bearer_token)
-    return _commands(prometheus, alertmanager, {name: f"127.0.0.1:{port}" for name, port in ports.items()})
+    return _commands(prometheus, alertmanager, addresses)
+
+
+def _faster(rules: str) -> str:
+    """Rules that wait, and look back, a hundredth as long."""
+
+    def shorten(match: re.Match[str], what: str) -> str:
+        seconds = int(match[1]) * _UNITS[match[2]] / _FASTER
+        return f"{max(_LEAST[what], round(seconds))}s"
+
+    rules = re.sub(r"(?<=\bfor: )(\d+)([smhd])$", lambda match: shorten(match, "for"), rules, flags=re.MULTILINE)
+    return re.sub(r"(?<=\[)(\d+)([smhd])(?=\])", lambda match: shorten(match, "range"), rules)
+
+
+def _here(job: Mapping[str, Any], values: Mapping[str, str], aws_url: str) -> dict[str, Any]:
+    """A job whose targets this machine has: instances of the devstack's EC2, and exporters that the devstack serves."""
+    name = job["job_name"]
+    if name == "ec2":
+        [found] = job["ec2_sd_configs"]
+        found = {**found, "endpoint": aws_url, "access_key": "test", "secret_key": "test", "refresh_interval": "1s"}
+        served = [  # an instance's address is Amazon's: what would be asked there is asked here
+            {"target_label": "__address__", "replacement": values["exporters"]},
+            {
+                "source_labels": ["__meta_ec2_instance_id"],
+                "target_label": "__metrics_path__",
+                "replacement": "/ec2/$1",
+            },
+        ]
+        return {**job, "ec2_sd_configs": [found], "relabel_configs": [*job["relabel_configs"], *served]}
+    if name == "opensearch":
+        return {**job, "metrics_path": "/opensearch", "static_configs": [{"targets": [values["exporters"]]}]}
+    if name == "elasticsearch":
+        return {**job, "metrics_path": "/elasticsearch"}
+    return dict(job)
 
 
 def _replace(file: Path, pattern: str, replacement: str) -> None:
@@ -135,14 +193,14 @@ def _write_secret(file: Path, secret: str) -> None:
 
 
 def _commands(prometheus: Path, alertmanager: Path, addresses: Mapping[str, str]) -> list[Command]:
-    prometheus_program, alertmanager_program = program("prometheus"), program("alertmanager")
-    at_prometheus, at_alertmanager = addresses["prometheus"], addresses["alertmanager"]
-    at_blackbox = addresses["blackbox_exporter"]
+    program_of = {name: program(name) for name in ("prometheus", "blackbox_exporter")}
+    at_prometheus, at_blackbox = addresses["prometheus"], addresses["blackbox_exporter"]
+    pair = "alertmanager_2" in addresses
     return [
         Command(
             "blackbox_exporter",
             (
-                str(program("blackbox_exporter")),
+                str(program_of["blackbox_exporter"]),
                 f"--config.file={prometheus / 'blackbox.yml'}",
                 f"--web.listen-address={at_blackbox}",
                 "--timeout-offset=0.1",  # of a scrape_timeout of 1 s
@@ -150,34 +208,47 @@ def _commands(prometheus: Path, alertmanager: Path, addresses: Mapping[str, str]
             ),
             f"http://{at_blackbox}/-/healthy",
         ),
-        Command(
-            "alertmanager",
-            (
-                str(alertmanager_program),
-                f"--config.file={alertmanager / 'alertmanager.yml'}",
-                f"--storage.path={alertmanager / 'data'}",
-                f"--web.listen-address={at_alertmanager}",
-                f"--web.external-url=http://{at_alertmanager}",
-                "--cluster.listen-address=",  # one process: no gossip port
-                "--log.level=warn",
-                *_unpacked(alertmanager_program, "--web.ui-path", "prometheus/alertmanager/ui"),
-            ),
-            f"http://{at_alertmanager}/-/ready",
-        ),
+        _alertmanager(alertmanager, addresses, "", "_2" if pair else None),
+        *([_alertmanager(alertmanager, addresses, "_2", "")] if pair else []),
         Command(
             "prometheus",
             (
-                str(prometheus_program),
+                str(program_of["prometheus"]),
                 f"--config.file={prometheus / 'prometheus.yml'}",
                 f"--storage.tsdb.path={prometheus / 'data'}",
                 f"--web.listen-address={at_prometheus}",
                 f"--web.external-url=http://{at_prometheus}",
+                "--rules.alert.resend-delay=15s",  # as in a deployed stack
                 "--log.level=warn",
-                *_unpacked(prometheus_program, "--web.local-assets", "prometheus/web"),
+                *_unpacked(program_of["prometheus"], "--web.local-assets", "prometheus/web"),
             ),
             f"http://{at_prometheus}/-/ready",
         ),
     ]
+
+
+def _alertmanager(folder: Path, addresses: Mapping[str, str], which: str, peer: str | None) -> Command:
+    """One Alertmanager, alone or one of a pair: `which` and `peer` are the ends of their names."""
+    found, address = program("alertmanager"), addresses[f"alertmanager{which}"]
+    alone = ("--cluster.listen-address=",)  # one process: no gossip port
+    paired = (
+        f"--cluster.listen-address={addresses.get(f'gossip{which}')}",
+        f"--cluster.peer={addresses.get(f'gossip{peer}')}",
+    )
+    return Command(
+        f"alertmanager{which}",
+        (
+            str(found),
+            f"--config.file={folder / 'alertmanager.yml'}",
+            f"--storage.path={folder / f'data{which}'}",
+            f"--web.listen-address={address}",
+            f"--web.external-url=http://{address}",
+            *(alone if peer is None else paired),
+            "--log.level=warn",
+            *_unpacked(found, "--web.ui-path", "prometheus/alertmanager/ui"),
+        ),
+        f"http://{address}/-/ready",
+    )
 
 
 def _unpacked(found: Path, option: str, assets: str) -> tuple[str, ...]:

@@ -21,7 +21,7 @@ _PR_SET_PDEATHSIG = 1
 TETHER = ("setpriv", "--pdeathsig", "KILL", "--")
 
 
-class _QuietRequestHandler(WSGIRequestHandler):
+class QuietRequestHandler(WSGIRequestHandler):
     """Logs errors only: request lines hold phone numbers and signed query strings."""
 
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
@@ -66,7 +66,7 @@ def serve(app: "WSGIApplication", port: int) -> None:
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
     die_with_parent()
-    server = make_server("127.0.0.1", port or free_port(), app, threaded=True, request_handler=_QuietRequestHandler)
+    server = make_server("127.0.0.1", port or free_port(), app, threaded=True, request_handler=QuietRequestHandler)
     print(f"listening on http://127.0.0.1:{server.port}", flush=True)
     try:
         server.serve_forever()

@@ -32,7 +32,7 @@ CHANNEL = "C0ONCALL"
 _BUCKET = "devstack-artifacts"
 _KEY = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}  # of who deploys, and of tests
 _PARTS = ("aws", "gateway", "twilio", "slack", "site", "console")
-_MONITORING = ("prometheus", "alertmanager", "blackbox_exporter")
+_MONITORING = ("prometheus", "alertmanager", "blackbox_exporter", "exporters")
 
 
 class StackError(Exception):
@@ -46,6 +46,7 @@ class Options:
     directory: Path
     monitoring: bool
     roster: Path
+    jobs: tuple[str, ...] = ("url",)  # what Prometheus watches: url, ec2, opensearch, elasticsearch
     schedule_speed: float = 1.0  # times faster than the clock
 
 
@@ -334,7 +335,7 @@ class Stack:
             "table": outputs["TableName"],
             "state_machine_arn": outputs["StateMachineArn"],
             **{name: self._url(name) for name in ("twilio", "slack", "console", "site")},
-            **{name: self._url(name) for name in ("prometheus", "alertmanager") if name in self._ports},
+            **{name: self._url(name) for name in ("prometheus", "alertmanager", "exporters") if name in self._ports},
             "twilio_auth_token": self._secrets.twilio_auth_token,
             "slack_signing_secret": self._secrets.slack_signing_secret,
         }
@@ -397,6 +398,9 @@ class Stack:
     def _start_monitoring(self, topic: str) -> None:
         from devstack.monitoring import render  # noqa: PLC0415 - not without monitoring
 
+        self._start_python("exporters", [])
+        if "ec2" in self._options.jobs:
+            self._start_instances()
         commands = render(
             self._directory,
             gateway_url=self.endpoints["gateway"],
@@ -406,11 +410,29 @@ class Stack:
             aws_url=self._url("aws"),
             region=REGION,
             topic=topic,
+            jobs=self._options.jobs,
         )
         for command in commands:
             self._start(command.name, list(command.argv))
         for command in commands:
             self._await_url(command.name, command.ready_url, 60, status=200)
+
+    def _start_instances(self) -> None:
+        """Two EC2 instances, for the job ec2 to find."""
+        for name in ("web-1", "web-2"):
+            tags = {"Name": name, "product": "product-a", "monitoring": "prometheus"}
+            self._client("ec2").run_instances(
+                ImageId="ami-12c6146b",  # moto has it
+                InstanceType="t4g.small",
+                MinCount=1,
+                MaxCount=1,
+                TagSpecifications=[
+                    {
+                        "ResourceType": "instance",
+                        "Tags": [{"Key": key, "Value": value} for key, value in tags.items()],
+                    }
+                ],
+            )
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from werkzeug.serving import make_server
 from werkzeug.wrappers import Request, Response
 
 from devstack import console, site, slack, twilio
-from devstack.serve import TETHER, _QuietRequestHandler
+from devstack.serve import TETHER, QuietRequestHandler
 from devstack.watch import Endpoints
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ STATE_MACHINE = {
 @contextmanager
 def served(app: "WSGIApplication", port: int = 0) -> Iterator[str]:
     """The address of `app`, served from a thread."""
-    server = make_server("127.0.0.1", port, app, threaded=True, request_handler=_QuietRequestHandler)
+    server = make_server("127.0.0.1", port, app, threaded=True, request_handler=QuietRequestHandler)
     thread = threading.Thread(target=server.serve_forever, args=(0.01,))
     thread.start()
     try:

@@ -16,6 +16,7 @@ import yaml
 from werkzeug.serving import make_server
 from werkzeug.wrappers import Request, Response
 
+from cli import monitoring as bundle
 from devstack import monitoring
 from devstack.monitoring import Command, ProgramMissingError, program, render
 from devstack.serve import TETHER, free_port
@@ -185,11 +186,11 @@ def test_a_bundled_file_that_lost_what_is_replaced_is_an_error_that_names_it(
 ) -> None:
     root = tmp_path / "root"
     for folder in ("prometheus", "alertmanager"):
-        shutil.copytree(monitoring._ROOT / folder, root / folder)
+        shutil.copytree(bundle._ROOT / folder, root / folder)
     lines = (root / file).read_text().splitlines(keepends=True)
     setting = pattern.removeprefix("(?<=").removeprefix(r"\b").partition(")")[0]
     (root / file).write_text("".join(line for line in lines if setting not in line))
-    monkeypatch.setattr(monitoring, "_ROOT", root)
+    monkeypatch.setattr(bundle, "_ROOT", root)
     with pytest.raises(ValueError, match=Path(file).name):
         rendered(tmp_path / "out")
 

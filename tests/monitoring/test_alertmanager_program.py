@@ -3,6 +3,7 @@
 import subprocess
 import threading
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -42,9 +43,9 @@ class Received:
 
         return answer
 
-    def fire(self, *alerts: dict[str, str]) -> None:
-        """Alerts with these labels, as Prometheus sends them."""
-        sent = [{"labels": labels, "annotations": {"summary": labels["alertname"]}} for labels in alerts]
+    def fire(self, *alerts: dict[str, str], **times: str) -> None:
+        """Alerts with these labels, as Prometheus sends them; startsAt and endsAt are by its clock."""
+        sent = [{"labels": labels, "annotations": {"summary": labels["alertname"]}, **times} for labels in alerts]
         requests.post(f"{self.alertmanager}/api/v2/alerts", json=sent, timeout=5).raise_for_status()
 
     def inhibited(self, alert: str, **labels: str) -> bool | None:
@@ -166,3 +167,26 @@ def test_the_heartbeat_goes_its_own_way(received: Received) -> None:
     assert not [
         group for path, group in received.posted if path == "/prod/alerts" and "Watchdog" in str(group["alerts"])
     ]
+
+
+def fire_by_a_clock_that_is_off(received: Received, product: str, minutes: int) -> None:
+    """A Prometheus whose clock is so many minutes ahead sends an alert that it has just begun to fire."""
+    now = datetime.now(UTC) + timedelta(minutes=minutes)
+    times = {
+        "startsAt": now.isoformat(),
+        "endsAt": (now + timedelta(minutes=1)).isoformat(),
+    }  # as the bundle's is started
+    received.fire({"alertname": "Site is down", "severity": "critical", "product": product}, **times)
+
+
+def test_a_prometheus_whose_clock_is_ahead_is_heard(received: Received) -> None:
+    fire_by_a_clock_that_is_off(received, "ahead", 60)
+    wait_until(lambda: [group for _, group in received.posted if "ahead" in group["groupKey"]], what="the webhook")
+
+
+def test_a_prometheus_whose_clock_is_behind_is_not_heard_which_the_heartbeat_tells(received: Received) -> None:
+    """By Alertmanager's clock its alerts are over already, the Watchdog too."""
+    fire_by_a_clock_that_is_off(received, "behind", -2)
+    fire_by_a_clock_that_is_off(received, "on time", 0)
+    wait_until(lambda: [group for _, group in received.posted if "on time" in group["groupKey"]], what="the webhook")
+    assert not [group for _, group in received.posted if "behind" in group["groupKey"]]

@@ -30,6 +30,8 @@ def samples(case: dict[str, Any], bad: int) -> list[dict[str, str]]:
     found = {}
     for name, (good, worse) in case.get("gauges", {}).items():
         found[name] = f"{good:f}x{BEFORE - 1} {worse:f}x{bad - 1} {good:f}x{afterwards}"
+    for name, good in case.get("gone", {}).items():
+        found[name] = f"{good}x{BEFORE - 1} stale{' _' * (bad - 1)} {good}x{afterwards}"
     for name, (good, worse) in case.get("flapping", {}).items():
         alternating = " ".join(f"{(good, worse)[minute % 2]}" for minute in range(bad))
         found[name] = f"{good}x{BEFORE - 1} {alternating} {good}x{afterwards}"
@@ -71,7 +73,8 @@ def promtool_tests(case: dict[str, Any]) -> list[dict[str, Any]]:
         return [{"interval": "1m", "alert_rule_test": [at(case, minute, firing) for minute in (0, 1, 60)]}]
     lasts = case.get("lasts", 120)
     fires, ends = BEFORE + case["after"], BEFORE + lasts + case.get("resolves", 0)
-    moments = [at(case, BEFORE - 1, []), at(case, fires - 1, []), at(case, fires, firing), at(case, ends, [])]
+    not_yet = fires - 1 - case.get("sooner", 0)
+    moments = [at(case, BEFORE - 1, []), at(case, not_yet, []), at(case, fires, firing), at(case, ends, [])]
     silent = range(BEFORE, BEFORE + case["blip"] + 90)
     return [
         {"interval": "1m", "input_series": samples(case, lasts), "alert_rule_test": moments},

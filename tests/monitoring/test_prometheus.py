@@ -29,7 +29,9 @@ OWN: dict[str, dict[str, str | None]] = {
     "elasticsearch": {"job": None, "instance": "cluster", "product": None},
 }
 EC2_TAGS = {"__meta_ec2_instance_id": "i-0abc", "__meta_ec2_tag_Name": "web-1", "__meta_ec2_tag_product": "shop"}
-SHOWN = [case for case in CASES if case["labels"].get("job") in OWN and not {"counters", "trends"} & case.keys()]
+SHOWN = [
+    case for case in CASES if case["labels"].get("job") in OWN and not {"counters", "trends", "gone"} & case.keys()
+]
 
 
 def exposition(job: str) -> str:
@@ -77,7 +79,7 @@ def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     thread = threading.Thread(target=server.serve_forever, args=(0.01,))
     thread.start()
     directory = tmp_path_factory.mktemp("prometheus")
-    ports = {name: free_port() for name in ("prometheus", "alertmanager", "blackbox_exporter")}
+    ports = {name: free_port() for name in ("prometheus", "alertmanager", "blackbox_exporter", "exporters")}
     commands = render(
         directory,
         gateway_url="http://127.0.0.1:1/prod",
@@ -87,6 +89,7 @@ def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         aws_url="http://127.0.0.1:1",
         region="us-east-1",
         topic=NOTHING,
+        jobs=("url", *OWN),
     )
     file = directory / "prometheus/prometheus.yml"
     rendered = yaml.safe_load(file.read_text())

@@ -1,16 +1,19 @@
-"""`make monitoring`: the folder for a deployed stack is one that the programs accept, with nothing secret in it."""
+"""`oncall monitoring`: the folder for a deployed stack is one that the programs accept, with nothing secret in it."""
 
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 import yaml
 
 from cli.errors import CommandError
-from cli.monitoring import JOBS, mistakes_in, render
+from cli.monitoring import JOBS, render
+from cli.targets_check import mistakes_in
 from devstack.monitoring import program
 
+ROOT = Path(__file__).parents[2]
 OUTPUTS = {
     "AlertsUrl": "https://abc.execute-api.eu-central-1.amazonaws.com/live/alerts",
     "HeartbeatUrl": "https://abc.execute-api.eu-central-1.amazonaws.com/live/heartbeat",
@@ -92,7 +95,9 @@ MISTAKES = {
     "- targets:\n    - https://a.example.com/\n    - a.example.com\n  labels: {product: a}\n": "3: a.example.com is no URL",
     "- labels: {product: a}\n": "1: there are no targets",
     "- target: [https://a.example.com/]\n  labels: {product: a}\n": "1: a group has targets and labels, not target",
-    "- targets: [https://a.example.com/]\n  labels: {product: a, severity: high}\n": "1: severity is critical or warning",
+    "- targets: [https://a.example.com/]\n  labels: {product: a, severity: high}\n": "2: severity is critical or warning",
+    "- targets: [https://a.example.com/]\n  labels: {product: [a]}\n": "2: the label product is one word",
+    "- targets: ['https://a.example.com:80a/']\n  labels: {product: a}\n": "1: https://a.example.com:80a/ is no URL",
     "- targets:\n    - https://a.example.com/\n    - https://a.example.com/\n  labels: {product: a}\n": "3: https://a",
 }
 
@@ -104,6 +109,31 @@ def test_a_mistake_in_a_targets_file_is_named_with_file_and_line(tmp_path: Path,
     (folder / "a.yml").write_text(written)
     [*mistakes] = mistakes_in(folder)
     assert mistakes[0].startswith(f"{folder / 'a.yml'}:{MISTAKES[written]}")
+
+
+def test_a_file_that_prometheus_would_not_read_is_a_mistake(tmp_path: Path) -> None:
+    (tmp_path / "shop.yaml").write_text("- targets: [https://a.example.com/]\n  labels: {product: a}\n")
+    (tmp_path / "README.md").write_text("Ours.")
+    assert [*mistakes_in(tmp_path)] == [f"{tmp_path / 'shop.yaml'}:1: Prometheus reads *.yml here: rename it"]
+
+
+def test_the_command_checks_a_folder_by_itself(tmp_path: Path) -> None:
+    def checks() -> subprocess.CompletedProcess[str]:
+        return subprocess.run(  # noqa: S603 - this project's own command
+            [sys.executable, "-m", "cli", "monitoring", "check", tmp_path / "out"],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    assert (checks().returncode, checks().stdout) == (1, "")
+    rendered(tmp_path / "out", "url")
+    assert (checks().returncode, checks().stdout) == (0, f"{tmp_path / 'out'}: 3 targets files, no mistake.\n")
+    broken = tmp_path / "out/prometheus/targets/b.yml"
+    broken.write_text("- targets: [https://b.example.com/]\n  labels: {product: b, severity: urgent}\n")
+    done = checks()
+    assert (done.returncode, done.stderr) == (1, f"oncall: {broken}:2: severity is critical or warning, not urgent\n")
 
 
 def test_a_mistake_ends_it_before_anything_is_written(tmp_path: Path) -> None:
