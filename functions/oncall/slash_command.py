@@ -9,7 +9,7 @@ from typing import Any
 
 from aws_lambda_powertools import Logger
 
-from oncall import buttons, incidents, overrides, page_by_hand, roster
+from oncall import buttons, incidents, overrides, page_by_hand, pages, roster
 from oncall.overview import Rung, overview
 from oncall.page_by_hand import NobodyRingsError
 from oncall.roster import Language, Responder, Roster
@@ -314,8 +314,17 @@ def open_incidents(table: Table, now: int, most: int) -> tuple[list[Item], int]:
     ids = incidents.open_since(table, now - SINCE_MS, now=now)
     listed = ids[-most:]
     read = (incidents.read(table, one) for one in reversed(listed))
-    found = [one for one in read if one and one["state"] != "resolved" and not incidents.is_probe(one)]
+    are_open = (one for one in read if one and one["state"] != "resolved" and not incidents.is_probe(one))
+    found = [_as_its_page_says(table, one) for one in are_open]
     return found, len(ids) - len(listed) + len(found)
+
+
+def _as_its_page_says(table: Table, incident: Item) -> Item:
+    """An incident whose page somebody took a moment ago, as it will be in another moment."""
+    page = pages.read(table, incident["policy"]) if incident["state"] == "triggered" else None
+    if page and page["state"] == "acknowledged" and "settled_at" not in page and incident["id"] in page["incidents"]:
+        return {**incident, "state": "acknowledged", "acknowledged_by": page["acknowledged_by"]}
+    return incident
 
 
 def incident_words(language: Language, incident: Item, workspace: str) -> str:

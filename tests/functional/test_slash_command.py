@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from devstack import blocks as block_kit
-from oncall import home, roster, slash_command
+from oncall import actions, home, roster, slash_command
 from oncall.slash_command import Command
 from oncall.times import at
 from tests.builders import CHANNEL, DATABASE, GATEWAY, MINUTE, SATO, SUZUKI, TAKAHASHI, World, webhook
@@ -280,6 +280,15 @@ def test_open_incidents_are_listed_with_links_the_newest_first(world: World) -> 
     ts = world.slack.posts[0].ts.replace(".", "")
     assert f"<https://example.slack.com/archives/{CHANNEL}/p{ts}|shop alert is down>" in oldest
     assert "Sato has it" in oldest
+
+
+def test_an_incident_that_somebody_took_a_moment_ago_is_theirs(world: World) -> None:
+    run = world.fire()
+    taken = actions.acknowledge_incident(world.replies_desk, run.decision["incidents"][0], name="", slack_user="U0SATO")
+    assert taken.ours
+    assert world.incident(run)["state"] == "triggered", "the state machine has not carried it on yet"
+    assert "Sato has it" in types(world, "incidents")
+    assert ("acknowledge", run.decision["incidents"][0]) not in buttons_of(view(world))
 
 
 def test_of_many_open_incidents_the_newest_are_read(world: World) -> None:
