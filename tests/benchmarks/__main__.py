@@ -1,8 +1,9 @@
-"""Measures the chain on this machine: `python -m tests.benchmarks ring [--times 60]`, `python -m tests.benchmarks storm`.
+"""Measures the chain on this machine: `python -m tests.benchmarks ring [--times 60]`, `... storm`, `... slack [--times 60]`.
 
 ring: seconds from the webhook's post until Twilio has the call, and DynamoDB's round trips on the way.
 storm: 200 groups of one policy in ten seconds, and of twenty policies: calls, phones ringing at once, seconds, round trips,
 state transitions.
+slack: seconds until Slack has its answer to a pressed button, and to /oncall; from a cold start and warm.
 """
 
 import argparse
@@ -74,10 +75,33 @@ def storm(night: Night, stories: Sequence[Story]) -> None:
     )
 
 
+def slack(night: Night, times: int) -> None:
+    """Presses a button and types a command, again and again, and prints how long Slack waited."""
+    story = night.story("ann", "ben", rounds=20)
+    story.fire()
+    story.rings("ann")
+    ts = story.message()["ts"]
+    user = story.slack_user("ann")
+    asks = {
+        "button (take_shift)": (f"messages/{ts}/press", {"action_id": "take_shift", "user": user}),
+        "/oncall who": ("commands", {"command": "/oncall", "text": "who", "user": user}),
+        "/oncall incidents": ("commands", {"command": "/oncall", "text": "incidents", "user": user}),
+    }
+    for name, (path, body) in asks.items():
+        for is_cold in (True, False):
+            seconds = []
+            for _ in range(max(3, times // 6) if is_cold else times):
+                if is_cold:
+                    night.system.faults("aws", {"lambda:SlackReplyFunction": {"kill": "idle"}})
+                seconds.append(float(night.system.control("POST", "slack", path, body)["seconds"]))
+            started = "cold" if is_cold else "warm"
+            print(f"{name}, {started}: median {statistics.median(seconds):.3f} s, longest {max(seconds):.3f} s")  # noqa: T201
+
+
 def main() -> None:
     """Measures what is asked for on a system of its own."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("ring", "storm"))
+    parser.add_argument("what", choices=("ring", "storm", "slack"))
     parser.add_argument("--times", type=int, default=60)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
@@ -87,6 +111,8 @@ def main() -> None:
             system.control("PUT", "twilio", "settings", {"calls_per_second": 20})
             if options.what == "ring":
                 ring(night, options.times)
+            elif options.what == "slack":
+                slack(night, options.times)
             else:
                 storm(night, [night.story("ann", "ben", ring_seconds=120)])
                 storm(night, [night.story("ann", "ben", ring_seconds=120) for _ in range(POLICIES)])
