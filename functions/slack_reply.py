@@ -109,13 +109,11 @@ def _commanded(event: dict[str, Any], body: str) -> dict[str, Any]:
         gateway=f"{gateway['domainName']}/{gateway['stage']}",
         slack_channel=settings.slack_channel,
     )
-    domain = re.sub("[^a-z0-9-]", "", form.get("team_domain", "").lower())
     command = Command(
         text=form.get("text", ""),
         user=form.get("user_id", ""),
         name=form.get("user_name") or form.get("user_id", ""),
         trigger=form.get("trigger_id", ""),
-        workspace=f"https://{domain}.slack.com" if domain else "",
     )
     if not (command.user and command.trigger):
         return _answer(400, "Not a command: the form has no user_id or no trigger_id.")

@@ -11,7 +11,7 @@ from aws_lambda_powertools import Logger
 from oncall import actions, incidents, overrides, roster, slack_messages
 from oncall.roster import EVERYONE, Language, Responder, Roster
 from oncall.slack_messages import escape
-from oncall.slack_text import moment
+from oncall.slack_text import code, moment
 from oncall.times import at
 
 logger = Logger(child=True)
@@ -120,7 +120,7 @@ def schedule_words(language: Language, name: str) -> str:
 
 def stranger_words(language: Language, user: str) -> str:
     """What somebody is told whom the roster does not know."""
-    return _WORDS[language]["stranger"].format(user=escape(user, 50))
+    return _WORDS[language]["stranger"].format(user=code(user))
 
 
 def _acknowledge(desk: Desk, pressed: Press, responder: Responder | None, words: Mapping[str, str]) -> str:
@@ -161,7 +161,7 @@ def _take_schedule(
     if responder is None:
         return stranger_words(desk.language, pressed.user)
     if pressed.value not in overrides.schedules_in_use(known):
-        return words["no_schedule"].format(schedule=escape(pressed.value, 100))
+        return words["no_schedule"].format(schedule=f"`{code(pressed.value)}`")
     taken = overrides.take_shift(desk.table, known, responder, pressed.value, now=at(desk.now()))
     return shift_words(responder.language or desk.language, taken, known, responder, pressed.value)
 

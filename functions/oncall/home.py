@@ -77,7 +77,6 @@ def view(
     user: str,
     now: datetime,
     language: Language,
-    workspace: str,
     notice: str = "",
 ) -> dict[str, Any]:
     """The home of a Slack user. `found` are the open incidents to show, of `count` in all; `notice` is told on top."""
@@ -89,7 +88,7 @@ def view(
         blocks += [_section(f":information_source: {notice}"), {"type": "divider"}]
     blocks += _on_call(known, responder, now, reader)
     blocks.append(_header(words["open"]))
-    blocks += _incidents(found, count, reader, workspace)
+    blocks += _incidents(found, count, reader)
     if responder:
         blocks += [_header(words["shifts"]), _section(_shifts(known, responder, now, reader))]
     elif known.responders:
@@ -136,13 +135,13 @@ def _take(schedule: str, number: int, words: Mapping[str, str], reader: Language
     }
 
 
-def _incidents(found: Sequence[Item], count: int, reader: Language, workspace: str) -> list[dict[str, Any]]:
+def _incidents(found: Sequence[Item], count: int, reader: Language) -> list[dict[str, Any]]:
     words = _WORDS[reader]
     if not found:
         return [_section(words["none_open"])]
     blocks = []
     for incident in found[:MOST_INCIDENTS]:
-        blocks.append(_section(incident_words(reader, incident, workspace)))
+        blocks.append(_section(incident_words(reader, incident)))
         blocks.append({"type": "actions", "elements": _incident_buttons(incident, words)})
     if count > len(found):
         blocks.append(_section(words["more_incidents"].format(count=count - len(found))))

@@ -21,8 +21,6 @@ TIMEOUT_SECONDS = 10  # of one request to Slack
 # Slack's errors that pass by themselves.
 PASSING = frozenset({"ratelimited", "internal_error", "fatal_error", "service_unavailable", "request_timeout"})
 
-_workspaces: dict[str, str] = {}  # Slack's address of our workspace, by that of its API
-
 
 @dataclass(frozen=True, slots=True)
 class Desk:
@@ -51,7 +49,6 @@ def publish_home(desk: Desk, user: str, notice: str = "") -> None:
     known, _ = roster.read_items(desk.table.query(roster.PARTITION))
     found, count = slash_command.open_incidents(desk.table, desk.now(), home.MOST_INCIDENTS)
     try:
-        slack = desk.slack()
         shown = home.view(
             known,
             found,
@@ -59,10 +56,9 @@ def publish_home(desk: Desk, user: str, notice: str = "") -> None:
             user=user,
             now=at(desk.now()),
             language=desk.language,
-            workspace=_workspace(slack),
             notice=notice,
         )
-        slack.views_publish(user_id=user, view=shown)
+        desk.slack().views_publish(user_id=user, view=shown)
     except SlackApiError as error:
         logger.warning("a home could not be shown", error=_code(error))
     except (OSError, HTTPException) as error:
@@ -79,13 +75,6 @@ def set_members(slack: WebClient, group: str, users: list[str]) -> None:
         raise RefusedError(code, may_pass=may_pass) from error
     except (OSError, HTTPException) as error:
         raise RefusedError(f"no answer ({type(error).__name__})", may_pass=True) from error
-
-
-def _workspace(slack: WebClient) -> str:
-    """The workspace's address. Asked for once."""
-    if slack.base_url not in _workspaces:
-        _workspaces[slack.base_url] = str(slack.auth_test()["url"])
-    return _workspaces[slack.base_url]
 
 
 def _code(error: SlackApiError) -> str:

@@ -1,4 +1,4 @@
-"""Small parts of what Slack's readers read: escaped names, moments in their own time zone, links to messages."""
+"""Small parts of what Slack's readers read and write: moments in their own time zone, what is to be copied, what they typed."""
 
 import re
 from datetime import UTC, datetime
@@ -10,12 +10,13 @@ def moment(at: datetime) -> str:
     return f"<!date^{int(utc.timestamp())}^{{date_short_pretty}} {{time}}|{utc:%Y-%m-%d %H:%M} UTC>"
 
 
-def message_link(workspace: str, channel: str, ts: str) -> str:
-    """The address of a message; `workspace` is Slack's, such as https://example.slack.com."""
-    return f"{workspace.rstrip('/')}/archives/{channel}/p{ts.replace('.', '')}"
+def code(text: str) -> str:
+    """A text for between backticks, to be copied as it is: at most 80 characters, without a backtick."""
+    short = text if len(text) <= 80 else f"{text[:79]}…"
+    return short.replace("`", "'").replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
-def plain(text: str) -> str:
+def typed(text: str) -> str:
     """What somebody typed after a command. Slack writes & < > as entities, there as everywhere."""
     words = re.sub(r"\s+", " ", text).strip()
     return words.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")

@@ -14,7 +14,7 @@ from oncall.overview import Rung, overview
 from oncall.page_by_hand import NobodyRingsError
 from oncall.roster import Language, Responder, Roster
 from oncall.slack_messages import escape
-from oncall.slack_text import message_link, moment, plain
+from oncall.slack_text import code, moment, typed
 from oncall.store import Item, Table
 from oncall.times import at
 
@@ -117,7 +117,6 @@ class Command:
     user: str  # Slack's id
     name: str  # as Slack shows it
     trigger: str  # Slack's id of this very command
-    workspace: str  # Slack's address, such as https://example.slack.com
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +150,7 @@ def answer(desk: Desk, command: Command) -> str:
     known, _ = roster.read_items(desk.table.query(roster.PARTITION))
     responder = buttons.by_slack_user(known, command.user)
     caller = _Caller(command, known, responder, (responder and responder.language) or desk.language)
-    word, _, rest = plain(command.text).partition(" ")
+    word, _, rest = typed(command.text).partition(" ")
     match word.lower():
         case "" | "who":
             return _who(desk, caller)
@@ -165,7 +164,7 @@ def answer(desk: Desk, command: Command) -> str:
             return caller.say("help")
         case unknown:
             meant = _closest(unknown, _SUBCOMMANDS)
-            lines = [caller.say("unknown", word=_code(unknown)), caller.say("meant", word=meant) if meant else ""]
+            lines = [caller.say("unknown", word=code(unknown)), caller.say("meant", word=meant) if meant else ""]
             return "\n".join([" ".join(filter(None, lines)), caller.say("help")])
 
 
@@ -252,7 +251,7 @@ def _end(text: str, now: datetime) -> datetime | None:
 
 
 def _take_choices(choices: Sequence[str]) -> str:
-    return " ".join(f"`/oncall take {_code(name)}`" for name in choices[:SHOWN])
+    return " ".join(f"`/oncall take {code(name)}`" for name in choices[:SHOWN])
 
 
 # ---------------------------------------------------------------- page
@@ -262,12 +261,12 @@ def _page(desk: Desk, caller: _Caller, rest: str) -> str:
     known = caller.known
     product, text = _product(known, rest)
     if not product or not text:
-        return caller.say("page_what", product=_code(product or next(iter(known.products), "shop")))
+        return caller.say("page_what", product=code(product or next(iter(known.products), "shop")))
     notes = []
     if product not in known.products:
         meant = _closest(product, known.products)
         if meant:  # rather ask than wake the wrong ones
-            return caller.say("page_meant", product=_quoted(product), meant=_code(meant))
+            return caller.say("page_meant", product=_quoted(product), meant=code(meant))
         notes.append(caller.say("page_unknown", product=_quoted(product)))
     try:
         order = page_by_hand.whom(known, product, desk.now())
@@ -303,7 +302,7 @@ def _incidents(desk: Desk, caller: _Caller) -> str:
     found, count = open_incidents(desk.table, desk.now(), SHOWN)
     if not found:
         return caller.say("none_open")
-    lines = [incident_words(caller.language, one, caller.command.workspace) for one in found]
+    lines = [incident_words(caller.language, one) for one in found]
     if count > len(found):
         lines.append(caller.say("more_incidents", count=count - len(found)))
     return "\n".join([caller.say("open", count=count), *lines])
@@ -327,15 +326,13 @@ def _as_its_page_says(table: Table, incident: Item) -> Item:
     return incident
 
 
-def incident_words(language: Language, incident: Item, workspace: str) -> str:
+def incident_words(language: Language, incident: Item) -> str:
     """One open incident, with a link to its message as soon as there is one."""
     words = _WORDS[language]
     state = "unanswered" if incident["state"] == "triggered" and incident.get("unanswered") else incident["state"]
     what = escape(incident["summary"], 150)
-    if "slack_ts" in incident and workspace:
-        # In a link, what is shown must not end it.
-        link = message_link(workspace, incident["slack_channel"], incident["slack_ts"])
-        what = f"<{link}|{what.replace('|', '¦')}>"
+    if "slack_link" in incident:
+        what = f"<{incident['slack_link']}|{what.replace('|', '¦')}>"  # what is shown must not end the link
     return words["incident"].format(
         sign=_SIGNS[state],
         what=what,
@@ -353,10 +350,5 @@ def _closest(word: str, names: Sequence[str] | Mapping[str, object]) -> str | No
     return next((by_small[close] for close in get_close_matches(word.lower(), by_small, 1)), None)
 
 
-def _code(text: str) -> str:
-    """A text within backticks."""
-    return escape(text.replace("`", "'"), 80)
-
-
 def _quoted(text: str) -> str:
-    return f"`{_code(text)}`"
+    return f"`{code(text)}`"

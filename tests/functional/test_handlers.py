@@ -729,7 +729,7 @@ def test_a_press_in_the_home_shows_the_home_anew(stack: Stack, monkeypatch: pyte
     assert asked(stack)[-1] == {"home": {"user": "U0SATO", "notice": ""}}
     pressed["actions"] = [{"action_id": "take_schedule/2", "value": "gone", "type": "button"}]
     stack.call("slack_reply", slack_event(pressed))
-    assert "no schedule gone" in asked(stack)[-1]["home"]["notice"]
+    assert "no schedule `gone`" in asked(stack)[-1]["home"]["notice"]
 
 
 # The command and the home.

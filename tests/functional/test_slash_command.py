@@ -44,7 +44,7 @@ def types(world: World, text: str, user: str = "U0SUZUKI", trigger: str = "1.2.3
         gateway=GATEWAY,
         slack_channel=CHANNEL,
     )
-    return slash_command.answer(desk, Command(text, user, name, trigger, "https://example.slack.com"))
+    return slash_command.answer(desk, Command(text, user, name, trigger))
 
 
 def read(part: Any) -> str:
@@ -341,7 +341,6 @@ def view(world: World, user: str = "U0SUZUKI", notice: str = "") -> dict[str, An
         user=user,
         now=at(world.clock.now()),
         language="en",
-        workspace="https://example.slack.com/",
         notice=notice,
     )
     assert shown["type"] == "home"
