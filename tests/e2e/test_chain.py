@@ -50,7 +50,7 @@ def test_an_outage_rings_phones_until_a_human_takes_it_and_its_end_ends_it(syste
     system.control("POST", "twilio", f"calls/{first['sid']}/decline", {})
     second = rings(SUZUKI)
     system.answer(second["sid"])
-    _wait(lambda: "is down" in " ".join(_said(system, second)), "the alert in the call")
+    _wait(lambda: "が停止しています" in " ".join(_said(system, second)), "the alert in the call")
     system.press(second["sid"], "1")
 
     taken = shows("鈴木 大翔さんが対応中")

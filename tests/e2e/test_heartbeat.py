@@ -47,7 +47,7 @@ def test_silence_is_told_and_paged_also_when_the_first_beat_never_came_and_resol
     # Nothing was ever heard.
     wait_until(lambda: told(system, "ALARM"), what="the fallback topic is told")
     call = wait_until(lambda: ringing(system), what="a phone rings")
-    assert "oncall-watchdog" in " ".join(wait_until(lambda: heard(system, call), what="the phone says it"))
+    assert "oncall watchdog" in " ".join(wait_until(lambda: heard(system, call), what="the phone says it"))
 
     # Heartbeats come: the phone stops, the incident is over.
     def resolved() -> bool:
