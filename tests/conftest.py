@@ -1,5 +1,6 @@
 """Fixtures that several folders share, so that a run starts one system, not one for each folder."""
 
+from tests.browser_fixture import browser
 from tests.devstack_fixture import _devstack, _monitored_devstack, devstack, monitored_devstack
 
-__all__ = ["_devstack", "_monitored_devstack", "devstack", "monitored_devstack"]
+__all__ = ["_devstack", "_monitored_devstack", "browser", "devstack", "monitored_devstack"]

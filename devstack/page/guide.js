@@ -1,6 +1,6 @@
 // The first minute: what happens, what to do next, and how long each hop took.
 
-import { byId, element, keep, lasted, onClick, setAttribute, setClass, setText } from "./dom.js";
+import { byId, clock, element, keep, lasted, onClick, setAttribute, setClass, setText } from "./dom.js";
 import { act, ringing, talking } from "./phones.js";
 import { on, send, state } from "./store.js";
 
@@ -24,6 +24,11 @@ function scene() {
   }
   const triggered = open.find((incident) => incident.state === "triggered");
   if (triggered) {
+    const quiet = triggered.timeline.findLast((event) => event.kind !== "repeated");
+    if (quiet?.kind === "quiet") {
+      const until = Number(quiet.detail.until) / 1000;
+      return { step: 3, title: `${quiet.who} is still at work on the last one`, why: `So phones stay quiet until ${clock(until)}, and Slack asks first. If nobody takes it by then, they ring.`, primary: null, more: isDown && mend };
+    }
     return triggered.unanswered
       ? { step: 3, title: "Nobody took it", why: "The fallback topic has been told. Alertmanager’s next repeat rings again; Slack’s button still takes it.", primary: isDown && mend }
       : { step: 3, title: "It is critical: a phone is about to ring", why: `${triggered.summary}. Slack has the message at the same time: phone and Slack never wait for each other.`, primary: null, more: isDown && mend };

@@ -134,6 +134,15 @@ def start_aws(directory: Path, runtime: Path, *options: str) -> tuple["subproces
 
 
 @pytest.fixture(scope="session")
+def bare_aws(tmp_path_factory: pytest.TempPathFactory, runtime: Path) -> Iterator[str]:
+    """The address of an AWS of its own without any stack. Its state machines go on after a test, and end with it."""
+    process, url = start_aws(tmp_path_factory.mktemp("bare"), runtime)
+    yield url
+    process.kill()
+    process.wait()
+
+
+@pytest.fixture(scope="session")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The sample's template as `sam build` leaves it."""
     folder = tmp_path_factory.mktemp("built")

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 ACCOUNT, TOKEN = "AC" + "0" * 32, "the-auth-token-of-the-tests"
 SATO, MILLER = "+12025550100", "+12025550103"
-REGION = "ap-northeast-1"
+REGION = "us-east-1"
 DOWN = "product-a: product-a.example.com is down"
 STATE_MACHINE = {
     "StartAt": "ReceiveAlerts",

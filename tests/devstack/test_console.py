@@ -13,24 +13,14 @@ import requests
 from werkzeug.test import Client
 
 from devstack import console, faults, watch
-from tests.devstack.conftest import start_aws
-from tests.devstack.console_stage import DOWN, REGION, Stage, served, staged
+from tests.devstack.console_stage import DOWN, Stage, served, staged
 
 PAGE = Path(console.__file__).with_name("page")
 
 
 @pytest.fixture(scope="module")
-def aws(tmp_path_factory: pytest.TempPathFactory, runtime: Path) -> Iterator[str]:
-    """The devstack's AWS, in a process of its own: state machines go on after a test, and end with it."""
-    process, url = start_aws(tmp_path_factory.mktemp("aws"), runtime, "--region", REGION)
-    yield url
-    process.kill()
-    process.wait()
-
-
-@pytest.fixture(scope="module")
-def stage(aws: str) -> Iterator[Stage]:
-    with staged(aws) as stage:
+def stage(bare_aws: str) -> Iterator[Stage]:
+    with staged(bare_aws) as stage:
         yield stage
 
 

@@ -1,63 +1,29 @@
 """The console as a person uses it, in a browser: with eyes, a mouse, a keyboard, a telephone's screen."""
 
-import shutil
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 import requests
-from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, expect
 
 from devstack.serve import free_port
-from tests.devstack.conftest import start_aws
-from tests.devstack.console_stage import DOWN, MILLER, REGION, RESPONDERS, SATO, Stage, eventually, incident, staged
+from tests.browser_fixture import faultless
+from tests.devstack.console_stage import DOWN, MILLER, RESPONDERS, SATO, Stage, eventually, incident, staged
 
-CHROMIUM = shutil.which("chromium")
 HOSTILE = '<img src=x onerror="fetch(`//x.example`)"> <javascript:alert(1)|click> <b>"&\' `${1}` *_~'
 
 
-@pytest.fixture(scope="module")
-def aws(tmp_path_factory: pytest.TempPathFactory, runtime: Path) -> Iterator[str]:
-    """The devstack's AWS, in a process of its own: state machines go on after a test, and end with it."""
-    process, url = start_aws(tmp_path_factory.mktemp("aws"), runtime, "--region", REGION)
-    yield url
-    process.kill()
-    process.wait()
-
-
 @pytest.fixture
-def stage(aws: str) -> Iterator[Stage]:
-    with staged(aws) as stage:
+def stage(bare_aws: str) -> Iterator[Stage]:
+    with staged(bare_aws) as stage:
         yield stage
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    assert CHROMIUM, "there is no chromium on this machine: apt-get install chromium"
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 @pytest.fixture
 def page(stage: Stage, browser: Browser) -> Iterator[Page]:
-    """The console in a browser; an error of its script, and any request to elsewhere, fail the test."""
-    complaints: list[str] = []
-
-    def note(url: str) -> None:
-        if not url.startswith(("http://127.0.0.1:", "data:")):
-            complaints.append(f"a request to {url}")
-
-    page = browser.new_page(timezone_id="Asia/Tokyo")
-    page.on("pageerror", lambda error: complaints.append(str(error)))
-    page.on("console", lambda message: complaints.append(message.text) if "Content Security" in message.text else None)
-    page.on("request", lambda request: note(request.url))
-    page.goto(stage.console)
-    yield page
-    page.close()
-    assert not complaints
+    with faultless(browser, stage.console) as page:
+        yield page
 
 
 def phone(page: Page, name: str) -> Locator:

@@ -1,0 +1,39 @@
+"""Debian's Chromium, without a screen. It needs no download: playwright's own browser does not come with its package."""
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+
+CHROMIUM = shutil.which("chromium")
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """A browser. Fails where there is none: the page is a part of the demonstration."""
+    assert CHROMIUM, "there is no chromium on this machine: apt-get install chromium"
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@contextmanager
+def faultless(browser: Browser, url: str) -> Iterator[Page]:
+    """A page of this machine; an error of its script, and any request to elsewhere, fail the test."""
+    complaints: list[str] = []
+
+    def note(address: str) -> None:
+        if not address.startswith(("http://127.0.0.1:", "data:")):
+            complaints.append(f"a request to {address}")
+
+    page = browser.new_page(timezone_id="Asia/Tokyo")
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.on("console", lambda message: complaints.append(message.text) if "Content Security" in message.text else None)
+    page.on("request", lambda request: note(request.url))
+    page.goto(url)
+    yield page
+    page.close()
+    assert not complaints
