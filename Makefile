@@ -55,6 +55,9 @@ demo: setup ## The same with the console in a browser; AUTO=1: play one incident
 monitoring: .venv/.complete ## Write the monitoring for a deployed stack (STACK=on-call REGION=… JOBS="url ec2 opensearch elasticsearch" OUT=monitoring)
 	@$(PYTHON) -m cli monitoring render $(or $(OUT),monitoring) --stack-name $(or $(STACK),on-call) $(if $(REGION),--region $(REGION)) --jobs "$(or $(JOBS),url)"
 
+pictures: setup build ## Make the pictures of docs/pictures: play an incident in a browser, and look at it
+	@$(PYTHON) -m devstack.pictures
+
 lint: .venv/.complete ## Check style, types and the template
 	@.venv/bin/ruff check --quiet
 	@.venv/bin/ruff format --check --quiet
@@ -87,4 +90,4 @@ requirements: .venv/.complete ## Write functions/requirements.txt from the lock 
 clean: ## Remove what was built and what the devstack left
 	@rm -rf .aws-sam .devstack .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
-.PHONY: help setup programs build up demo monitoring lint test newest soak bench requirements clean
+.PHONY: help setup programs build up demo monitoring pictures lint test newest soak bench requirements clean

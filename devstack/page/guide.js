@@ -14,7 +14,7 @@ function scene() {
   const mend = ["Mend the site", () => send("PUT", "faults/site", { choice: "" })];
   const call = ringing();
   const talk = talking();
-  if (talk) {
+  if (talk && !/[12]$/.test(talk.call.digits)) {
     return { step: 4, title: `Listen, and press 1 on ${talk.name}’s phone`, why: "1 takes it. 2 passes it on to the next one, 3 says it again. Only a key counts: voicemail cannot press one.",
       primary: ["Press 1", () => act(talk.call, "press", { digits: "1" })], more: ["Press 2: pass it on", () => act(talk.call, "press", { digits: "2" })] };
   }
@@ -55,20 +55,34 @@ function scene() {
   return { step: 0, title: "Break the site, and a phone rings", why: "Everything here is the real thing on this machine: Prometheus, Alertmanager, the functions, the state machine. Only the telephones and Slack are simulated.", primary: again };
 }
 
-// The hops of the newest incident, with seconds.
+// When the site broke and when Prometheus saw it, epoch seconds; null for who came later.
+let wasDown = null;
+const moments = { broke: null, noticed: null };
+
+function note() {
+  const isDown = state.site.status !== 200 || state.site.delay > 0;
+  if (wasDown === false && isDown) Object.assign(moments, { broke: Date.now() / 1000, noticed: null });
+  wasDown = isDown;
+  const alert = (state.prometheus?.alerts ?? []).find((one) => one.severity !== "none");
+  if (alert && moments.broke) moments.noticed ??= Date.parse(alert.since) / 1000;
+}
+
+// The hops of the newest incident, with seconds since the site broke, or since the alert for who did not see that.
 function hops(step) {
   const incident = (state.incidents ?? [])[0];
   const story = step && step < 6 && incident?.state === "resolved" ? [] : incident?.timeline ?? []; // a new one is on its way
   const at = (kind) => story.find((event) => event.kind === kind)?.at;
-  const first = at("triggered");
-  const after = (moment) => (moment && first ? `+${lasted(moment - first)}` : "");
-  const times = ["", "", first ? "0 s" : "", after(at("ringing")), after(at("acknowledged")), after(at("resolved"))];
-  const names = ["Site breaks", "Prometheus", "Alert", "Phone rings", "Key pressed", "Resolved"];
+  const { broke, noticed } = !story.length || at("triggered") > moments.broke ? moments : {};
+  const first = broke ?? at("triggered");
+  const after = (moment) => (!moment || !first ? "" : moment === first ? "0 s" : `+${lasted(Math.max(0, moment - first))}`);
+  const times = [broke, noticed, at("triggered"), at("ringing"), at("acknowledged"), at("resolved")].map(after);
+  const names = ["Site breaks", "Prometheus sees it", "Alert accepted", "Phone rings", "Key pressed", "Resolved"];
   return names.map((name, i) => ({ name, time: times[i], look: step === 6 || i < step ? "done" : i === step ? "here" : "" }));
 }
 
 function show() {
   if (!state.site || !state.incidents) return;
+  note();
   const found = scene();
   setText(byId("guide-step"), found.step === 0 ? "Start here" : found.step === 6 ? "It works" : `Step ${found.step + 1} of 6`);
   setText(byId("guide-now"), found.title);

@@ -86,7 +86,7 @@ function light() {
   } else {
     const how = execution.status === "RUNNING" ? `runs for ${lasted(Date.now() / 1000 - execution.started_at)}`
       : `${WORDS[execution.status] ?? execution.status}${execution.failure ? ` (${execution.failure})` : ""} after ${lasted(execution.stopped_at - execution.started_at)}, ${ago(execution.stopped_at)}`;
-    setText(byId("execution-line"), `${execution.title} ${how}`.trim());
+    setText(byId("execution-line"), [execution.title, how].filter(Boolean).join(" – "));
   }
   const visits = new Map();
   for (const visit of execution?.visits ?? []) visits.set(visit.state, [...(visits.get(visit.state) ?? []), visit]);

@@ -90,14 +90,14 @@ function update(node, phone) {
   setClass(node, `phone ${isRinging ? "ringing" : isTalking ? "talking" : calling ? "dialling" : "idle"}`);
   setText(node.querySelector("h3"), phone.name);
   setText(node.querySelector(".avatar"), [...phone.name][0] ?? "?");
-  setText(node.querySelector(".number"), phone.number);
   const pill = node.querySelector(".pill");
   setText(pill, calling ? STATUS[call.status] : "");
   setClass(pill, `pill ${calling ? LOOK[call.status] : ""}`);
   pill.hidden = !calling;
   const place = (state.order?.order ?? []).findIndex((o) => o.phone === phone.number);
-  setText(node.querySelector(".place"), place < 0 ? "" : place === 0 ? "on call" : `${place + 1}.`);
-  setAttribute(node.querySelector(".place"), "title", place < 0 ? null : `is rung as number ${place + 1}`);
+  setText(node.querySelector(".number"), phone.number);
+  setAttribute(node.querySelector(".avatar"), "data-place", place < 0 ? null : place + 1);
+  setAttribute(node.querySelector(".avatar"), "title", place < 0 ? null : `rung as number ${place + 1}`);
 
   node.querySelector(".screen").hidden = !phone.isOpen;
   const last = node.querySelector(".last");

@@ -5,6 +5,7 @@ import { channelName, date, emojis, mrkdwn, userName } from "./mrkdwn.js";
 import { changed, on, send, state, trouble } from "./store.js";
 
 let shownChannel = null; // null: the first
+let chosenUser = null; // likewise
 const seen = new Map(); // by channel: how many messages were there when it was last looked at
 const toggled = new Map(); // by message: whether a person has opened its thread
 
@@ -165,7 +166,9 @@ function show() {
   byId("write").disabled = false;
   const users = (state.responders ?? []).filter((r) => r.slack_user).map((r) => ({ id: r.slack_user, name: r.name }));
   users.push({ id: "U0VISITOR", name: "a visitor" });
+  if (!users.some((user) => user.id === chosenUser)) chosenUser = null;
   keep(byId("slack-user"), users, (u) => u.id, (u) => Object.assign(element("option", ""), { value: u.id }), (o, u) => setText(o, u.name));
+  byId("slack-user").value = chosenUser ?? users[0].id;
   const all = [...state.slack.messages, ...state.slack.ephemerals.filter((message) => message.to === me())]
     .sort((a, b) => (a.ts < b.ts ? -1 : 1));
   const channels = Object.values(state.slack.channels).map((channel) => ({ ...channel, count: all.filter((m) => m.channel === channel.id).length }));
@@ -210,6 +213,9 @@ async function write(event) {
 
 export function start() {
   on(["slack", "responders"], show);
-  byId("slack-user").addEventListener("change", () => changed("slack"));
+  byId("slack-user").addEventListener("change", () => {
+    chosenUser = byId("slack-user").value;
+    changed("slack");
+  });
   byId("composer").addEventListener("submit", write);
 }
