@@ -205,7 +205,7 @@ class Sources:
 
     def texts(self) -> Any:
         """SMS, oldest first."""
-        return self._sim("twilio", "messages")[-_CALLS:]
+        return self._sim("twilio", "texts")[-_CALLS:]
 
     def lines(self) -> Any:
         """What phones do with their next calls, by number."""
@@ -223,6 +223,7 @@ class Sources:
             "messages": [message for message in messages if (message["thread_ts"] or message["ts"]) in kept],
             "hidden": sum(len(found) for found in tops.values()) - len(kept),
             "ephemerals": self._sim("slack", "ephemerals")[-_MESSAGES:],
+            "homes": {view["user"]: view for view in self._sim("slack", "views") if view["type"] == "home"},
             **self._sim("slack", "workspace"),
         }
 

@@ -47,7 +47,9 @@ function scene() {
   }
   const again = ["Break the site", () => send("PUT", "faults/site", { choice: "503" })];
   if (state.prometheus === null) {
-    return { step: 0, title: "Page somebody by hand", why: "This devstack runs without Prometheus (MONITORING=0). Write “/oncall page product-a help” in Slack, or post a webhook to the gateway.", primary: null };
+    const user = (state.responders ?? []).find((responder) => responder.slack_user)?.slack_user;
+    const page = () => send("POST", "slack/commands", { command: "/oncall", text: "page product-a The shop does not answer", user });
+    return { step: 0, title: "Page somebody by hand", why: "This devstack runs without Prometheus (MONITORING=0), so a person pages: “/oncall page product-a …” in Slack.", primary: user && ["Page product-a", page] };
   }
   if ((state.incidents ?? []).length) {
     return { step: 6, title: "All green again", why: "Now let something fail: set the first phone to “no answer”, or lose Twilio’s callbacks below. Then break the site once more.", primary: ["Break it again", again[1]] };

@@ -81,7 +81,7 @@ async function pressed(e, b, message, value) {
   const body = { action_id: e.action_id, user: me() };
   if (b.block_id) body.block_id = b.block_id;
   if (value !== undefined) body.value = value;
-  tell(await send("POST", `slack/messages/${message.ts}/press`, body));
+  tell(await send("POST", message.ts ? `slack/messages/${message.ts}/press` : `slack/views/${message.id}/press`, body));
 }
 
 // Slack tells a person who pressed or commanded when the app did not answer in time.
@@ -159,6 +159,23 @@ function attached(attachment, message) {
   return node;
 }
 
+// ---- the app's home
+
+const HOME = "home"; // stands beside the channels' ids
+
+async function openHome() {
+  tell(await send("POST", "slack/home", { user: me() }));
+}
+
+function showHome() {
+  const view = state.slack.homes[me()];
+  const home = byId("home");
+  const shown = JSON.stringify(view ?? null);
+  if (home.dataset.shown === shown) return;
+  home.dataset.shown = shown;
+  home.replaceChildren(...(view ? view.blocks.map((b) => block(b, view)) : [element("p", "empty", "Opening …")]));
+}
+
 // ---- all of it
 
 function show() {
@@ -172,11 +189,11 @@ function show() {
   const all = [...state.slack.messages, ...state.slack.ephemerals.filter((message) => message.to === me())]
     .sort((a, b) => (a.ts < b.ts ? -1 : 1));
   const channels = Object.values(state.slack.channels).map((channel) => ({ ...channel, count: all.filter((m) => m.channel === channel.id).length }));
-  const here = channels.some((c) => c.id === shownChannel) ? shownChannel : channels[0]?.id;
+  channels.push({ id: HOME, name: "Home", count: 0 });
+  const here = channels.some((c) => c.id === shownChannel) ? shownChannel : channels[0].id;
   seen.set(here, all.filter((m) => m.channel === here).length);
-  byId("channels").hidden = channels.length < 2;
   keep(byId("channels"), channels, (c) => c.id, makeTab, (tab, c) => {
-    setText(tab, `${c.name === "directmessage" ? "" : "# "}${channelName(c.id)}`);
+    setText(tab, c.id === HOME ? "Home" : `${c.name === "directmessage" ? "" : "# "}${channelName(c.id)}`);
     setAttribute(tab, "aria-pressed", c.id === here);
     const unread = c.count - (seen.get(c.id) ?? 0);
     tab.className = unread > 0 ? "unread" : "";
@@ -185,7 +202,11 @@ function show() {
   const inside = all.filter((m) => m.channel === here);
   const tops = inside.filter((m) => !isReply(m));
   const shown = tops.map((m, i) => ({ ...m, isLast: i === tops.length - 1, replies: inside.filter((r) => isReply(r) && r.thread_ts === m.ts) }));
-  byId("no-messages").hidden = tops.length > 0;
+  byId("home").hidden = here !== HOME;
+  byId("messages").hidden = here === HOME;
+  byId("composer").hidden = here === HOME;
+  byId("no-messages").hidden = tops.length > 0 || here === HOME;
+  if (here === HOME) showHome();
   scrollingDown(byId("channel"), () => keep(byId("messages"), shown, (m) => m.ts, makeMessage, updateMessage));
 }
 
@@ -195,6 +216,7 @@ function makeTab(channel) {
   tab.addEventListener("click", () => {
     shownChannel = channel.id;
     changed("slack");
+    if (channel.id === HOME) openHome();
   });
   return tab;
 }
@@ -216,6 +238,7 @@ export function start() {
   byId("slack-user").addEventListener("change", () => {
     chosenUser = byId("slack-user").value;
     changed("slack");
+    if (shownChannel === HOME) openHome();
   });
   byId("composer").addEventListener("submit", write);
 }

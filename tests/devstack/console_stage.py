@@ -60,6 +60,7 @@ class Stage:
     application: str
     console: str = ""
     presses: list[dict[str, Any]] = field(default_factory=list)
+    opened: list[str] = field(default_factory=list)  # homes, by who looked
 
     def ring(self, number: str, text: str) -> str:
         """Have the platform call a phone and say something; the sid of the call."""
@@ -100,6 +101,27 @@ class Stage:
         answer = requests.request(method, f"{self.endpoints.control(part)}/{path}", json=body, timeout=10)
         assert answer.ok, answer.text
         return answer.json()
+
+    def publish(self, user: str, text: str) -> None:
+        """Have the platform write somebody's home."""
+        button = {"type": "button", "action_id": "acknowledge", "text": {"type": "plain_text", "text": "Acknowledge"}}
+        section = {"type": "section", "text": {"type": "mrkdwn", "text": text}, "accessory": button}
+        answer = requests.post(
+            f"{self.endpoints.slack}/api/views.publish",
+            json={"user_id": user, "view": {"type": "home", "blocks": [section]}},
+            headers={"Authorization": "Bearer xoxb-tests"},
+            timeout=10,
+        )
+        assert answer.json()["ok"], answer.text
+
+    def text(self, number: str, body: str) -> None:
+        """Have the platform send a text to a phone."""
+        requests.post(
+            f"{self.endpoints.twilio}/2010-04-01/Accounts/{ACCOUNT}/Messages.json",
+            data={"To": number, "From": "+12025550199", "Body": body},
+            auth=(ACCOUNT, TOKEN),
+            timeout=10,
+        ).raise_for_status()
 
     def edit(self, ts: str, text: str) -> None:
         """Have the platform change a message."""
@@ -221,6 +243,7 @@ def deployed(aws: str) -> str:
 def staged(aws: str) -> Iterator[Stage]:
     """Everything, running."""
     presses: list[dict[str, Any]] = []
+    opened: list[str] = []
 
     @Request.application
     def application(request: Request) -> Response:
@@ -228,6 +251,9 @@ def staged(aws: str) -> Iterator[Stage]:
             return Response("<Response><Say>You have it.</Say><Hangup/></Response>", mimetype="text/xml")
         if "command" in request.form:
             return Response(f"You asked: {request.form['text']}")
+        if request.is_json:
+            opened.append(request.get_json()["event"]["user"])
+            return Response()
         presses.append(json.loads(request.form["payload"]))
         return Response()
 
@@ -238,6 +264,7 @@ def staged(aws: str) -> Iterator[Stage]:
             signing_secret="s" * 32,
             interactivity_url=f"{application_url}/slack",
             commands_url=f"{application_url}/slack",
+            events_url=f"{application_url}/slack",
         )
         endpoints = Endpoints(
             twilio=stack.enter_context(served(twilio.create_app(account_sid=ACCOUNT, auth_token=TOKEN))),
@@ -249,6 +276,6 @@ def staged(aws: str) -> Iterator[Stage]:
             state_machine_arn=deployed(aws),
         )
         requests.put(f"{endpoints.twilio}/_sim/settings", json={"speech_rate": 100, "calls_per_second": 100}, timeout=5)
-        stage = Stage(endpoints, application_url, presses=presses)
+        stage = Stage(endpoints, application_url, presses=presses, opened=opened)
         stage.console = stack.enter_context(served(console.create_app(endpoints)))
         yield stage

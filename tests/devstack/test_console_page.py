@@ -64,7 +64,7 @@ def test_the_keyboard_alone_is_enough(stage: Stage, page: Page) -> None:
     stage.ring(SATO, "Critical alert.")
     expect(sato).to_contain_text("ringing")
     page.keyboard.press("d")
-    expect(sato).to_contain_text("busy")
+    expect(sato).to_contain_text("busy, just now")
     stage.ring(SATO, "Critical alert.")
     expect(sato).to_contain_text("ringing")
     page.keyboard.press("a")
@@ -111,7 +111,7 @@ def test_tab_reaches_everything_in_the_order_that_is_seen_and_shows_where_it_is(
             break
     sections = list(dict.fromkeys(section for section, _, _ in reached if section))
     assert sections == ["guide", "phones", "slack", "incidents", "machine", "faults"]
-    assert "Answer" in [name for section, name, _ in reached if section == "phones"]
+    assert "Answer a" in [name for section, name, _ in reached if section == "phones"]
     assert all(visible for _, _, visible in reached), [name for _, name, visible in reached if not visible]
 
 
@@ -486,3 +486,21 @@ def test_nothing_of_the_page_is_without_a_name(stage: Stage, page: Page) -> None
 
 def test_the_newest_incident_is_what_the_first_glance_finds(page: Page) -> None:
     expect(page.get_by_role("region", name="Incidents")).to_contain_text(DOWN)
+
+
+def test_the_home_of_the_app_is_opened_for_who_looks(stage: Stage, page: Page) -> None:
+    channels = page.get_by_role("group", name="Channels")
+    channels.get_by_role("button", name="Home").click()
+    eventually(lambda: stage.opened == ["U0SATO"], "the application is told")
+    stage.publish("U0SATO", "Your next shift is tomorrow")
+    expect(channel(page)).to_contain_text("Your next shift is tomorrow")
+    channel(page).get_by_role("button", name="Acknowledge").click()
+    eventually(lambda: [press["container"]["type"] for press in stage.presses] == ["view"], "the press reaches it")
+    channels.get_by_role("button", name="on-call").click()
+    expect(channel(page).get_by_text("Your next shift")).to_be_hidden()
+
+
+def test_a_text_is_shown_on_its_phone(stage: Stage, page: Page) -> None:
+    stage.text(SATO, "You have it: https://example.com/thread")
+    texts = phone(page, "佐藤 結衣").get_by_role("log", name="Messages")
+    expect(texts).to_contain_text("SMS You have it: https://example.com/thread")
