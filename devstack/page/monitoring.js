@@ -1,6 +1,6 @@
 // What watches: Prometheus, Alertmanager, the heartbeat, and the channel that shares no fault.
 
-import { ago, byId, element, keep, setClass, setText } from "./dom.js";
+import { ago, byId, element, keep, setAttribute, setClass, setText } from "./dom.js";
 import { on, state } from "./store.js";
 
 // A group of lines under a title: [{ key, look, label, text, note }]
@@ -53,10 +53,21 @@ function cloudwatch() {
   return [group("CloudWatch", `${state.alarms.length} alarms, ${loud.length + (beat?.state === "ALARM" ? 1 : 0)} in alarm`, lines, "")];
 }
 
+// CloudWatch's messages are JSON; what the alarm is about stands in its description.
+function saidBy(message) {
+  if (!message.startsWith("{")) return message;
+  try {
+    const found = JSON.parse(message);
+    return found.AlarmDescription ?? message;
+  } catch {
+    return message;
+  }
+}
+
 function fallback() {
   if (!state.fallback) return [];
-  const lines = state.fallback.slice(-5).reverse().map((m) => ({ key: `${m.time}`, look: "warn", label: ago(m.time), text: m.subject ?? "", note: m.message }));
-  return [group("Fallback topic", lines.length ? `${state.fallback.length} messages` : "mail and SMS that share no fault with the rest", lines, "Nothing had to be told.")];
+  const lines = state.fallback.slice(-5).reverse().map((m) => ({ key: `${m.time}`, look: "warn", label: ago(m.time), text: m.subject ?? "", note: saidBy(m.message) }));
+  return [group("Fallback topic", lines.length ? `${state.fallback.length} ${state.fallback.length === 1 ? "message" : "messages"}` : "mail and SMS that share no fault with the rest", lines, "Nothing had to be told.")];
 }
 
 function show() {
@@ -71,6 +82,7 @@ function show() {
         setClass(item.children[0], `pill ${l.look}`);
         setText(item.children[1], l.text);
         setText(item.children[2], l.note);
+        setAttribute(item.children[2], "title", l.note.length > 120 ? l.note : null); // it is cut to three lines
       });
       empty.hidden = g.lines.length > 0 || !g.empty;
       setText(empty, g.empty);
