@@ -17,7 +17,7 @@ WORDS: Mapping[Language, Mapping[str, str]] = {
         # who is called
         "no_call": "Nobody is called for this product",
         "calling": "Calling {who} (call {number})",
-        "calling_soon": "The next phone rings in a moment",
+        "calling_soon": "The next phone rings soon",
         "calling_later": "Nobody is called before {until}: {who} is at work on the last one",
         "calling_together": "Phones are ringing, in one call with: {summary}",
         "calling_unavailable": "Twilio takes no calls; trying again until it does",
@@ -99,7 +99,7 @@ WORDS: Mapping[Language, Mapping[str, str]] = {
         "test": "テストです",
         "no_call": "このプロダクトでは誰にも電話しません",
         "calling": "{who}さんに電話しています（{number}回目）",
-        "calling_soon": "まもなく次の人に電話します",
+        "calling_soon": "このあと次の人に電話します",
         "calling_later": "{who}さんが前の件に対応中のため、{until}までは電話しません",
         "calling_together": "次の件とまとめて電話しています：{summary}",
         "calling_unavailable": "Twilioが電話を受け付けません。つながるまで続けます",

@@ -342,10 +342,10 @@ def test_how_long_it_lasted_is_said_in_words(minutes: float, en: str, ja: str) -
 @pytest.mark.parametrize(
     ("there", "says"),
     [
-        (page(), "The next phone rings in a moment"),
+        (page(), "The next phone rings soon"),
         (page(("Sato", "placing")), "Calling Sato (call 1)"),
         (page(("Sato", "no-answer"), ("Suzuki", "placing")), "Calling Suzuki (call 2)"),
-        (page(("Sato", "no-answer")), "The next phone rings in a moment"),
+        (page(("Sato", "no-answer")), "The next phone rings soon"),
         (page(("Sato", "placing"), unavailable_since=OPENED), "Twilio takes no calls"),
         (page(quiet_for={"name": "Sato"}, ring_at=OPENED + 90_000), "Sato is at work on the last one"),
         (page(("Sato", "placing"), about="another"), "in one call with: The search is down"),
