@@ -14,16 +14,15 @@ import json
 import re
 import unicodedata
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime
 from string import Formatter
 from typing import Any
 from urllib.parse import quote
 
-from oncall import incidents, pages
+from oncall import incidents, pages, slack_text
 from oncall.roster import Language
 from oncall.slack_words import WORDS
 from oncall.store import Item
-from oncall.times import milliseconds
+from oncall.times import at, milliseconds
 
 # The action_ids of the buttons; their value is the incident's id.
 ACKNOWLEDGE = "acknowledge"
@@ -352,16 +351,12 @@ def _link(url: str, words: str, *, longest: int) -> Json | None:
 def _date(moment: int) -> Json:
     """A moment in the reader's own time zone."""
     form = "{date_short_pretty} {time}"
-    return {"type": "date", "timestamp": moment // 1000, "format": form, "fallback": _utc(moment)}
+    return {"type": "date", "timestamp": moment // 1000, "format": form, "fallback": slack_text.utc(at(moment))}
 
 
 def _time(moment: int, form: str = "{date_short_pretty} {time}") -> str:
-    """The same for mrkdwn. Slack: <!date^epoch^format|fallback>."""
-    return f"<!date^{moment // 1000}^{form}|{_utc(moment)}>"
-
-
-def _utc(moment: int) -> str:
-    return f"{datetime.fromtimestamp(moment / 1000, UTC):%Y-%m-%d %H:%M} UTC"
+    """The same for mrkdwn."""
+    return slack_text.moment(at(moment), form)
 
 
 def _filled(words: str, **elements: Json) -> Iterator[Json]:

@@ -4,10 +4,14 @@ import re
 from datetime import UTC, datetime
 
 
-def moment(at: datetime) -> str:
+def moment(at: datetime, form: str = "{date_short_pretty} {time}") -> str:
     """A moment in the reader's own time zone (Slack: <!date^epoch^format|fallback>)."""
-    utc = at.astimezone(UTC)
-    return f"<!date^{int(utc.timestamp())}^{{date_short_pretty}} {{time}}|{utc:%Y-%m-%d %H:%M} UTC>"
+    return f"<!date^{int(at.timestamp())}^{form}|{utc(at)}>"
+
+
+def utc(at: datetime) -> str:
+    """A moment for whoever cannot see it in their own time zone."""
+    return f"{at.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
 
 
 def code(text: str) -> str:

@@ -125,3 +125,16 @@ def test_incidents_are_listed_across_months_in_order(world: World) -> None:
     assert incidents.opened_since(world.table, 0, now=now)[:1] == found[:1]
     assert incidents.opened_since(world.table, november, now=now) == found[1:]
     assert incidents.opened_since(world.table, now, now=now) == []
+
+
+def test_only_what_is_not_resolved_is_listed_as_open(world: World) -> None:
+    still, ended = world.fire(), world.fire(webhook(key="ended"))
+    world.resolve(webhook(key="ended", status="resolved"))
+    late = world.receive(webhook(key="late", status="resolved"))
+    assert late.decision["action"] == "none"
+    from_the_start = world.receive(webhook(key="late"), received_at=world.clock.now() - 1)  # its resolution was faster
+    assert world.incident(from_the_start)["state"] == "resolved"
+    now = world.clock.now() + 1000
+    assert incidents.open_since(world.table, 0, now=now) == still.decision["incidents"]
+    everything = {*still.decision["incidents"], *ended.decision["incidents"], *from_the_start.decision["incidents"]}
+    assert set(incidents.opened_since(world.table, 0, now=now)) == everything

@@ -1,0 +1,116 @@
+"""What SlackNotification does for others, with Slack's own library on the simulated Slack: done, or noted and left."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import requests
+from slack_sdk import WebClient
+
+from devstack import slack
+from devstack.workspace import User
+from oncall import slack_errands
+from oncall.user_group import RefusedError
+from tests.builders import CHANNEL, World
+from tests.devstack.application import Application, serving
+
+TOKEN, SECRET, GROUP = "xoxb-1", "secret", "S0ONCALL"
+SATO = User("U0SATO", "sato", "sato@example.com")
+
+
+class Slack:
+    """The simulated Slack, whose buttons lead to an application that only takes them."""
+
+    def __init__(self, url: str, app: Application) -> None:
+        self.url = url
+        self.app = app
+        self.client = WebClient(TOKEN, base_url=f"{url}/api/", retry_handlers=[])
+
+    def control(self, method: str, path: str, body: object = None) -> Any:
+        answer = requests.request(method, f"{self.url}/_sim/{path}", json=body, timeout=10)
+        assert answer.ok, answer.text
+        return answer.json()
+
+    def pressed(self) -> str:
+        """Somebody presses a button; returns its response_url."""
+        button = {"type": "button", "action_id": "go", "text": {"type": "plain_text", "text": "Go"}}
+        blocks = [{"type": "actions", "elements": [button]}]
+        ts = self.client.chat_postMessage(channel=CHANNEL, text="Hello", blocks=blocks)["ts"]
+        self.control("POST", f"messages/{ts}/press", {"action_id": "go", "user": SATO.id})
+        url: str = json.loads(self.app.at("/actions")[-1].form["payload"])["response_url"]
+        return url
+
+
+@pytest.fixture
+def there() -> Iterator[Slack]:
+    app = Application()
+    with serving(app) as address:
+        simulated = slack.create_app(
+            bot_token=TOKEN, signing_secret=SECRET, users=[SATO], interactivity_url=f"{address}/actions"
+        )
+        with serving(simulated) as url:
+            yield Slack(url, app)
+
+
+def test_a_word_to_whoever_pressed_is_seen_by_nobody_else_and_leaves_the_message(there: Slack) -> None:
+    slack_errands.tell(there.pressed(), "Suzuki has it already.")
+    (shown,) = there.control("GET", "ephemerals")
+    assert (shown["text"], shown["to"]) == ("Suzuki has it already.", SATO.id)
+    (message,) = there.control("GET", "messages")
+    assert message["edits"] == 0
+
+
+@pytest.mark.parametrize("where", ["/hooks/unknown", "nowhere"])
+def test_a_word_that_does_not_arrive_is_left(there: Slack, where: str, caplog: pytest.LogCaptureFixture) -> None:
+    slack_errands.tell(there.url + where if where.startswith("/") else "http://127.0.0.1:9/hooks/x", "late")
+    assert "could not be told" in caplog.text
+    assert "/hooks/" not in caplog.text, "whoever has the address may post"
+
+
+def desk(world: World, there: Slack) -> slack_errands.Desk:
+    return slack_errands.Desk(world.table, lambda: there.client, world.clock.now, "en")
+
+
+def test_a_home_is_shown_again_and_again(world: World, there: Slack) -> None:
+    world.fire()
+    for notice in ("", "Sato has it already."):
+        slack_errands.publish_home(desk(world, there), SATO.id, notice)
+    (view,) = there.control("GET", "views")
+    assert (view["type"], view["user"]) == ("home", SATO.id)
+    assert "Sato has it already." in json.dumps(view["blocks"])
+    assert there.control("GET", "errors") == []
+
+
+def test_a_home_that_slack_does_not_take_is_left(world: World, there: Slack, caplog: pytest.LogCaptureFixture) -> None:
+    slack_errands.publish_home(desk(world, there), "U0NOBODY")
+    there.control("PUT", "faults", {"status": 500, "times": 1})
+    slack_errands.publish_home(desk(world, there), SATO.id)
+    assert caplog.text.count("could not be shown") == 2
+
+
+def test_the_user_group_gets_its_members(there: Slack) -> None:
+    there.control("PUT", f"usergroups/{GROUP}", {})
+    slack_errands.set_members(there.client, GROUP, [SATO.id])
+    assert there.control("GET", "usergroups") == {GROUP: [SATO.id]}
+
+
+@pytest.mark.parametrize(
+    ("fault", "error", "may_pass"),
+    [
+        ({}, "no_such_subteam", False),
+        ({"error": "plan_upgrade_required", "times": 1}, "plan_upgrade_required", False),
+        ({"status": 429, "times": 1}, "ratelimited", True),
+        ({"status": 503, "times": 1}, "service_unavailable", True),
+        ({"lose_answer": True, "times": 1}, "no answer", True),
+    ],
+)
+def test_a_refusal_says_whether_somebody_has_to_mend_something(
+    there: Slack, fault: dict[str, Any], error: str, *, may_pass: bool
+) -> None:
+    if "lose_answer" in fault:
+        there.control("PUT", f"usergroups/{GROUP}", {})
+    there.control("PUT", "faults", fault)
+    with pytest.raises(RefusedError, match=error) as refused:
+        slack_errands.set_members(there.client, GROUP, [SATO.id])
+    assert refused.value.may_pass == may_pass
