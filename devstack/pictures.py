@@ -22,7 +22,7 @@ def _look(page: Page, name: str, width: int, height: int, scheme: Literal["light
     page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
     page.set_viewport_size({"width": width, "height": height})
     page.mouse.move(0, 0)  # what it is over looks different
-    page.evaluate("scrollTo(0, 0)")
+    page.evaluate("scrollTo(0, 0); document.getElementById('channel').scrollTop = 0")
     file = FOLDER / f"{name}.png"
     file.write_bytes(page.screenshot())
     size = file.stat().st_size

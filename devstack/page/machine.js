@@ -45,6 +45,7 @@ function draw() {
   picture.append(lines);
   for (const node of machine.nodes.filter((n) => !n.is_box)) picture.append(group(node, box(node)));
   byId("graph").replaceChildren(picture);
+  byId("graph").scrollLeft = (byId("graph").scrollWidth - byId("graph").clientWidth) / 2; // on a narrow screen
 }
 
 function group(node, box) {
