@@ -86,7 +86,20 @@ def _checks(target: Target) -> list[Check]:
     problems = [
         Check("roster", "failed", str(problem), "correct it in the file, and apply it") for problem in current.problems
     ]
-    parts = (_stack, _roster, _numbers, _secrets, _twilio, _slack, _fallback, _executions, _alarms, _heard, _probe)
+    parts = (
+        _stack,
+        _roster,
+        _numbers,
+        _secrets,
+        _twilio,
+        _texts,
+        _slack,
+        _fallback,
+        _executions,
+        _alarms,
+        _heard,
+        _probe,
+    )
     with ThreadPoolExecutor(len(parts)) as pool:  # each mostly waits for somebody's answer
         found = list(pool.map(lambda part: _run(part, patient), parts))
     return [*problems, *(check for checks in found for check in checks)]
@@ -193,6 +206,25 @@ def _twilio(patient: Patient) -> Iterator[Check]:
     if policies > 1:  # Twilio's API does not tell how many calls an account may hold at once
         says = f"{policies} policies may ring at once; how many calls the account may hold, its API does not tell"
         yield Check("Twilio's concurrency", "warning", says, "new accounts may hold 2 or 3: look at Twilio's console")
+
+
+def _texts(patient: Patient) -> Iterator[Check]:
+    """Text messages: whether there is something that they come from."""
+    sender = patient.stack.parameters.get("TextSender", "")
+    asking = [policy.id for policy in patient.roster.policies.values() if policy.sms_before_call]
+    if not sender:
+        if asking:
+            says = f"{', '.join(asking)} asks for a text before each call, but the stack sends none"
+            yield Check("texts", "warning", says, "deploy with a TextSender (docs/phone.md)")
+    elif not sender.startswith("+"):
+        yield Check("texts", "good", f"they come from {sender}")
+    elif {"TwilioAccountSidParameter", "TwilioAuthTokenParameter"} <= patient.secrets.values.keys():
+        number = patient.secrets.twilio.number(sender)
+        if number and number["capabilities"]["sms"]:
+            yield Check("texts", "good", f"they come from {sender}")
+        else:
+            do = "deploy with another TextSender, or with none (docs/phone.md)"
+            yield Check("texts", "failed", f"{sender} cannot send text messages", do)
 
 
 def _slack(patient: Patient) -> Iterator[Check]:

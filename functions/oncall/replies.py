@@ -95,6 +95,9 @@ def _late(desk: Desk, voice: Voice, digits: str) -> str:
     about = voice.callbacks
     if digits != "1" or not about.incident:
         return voice.goodbye("gone")
+    incident = incidents.read(desk.table, about.incident)
+    if incident and incident["state"] == "acknowledged":
+        return _answer(desk, voice, Taken(False, incident["acknowledged_by"], incident["acknowledged_at"]))
     taken = actions.acknowledge_incident(
         desk, about.incident, name=about.responder, responder_id=about.responder, via="phone"
     )

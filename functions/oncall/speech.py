@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from oncall.roster import Language
 
 _JAPANESE = re.compile(r"[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\U00020000-\U0003ffff]")
+_MARKUP = re.compile(r"&(?:amp|lt|gt|quot|apos|nbsp|#[0-9]{1,6});|\x1b\[[0-9;]{0,10}[A-Za-z]")
 _NEEDLESS = re.compile(r"(?<=[、。\u3040-\u30ff\u4e00-\u9fff])\s|\s(?=[\u3040-\u30ff\u4e00-\u9fff])")
 _LATIN_WORD = re.compile(r"[A-Za-z]{2,}")
 
@@ -93,6 +94,7 @@ def spoken(text: str, language: Language, limit: int) -> str:
     """A text as it can be spoken in a language, cut at a word to `limit` characters. It ends without a mark."""
     words = _WORDS[language]
     text = unicodedata.normalize("NFKC", text[:2_000])
+    text = _MARKUP.sub(" ", text)
     text = _URL.sub(lambda found: found[1], text)
     text = re.sub(r"""(\w)\s*=~?\s*(["'])""", r"\1 \2", text)  # a label and its value
     text = _POD.sub("", text)
@@ -105,8 +107,10 @@ def spoken(text: str, language: Language, limit: int) -> str:
     text = _LEADING_ZEROS.sub(lambda found: words["zero"] * len(found[0]), text)
     text = re.sub(r"#(?=[0-9])", words["number"], text)
     text = re.sub(r"~\s?(?=[0-9])", words["about"], text)
-    for sign, word in (("&", "and"), ("@", "at"), (">=", "over"), (">", "over"), ("<=", "under"), ("<", "under")):
-        text = text.replace(sign, words[word])
+    text = re.sub(r"(?<=\w)\s*&\s*(?=\w)", words["and"], text)
+    text = re.sub(r"(?<=[A-Za-z0-9])@(?=[A-Za-z0-9])", words["at"], text)
+    for sign, word in ((">", "over"), ("<", "under")):
+        text = re.sub(rf"\s{sign}=?\s|\s?{sign}=?\s?(?=[0-9])", words[word], text)
     text = re.sub(r"\s==?\s|(?<=\w)==?(?=\w)", words["is"], text)
     text = re.sub(r"\s\+\s", words["plus"], text)
     text = re.sub(r"[()\[\]{}|]|\s[-–—]\s", ", " if language == "en" else "、", text)

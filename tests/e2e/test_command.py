@@ -14,6 +14,7 @@ from icalendar import Calendar
 from typer.testing import CliRunner
 
 from cli.main import app
+from devstack.stack import CALLER
 from oncall import proofs
 from tests.devstack_fixture import wait_until
 from tests.e2e.story import Night, Story
@@ -202,12 +203,16 @@ def test_the_doctor_finds_what_is_wrong_and_says_what_to_do(night: Night, oncall
     before = wrong(oncall("doctor", status=1))
     assert before[f"number of {alice}"] == "never proven"
     assert "Twilio" not in before
+    assert "texts" not in before
     assert f"channel {story.channel}" not in before
     story.phone("alice", "answer", digits="1", press_after=0.1)
     oncall("call-test", alice)
     night.system.control("PUT", "slack", f"channels/{story.channel}", {"member": False})
     night.system.control(
-        "PUT", "twilio", "account", {"balance": "0.40", "type": "Trial", "forbidden_countries": ["US"]}
+        "PUT",
+        "twilio",
+        "account",
+        {"balance": "0.40", "type": "Trial", "forbidden_countries": ["US"], "voice_only": [CALLER]},
     )
     found = oncall("doctor", status=1)
     after = wrong(found)
@@ -216,6 +221,7 @@ def test_the_doctor_finds_what_is_wrong_and_says_what_to_do(night: Night, oncall
     assert after["Twilio's balance"] == "0.40 USD"
     assert after["Twilio's permissions"] == "may not call US"
     assert "on trial" in after["Twilio"]
+    assert after["texts"] == f"{CALLER} cannot send text messages"
     assert "tells nobody" in after["fallback topic"]
     assert all(check["do"] for check in found["checks"] if check["level"] != "good")
 

@@ -524,7 +524,7 @@ def test_a_product_without_calls_is_told_in_slack_alone(night: Night) -> None:
 
     story.finished(execution)
     assert story.outcome(execution)["result"] == "skip"
-    story.shows("nobody is called for this product")
+    story.shows("Nobody is called for this product")
     assert story.called() == []
     story.presses_acknowledge("alice")
     story.becomes("acknowledged")

@@ -95,9 +95,12 @@ def test_hosts_and_paths_are_said_as_people_say_them(written: str, said: str) ->
         ("probe_success is 0", "probe success is 0"),
         ("URL Alert(critical)", "URL Alert, critical"),
         ("CPU > 90% & rising", "CPU over 90 percent and rising"),
+        ("R&D &amp; <!channel> <@U0ALICE>", "R and D! channel U0ALICE"),
+        ("load <= 5, cpu>90%", "load under 5, cpu over 90 percent"),
+        ("\x1b[31mred\x1b[0m", "red"),
         ("shard #3, ~5 min", "shard number 3, about 5 min"),
         ("it's down — again!", "it's down, again!"),
-        ("**bold** `code` <b> \N{FIRE} \u202e", "bold code under b over"),
+        ("**bold** `code` <b> \N{FIRE} \u202e", "bold code b"),
     ],
 )
 def test_signs_are_not_named(written: str, said: str) -> None:
