@@ -204,12 +204,15 @@ def _look_up(desk: Desk, turn: Turn, page: Item, call: Item) -> Item | Answer | 
     if page["answer"] == "connected" and status in ("in-progress", "completed"):
         who, responder = call["name"], call["responder"]
         page = pages.update_call(desk.table, page, call["number"], {"sid": known.sid})
-        return _finish(
+        number = call["number"]
+        answer = _finish(
             desk,
-            pages.acknowledge(
-                desk.table, page, who=who, responder=responder, via="phone", now=now, call=call["number"]
-            ),
+            pages.acknowledge(desk.table, page, who=who, responder=responder, via="phone", now=now, call=number),
         )
+        if telephone.text_sender:
+            texter = texts.Desk(desk.table, desk.telephone, desk.slack, desk.now, desk.language)
+            texts.taken(texter, page["policy"], page["page"], number)
+        return answer
     if status in pages.ENDED:
         return pages.update_call(
             desk.table, page, call["number"], {"sid": known.sid, "status": status, "ended_at": now}

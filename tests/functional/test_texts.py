@@ -107,6 +107,15 @@ def test_a_connected_call_that_counts_as_taken_is_texted(world: World) -> None:
     assert [to for to, _ in world.telephone.texts] == [SATO]
 
 
+def test_a_connected_call_whose_callback_was_lost_is_texted_when_twilio_is_asked(world: World) -> None:
+    world.roster({"POLICY#default": {"answer": "connected"}})
+    run = world.fire()
+    world.last_call.status = "in-progress"
+    world.passes(MINUTE)
+    assert world.incident(run)["acknowledged_by"] == "Sato"
+    assert [to for to, _ in world.telephone.texts] == [SATO]
+
+
 def test_the_story_has_no_address_when_slack_does_not_tell_it(world: World) -> None:
     run = world.fire()
     world.slack.faults = ["", "", "internal_error"]
