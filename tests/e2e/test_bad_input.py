@@ -265,7 +265,7 @@ def test_a_group_of_thousands_of_alerts_rings_and_names_the_cut(night: Night, co
 
     _is_cut_and_says_so(story, characters=100 * count)
     message = readable(story.message())
-    assert f"{count} firing" in message
+    assert f"{count} alerts firing" in message
     assert re.search(r"… and \d+ more", message)
 
 
