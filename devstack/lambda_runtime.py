@@ -168,7 +168,10 @@ class LambdaRuntime:
         self._functions: dict[str, Function] = {}
         self._environments: dict[Function, list[_Environment]] = {}
         self._idle: dict[Function, list[_Environment]] = {}
-        self._changed = threading.Condition()
+        self._lock = threading.Lock()
+        self._freed: dict[
+            Function, threading.Condition
+        ] = {}  # one each: a notice to another function's waiter would be lost
         self._kills: dict[str, deque[Kill]] = {}
         self._kills_at_requests: dict[str, deque[Kill]] = {}
         self._busy: dict[str, tuple[Function, _Environment]] = {}  # by session
@@ -197,7 +200,7 @@ class LambdaRuntime:
                 if not folder.exists():
                     raise
         function = replace(function, code=folder)
-        with self._changed:
+        with self._lock:
             earlier = self._functions.get(function.name)
             self._functions[function.name] = function
         if earlier and earlier != function:
@@ -206,12 +209,12 @@ class LambdaRuntime:
 
     def remove(self, name: str) -> None:
         """Forget a function."""
-        with self._changed:
+        with self._lock:
             function = self._functions.pop(name)
         self._retire(function)
 
     def _retire(self, function: Function) -> None:
-        with self._changed:
+        with self._lock:
             idle = self._idle.pop(function, [])
             for environment in idle:
                 self._environments[function].remove(environment)
@@ -253,7 +256,7 @@ class LambdaRuntime:
 
     def death_at(self, session: str, action: str) -> Death | None:
         """Asked once for each request of an environment to AWS: whether it dies of it."""
-        with self._changed:
+        with self._lock:
             found = self._busy.get(session)
             if found is None:
                 return None
@@ -285,7 +288,7 @@ class LambdaRuntime:
         cold, started, began = environment.cold, time.time(), time.monotonic()
         kills = self._kills.get(function.logical_id)
         kill = kills.popleft() if kills else None
-        with self._changed:
+        with self._lock:
             environment.requests.clear()
             self._busy[environment.session] = (function, environment)
         if kill and kill.after_ms == 0:
@@ -301,7 +304,7 @@ class LambdaRuntime:
             status, body, healthy = 502, b"", False
         if timer:
             timer.cancel()
-        with self._changed:
+        with self._lock:
             del self._busy[environment.session]
         killed = bool(kill) or environment.killed
         if killed:
@@ -323,14 +326,14 @@ class LambdaRuntime:
         return Result(200, body, "Unhandled" if error else None)
 
     def _take(self, function: Function) -> _Environment:
-        with self._changed:
+        with self._lock:
             while True:
                 if idle := self._idle.get(function):
                     return idle.pop()
                 environments = self._environments.setdefault(function, [])
                 if len(environments) < ENVIRONMENTS_EACH:
                     break
-                self._changed.wait()
+                self._freed.setdefault(function, threading.Condition(self._lock)).wait()
             environment = self._starter.submit(self._start, function).result()
             environments.append(environment)
         self._await_port(environment)
@@ -338,14 +341,15 @@ class LambdaRuntime:
 
     def _give_back(self, function: Function, environment: _Environment, *, healthy: bool) -> None:
         current = self._functions.get(function.name) == function
-        with self._changed:
+        with self._lock:
             if healthy and current:
                 environment.cold = False
                 environment.idle_since = time.monotonic()
                 self._idle.setdefault(function, []).append(environment)
             else:
                 self._environments[function].remove(environment)
-            self._changed.notify()
+            if freed := self._freed.get(function):
+                freed.notify()
         if not (healthy and current):
             environment.end()
 
@@ -419,7 +423,7 @@ class LambdaRuntime:
     def _end_idle(self) -> None:
         while True:
             time.sleep(IDLE_SECONDS / 10)
-            with self._changed:
+            with self._lock:
                 old = [
                     (function, environment)
                     for function, idle in self._idle.items()

@@ -2,14 +2,18 @@
 
 import os
 import signal
+import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 from botocore.exceptions import ClientError
 
-from devstack.lambda_runtime import _error_type
+from devstack import lambda_runtime
+from devstack.lambda_runtime import Function, LambdaRuntime, _Environment, _error_type
 from tests.devstack.conftest import Sample, start_aws, wait_until
 
 
@@ -23,9 +27,29 @@ def test_an_environment_is_kept_for_the_next_invocation(sample: Sample) -> None:
 
 def test_invocations_at_once_have_an_environment_each(sample: Sample) -> None:
     with ThreadPoolExecutor(4) as pool:
-        started = [answer.payload for answer in pool.map(sample.invoke, [{"do": "sleep", "seconds": 1}] * 4)]
+        started = [answer.payload for answer in pool.map(sample.invoke, [{"do": "sleep", "seconds": 0.5}] * 4)]
 
     assert len(set(started)) == 4
+
+
+def test_who_waits_for_a_function_gets_it_when_it_is_free_whoever_waits_for_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lambda_runtime, "ENVIRONMENTS_EACH", 0)
+    runtime = LambdaRuntime(tmp_path, Path(sys.executable), endpoint="", region="us-east-1", account="")
+    busy, wanted = (Function(name, name, "handler", 3, 128, (), "role", "log", "JSON") for name in ("busy", "wanted"))
+    environment = cast("_Environment", SimpleNamespace(cold=True, idle_since=0.0))
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(runtime._take, busy)
+        wait_until(lambda: busy in runtime._freed)
+        second = pool.submit(runtime._take, wanted)
+        wait_until(lambda: wanted in runtime._freed)
+        runtime._functions.update(busy=busy, wanted=wanted)
+
+        runtime._give_back(wanted, environment, healthy=True)
+        assert second.result(timeout=30) is environment
+        runtime._give_back(busy, environment, healthy=True)
+        assert first.result(timeout=30) is environment
 
 
 def test_the_environment_is_the_functions_and_lambdas_and_nothing_else(sample: Sample) -> None:

@@ -8,6 +8,7 @@ import pytest
 import requests
 
 from tests.devstack_fixture import Devstack, running_devstack, wait_until
+from tests.e2e.story import SOON
 
 SPEED = 30  # a minute of CloudWatch's takes two seconds
 ALARM = "on-call-heartbeat-silent"
@@ -45,9 +46,9 @@ def test_silence_is_told_and_paged_also_when_the_first_beat_never_came_and_resol
     system: Devstack,
 ) -> None:
     # Nothing was ever heard.
-    wait_until(lambda: told(system, "ALARM"), what="the fallback topic is told")
-    call = wait_until(lambda: ringing(system), what="a phone rings")
-    assert "oncall watchdog" in " ".join(wait_until(lambda: heard(system, call), what="the phone says it"))
+    wait_until(lambda: told(system, "ALARM"), SOON, "the fallback topic is told")
+    call = wait_until(lambda: ringing(system), SOON, "a phone rings")
+    assert "oncall watchdog" in " ".join(wait_until(lambda: heard(system, call), SOON, "the phone says it"))
 
     # Heartbeats come: the phone stops, the incident is over.
     def resolved() -> bool:
@@ -55,13 +56,13 @@ def test_silence_is_told_and_paged_also_when_the_first_beat_never_came_and_resol
         slack_tells = any("解決しました" in message["text"] for message in system.messages())
         return bool(told(system, "OK")) and slack_tells and system.calls()[0]["status"] == "completed"
 
-    wait_until(resolved, what="the incident resolves")
+    wait_until(resolved, SOON, "the incident resolves")
 
     # They stop.
     last = time.time()
     assert beat(system).status_code == 202
-    alarm = wait_until(lambda: told(system, "ALARM")[1:], what="the fallback topic is told again")[0]
-    again = wait_until(lambda: ringing(system), what="a phone rings again")
+    alarm = wait_until(lambda: told(system, "ALARM")[1:], SOON, "the fallback topic is told again")[0]
+    again = wait_until(lambda: ringing(system), SOON, "a phone rings again")
     assert again["sid"] != call["sid"]
     assert alarm["time"] - last >= 3 * 60 / SPEED, "not before three minutes of silence: a lost heartbeat is none"
 
