@@ -3,6 +3,7 @@
 Beside AWS's own APIs (https://docs.aws.amazon.com) it answers, for tests:
 - `GET /_sim/sns`: what was published: `topic, subject, message, time` (epoch seconds).
 - `GET /_sim/alarms`: CloudWatch's alarms: `name, state, changed_at`.
+- `POST /_sim/points`: points of metrics that the gateway's requests have: a list of `namespace, name, dimensions, value`.
 - `GET /_sim/invocations`: the functions' invocations (devstack.lambda_runtime.Invocation).
 - `GET /_sim/requests`: the requests of the stack itself: `principal, action, resource, status, time, ms`.
 - `PUT /_sim/faults`: `{"dynamodb": {...}, "states:StartExecution": {...}, "lambda:PhoneCallFunction": {...}}`; `{}` clears.
@@ -24,7 +25,7 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -62,6 +63,7 @@ _JSON_SERVICES = {
 # One request of these at a time: moto is not thread-safe, and a conditional write has to be one step.
 _SERIAL_SERVICES = {"dynamodb", "ssm", "sns", "s3", "iam", "logs", "events", "monitoring", "sqs"}
 _DYNAMODB_ITEM_BYTES = 400 * 1024
+_THROTTLED = {"ProvisionedThroughputExceededException", "ThrottlingException", "RequestLimitExceeded"}
 
 
 @dataclass
@@ -109,7 +111,7 @@ class Aws:
             self._resources, speed=schedule_speed, put_event=self._events.put, failed=self._warn
         )
         step_functions.on_end(self._count_execution)
-        self._runtime.on_line = self._cloudwatch.read_log
+        self._runtime.on_line = lambda function, line: self._cloudwatch.read_log(function.log_group, line)
         self._runtime.on_invocation = self._count_invocation
         self._faults: dict[str, _Fault] = {}
         self._kills: dict[str, Mapping[str, Any]] = {}  # the faults that are the runtime's, as they were asked for
@@ -164,6 +166,8 @@ class Aws:
         fault = self._fault(f"{service}:{name}", service)
         if fault:
             time.sleep(fault.delay)
+            if service == "dynamodb" and fault.kind in _THROTTLED:
+                self._count_throttle(name, json.loads(body))
             if fault.status:
                 return _failure(service, fault.status, fault.kind, "A simulated fault")
         if key == GATEWAY_KEY:
@@ -200,6 +204,10 @@ class Aws:
             response = self._ask_moto(environ, body)
         if (service, name) == ("monitoring", "PutMetricData") and response.status_code == 200:
             self._cloudwatch.put_metric_data(form_of(body))
+        if (service, name) in {("events", "DisableRule"), ("events", "EnableRule")} and response.status_code == 200:
+            rule = json.loads(body)["Name"]
+            state = "ENABLED" if name == "EnableRule" else "DISABLED"
+            self._resources.rules[rule] = {**self._resources.rules[rule], "State": state}
         if (service, name) == ("sns", "Publish") and response.status_code == 200:
             form = form_of(body)
             self._published.append(
@@ -230,6 +238,8 @@ class Aws:
         fault = self._fault(f"lambda:{function.logical_id}")
         if fault:
             time.sleep(fault.delay)
+            if fault.kind == "TooManyRequestsException":
+                self._cloudwatch.put(metric("AWS/Lambda", "Throttles", {"FunctionName": function.name}), [1])
             if fault.status:
                 return _failure("lambda", fault.status, fault.kind, "A simulated fault")
         if event:
@@ -244,17 +254,21 @@ class Aws:
     # For tests.
 
     def _simulation(self, method: str, path: str, body: bytes) -> Response:
+        readings: Mapping[str, Callable[[], Any]] = {
+            "/_sim/sns": lambda: list(self._published),
+            "/_sim/alarms": self._cloudwatch.states,
+            "/_sim/invocations": self._runtime.measurements,
+            "/_sim/requests": lambda: list(self._requests),
+            "/_sim/faults": self._faults_left,
+        }
+        if method == "GET" and path in readings:
+            return _json(readings[path]())
         match method, path:
-            case "GET", "/_sim/sns":
-                return _json(list(self._published))
-            case "GET", "/_sim/alarms":
-                return _json(self._cloudwatch.states())
-            case "GET", "/_sim/invocations":
-                return _json(self._runtime.measurements())
-            case "GET", "/_sim/requests":
-                return _json(list(self._requests))
-            case "GET", "/_sim/faults":
-                return _json(self._faults_left())
+            case "POST", "/_sim/points":
+                for point in json.loads(body):
+                    which = metric(point["namespace"], point["name"], point["dimensions"])
+                    self._cloudwatch.put(which, [float(point["value"])])
+                return _json({})
             case "PUT", "/_sim/faults":
                 try:
                     self._set_faults(json.loads(body))
@@ -338,6 +352,7 @@ class Aws:
                 "body": api.properties["Body"],
                 "stage": stages[0].properties["StageName"],
                 "stage_properties": stages[0].properties,
+                "name": api.properties["Name"],
             }
             target = self._directory / "gateway.json"
             fresh = target.with_suffix(".new")
@@ -349,6 +364,14 @@ class Aws:
         word = {"FAILED": "Failed", "TIMED_OUT": "TimedOut", "ABORTED": "Aborted"}.get(detail["status"], "Succeeded")
         dimensions = {"StateMachineArn": detail["stateMachineArn"]}
         self._cloudwatch.put(metric("AWS/States", f"Executions{word}", dimensions), [1])
+
+    def _count_throttle(self, action: str, asked: Mapping[str, Any]) -> None:
+        """DynamoDB's metrics of the tables that a refused request names."""
+        parts = [asked] if "TableName" in asked else [part for item in asked["TransactItems"] for part in item.values()]
+        reads = action in {"GetItem", "Query", "Scan", "BatchGetItem", "TransactGetItems"}
+        for table in {part["TableName"] for part in parts}:
+            which = metric("AWS/DynamoDB", f"{'Read' if reads else 'Write'}ThrottleEvents", {"TableName": table})
+            self._cloudwatch.put(which, [1])
 
     def _count_invocation(self, name: str, failed: bool) -> None:
         dimensions = {"FunctionName": name}

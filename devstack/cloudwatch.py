@@ -1,8 +1,9 @@
 """CloudWatch's alarms: metrics as points come in, the alarms of the stacks judged on them, and what follows from a change.
 
-Points come from PutMetricData, from what functions log in the embedded metric format, and from Lambda and Step Functions
-themselves. Time runs as fast as the schedules do. Simpler than CloudWatch: an alarm is first judged when its own periods
-have passed since it was made, only whole periods count, and of metric math there is FILL of one metric.
+Points come from PutMetricData, from what functions log (in the embedded metric format, or seen by metric filters), and from
+Lambda, Step Functions, DynamoDB and API Gateway themselves. Time runs as fast as the schedules do. Simpler than CloudWatch:
+an alarm is first judged when its own periods have passed since it was made, only whole periods count, and of metric math
+there is FILL of one metric.
 """
 
 import json
@@ -10,7 +11,7 @@ import re
 import threading
 import time
 from collections import defaultdict, deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -100,6 +101,20 @@ def judge(rule: Rule, values: Sequence[float | None], state: str) -> str:
     return "ALARM" if count >= rule.points else "OK"
 
 
+def filtered(properties: Mapping[str, Any], logged: Mapping[str, Any]) -> Iterator[tuple[Metric, float]]:
+    """What an AWS::Logs::MetricFilter makes of a line of JSON. Raises TemplateError for a pattern that is not read here."""
+    pattern = re.fullmatch(r'\{ *\$\.(\w+) *= *"([^"]*)" *\}', properties["FilterPattern"])
+    if not pattern:
+        raise TemplateError(f'the pattern {properties["FilterPattern"]}: only {{ $.field = "text" }} is read')
+    if logged.get(pattern[1]) != pattern[2]:
+        return
+    for each in properties["MetricTransformations"]:
+        dimensions = {one["Key"]: str(logged[one["Value"].removeprefix("$.")]) for one in each.get("Dimensions", [])}
+        value = logged.get(each["MetricValue"].removeprefix("$."))
+        if isinstance(value, int | float):  # a value that is no number makes no point
+            yield metric(each["MetricNamespace"], each["MetricName"], dimensions), float(value)
+
+
 @dataclass
 class _Alarm:
     properties: Mapping[str, Any]
@@ -153,11 +168,20 @@ class CloudWatch:
             )
             number += 1
 
-    def read_log(self, line: bytes) -> None:
-        """The points in a line of a log, if it is in the embedded metric format."""
-        if not line.startswith(b'{"_aws"'):
+    def read_log(self, group: str, line: bytes) -> None:
+        """The points in a line of a log group: in the embedded metric format, or those that metric filters see in it."""
+        if not line.startswith(b"{"):
             return
-        logged = json.loads(line)
+        try:
+            logged = json.loads(line)
+        except ValueError:  # a line of something else that begins like JSON
+            return
+        if not line.startswith(b'{"_aws"'):
+            for properties in list(self._resources.metric_filters.values()):
+                if properties["LogGroupName"] == group:
+                    for which, value in filtered(properties, logged):
+                        self.put(which, [value])
+            return
         for directive in logged["_aws"]["CloudWatchMetrics"]:
             for names in directive["Dimensions"]:
                 dimensions = {name: str(logged[name]) for name in names}

@@ -424,10 +424,12 @@ class Gateway:
         stage_variables: Mapping[str, str],
         aws_endpoint: str,
         region: str,
+        name: str,
         clock: Callable[[], float],
     ) -> None:
         self._definition = definition
         self._stage = stage
+        self._name = name
         self._stage_variables = dict(stage_variables)
         self._aws_endpoint = aws_endpoint.rstrip("/")
         self._region = region
@@ -453,7 +455,24 @@ class Gateway:
         path = f"/{self._stage}{resource}" if resource else "(no such resource)"
         milliseconds = round((time.monotonic() - started) * 1000)
         _log(f"{request.method} {path} {response.status_code} {milliseconds}ms {call.id}")
+        if response.status_code >= 400:
+            self._count(call, response.status_code)
         return response(environ, start_response)
+
+    def _count(self, call: _Call, status: int) -> None:
+        """CloudWatch's metrics of the stage, and of the method as detailed metrics have it."""
+        if not self._name:
+            return
+        stage = {"ApiName": self._name, "Stage": self._stage}
+        method = {"Method": call.request.method, "Resource": call.context.get("resourcePath", "")}
+        points = [
+            {"namespace": "AWS/ApiGateway", "name": f"{status // 100}XXError", "dimensions": dimensions, "value": 1}
+            for dimensions in (stage, stage | method)
+        ]
+        try:
+            requests.post(f"{self._aws_endpoint}/_sim/points", json=points, timeout=10).raise_for_status()
+        except requests.RequestException as error:  # whoever asks is answered all the same
+            _log(f"{call.id} is not counted: {error}")
 
     def _below_stage(self, raw_path: str) -> str:
         prefix = f"/{self._stage}"
@@ -874,13 +893,14 @@ def create_app(
     stage_properties: dict[str, Any],
     aws_endpoint: str,
     region: str,
+    name: str = "",
     clock: Callable[[], float] = time.monotonic,
 ) -> WSGIApplication:
     """The API under /{stage}.
 
     `body` is the OpenAPI body with every intrinsic resolved, `stage_properties` those of AWS::ApiGateway::Stage (its
-    Variables count). `aws_endpoint` answers Lambda invocations and the AWS services' actions. `clock`, in seconds, ages
-    the authorizers' results. Raises DefinitionError.
+    Variables count). `aws_endpoint` answers Lambda invocations and the AWS services' actions, and is told of errors when the
+    API has a `name`. `clock`, in seconds, ages the authorizers' results. Raises DefinitionError.
     """
     return Gateway(
         read_definition(body),
@@ -888,12 +908,13 @@ def create_app(
         stage_variables=stage_properties.get("Variables") or {},
         aws_endpoint=aws_endpoint,
         region=region,
+        name=name,
         clock=clock,
     )
 
 
 def main() -> None:
-    """Serve a definition: a JSON file with body, stage and stage_properties."""
+    """Serve a definition: a JSON file with body, stage, stage_properties and name."""
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("--definition", type=Path, required=True)
     parser.add_argument("--aws-endpoint", required=True, help="URL")

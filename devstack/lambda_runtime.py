@@ -20,6 +20,7 @@ from collections import Counter, deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import IO, Any
 from uuid import uuid4
@@ -176,7 +177,7 @@ class LambdaRuntime:
         self._kills_at_requests: dict[str, deque[Kill]] = {}
         self._busy: dict[str, tuple[Function, _Environment]] = {}  # by session
         self.invocations: deque[Invocation] = deque(maxlen=100_000)
-        self.on_line: Callable[[bytes], None] = lambda *_: None  # told of each line that a function logs
+        self.on_line: Callable[[Function, bytes], None] = lambda *_: None  # told of each line that a function logs
         self.on_invocation: Callable[[str, bool], None] = lambda *_: None  # and of each invocation's end
         # A process started by a thread is told of that thread's end, so one thread that never ends starts them all.
         self._starter = ThreadPoolExecutor(max_workers=1, thread_name_prefix="environments")
@@ -379,7 +380,9 @@ class LambdaRuntime:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
         )
-        return _Environment(process, port, logs / f"{function.logical_id}.log", session, self.on_line)
+        return _Environment(
+            process, port, logs / f"{function.logical_id}.log", session, partial(self.on_line, function)
+        )
 
     def _environment_of(self, function: Function, session: str) -> dict[str, str]:
         """The function's variables and those that Lambda sets, and nothing of this process."""

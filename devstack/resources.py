@@ -67,6 +67,7 @@ class Resources:
         self.roles: dict[str, list[iam.Statement]] = {}  # what each role allows
         self.rules: dict[str, Properties] = {}  # EventBridge's rules and schedules, by physical id
         self.alarms: dict[str, Properties] = {}  # by name
+        self.metric_filters: dict[str, Properties] = {}  # by name
 
     def client(self, name: str) -> Any:
         """A boto3 client of the endpoint."""
@@ -450,6 +451,7 @@ def _put_metric_filter(services: Resources, resource: Resource, before: Properti
         filterPattern=properties["FilterPattern"],
         metricTransformations=[_metric_transformation(each) for each in properties["MetricTransformations"]],
     )
+    services.metric_filters[resource.physical_id] = properties
 
 
 def _metric_transformation(given: Properties) -> dict[str, Any]:
@@ -464,6 +466,7 @@ def _metric_transformation(given: Properties) -> dict[str, Any]:
 
 
 def _delete_metric_filter(services: Resources, resource: Resource) -> None:
+    services.metric_filters.pop(resource.physical_id, None)
     services.client("logs").delete_metric_filter(
         logGroupName=resource.properties["LogGroupName"], filterName=resource.physical_id
     )

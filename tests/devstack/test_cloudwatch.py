@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from devstack.cloudwatch import Rule, judge, read_rule
+from devstack.cloudwatch import Rule, filtered, judge, read_rule
 from devstack.template import TemplateError
 
 PLAIN: dict[str, Any] = {
@@ -86,3 +86,29 @@ def test_no_point_at_all_is_what_the_alarm_says_of_missing_data(missing: str, st
 @pytest.mark.parametrize(("values", "state"), [([3, None, 1], "ALARM"), ([3, None, 0], "OK"), ([None, 1, 1], "ALARM")])
 def test_some_of_the_periods_are_enough(values: list[float | None], state: str) -> None:
     assert judge(read_rule(PLAIN), values, "OK") == state
+
+
+FILTER = {
+    "LogGroupName": "of-a-function",
+    "FilterPattern": '{ $.message = "Slack is behind" }',
+    "MetricTransformations": [
+        {
+            "MetricNamespace": "OnCall",
+            "MetricName": "SlackBehind",
+            "MetricValue": "$.incidents",
+            "Dimensions": [{"Key": "service", "Value": "$.service"}],
+        }
+    ],
+}
+
+
+def test_a_metric_filter_makes_points_of_the_lines_that_it_sees() -> None:
+    line = {"message": "Slack is behind", "incidents": 3, "service": "on-call"}
+    assert list(filtered(FILTER, line)) == [(("OnCall", "SlackBehind", (("service", "on-call"),)), 3)]
+    assert not list(filtered(FILTER, line | {"message": "something else"}))
+    assert not list(filtered(FILTER, {"message": "Slack is behind", "incident": "one", "service": "on-call"}))
+
+
+def test_a_pattern_that_is_not_read_here_is_said() -> None:
+    with pytest.raises(TemplateError):
+        list(filtered(FILTER | {"FilterPattern": "ERROR"}, {}))

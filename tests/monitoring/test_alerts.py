@@ -110,3 +110,9 @@ def test_an_alert_fires_in_time_not_for_a_blip_and_resolves(case: dict[str, Any]
 def test_an_alert_that_is_kept_waiting_says_for_how_long(alert: str) -> None:
     """Without `for` an alert would come for every blip; the Watchdog is meant to come at once."""
     assert ("for" in ALERTS[alert][1]) == (alert != "Watchdog")
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case["alert"])
+def test_a_summary_is_read_aloud_in_one_breath(case: dict[str, Any]) -> None:
+    assert len(case["summary"].split()) <= 15
+    assert len(case.get("summary_ja", "")) <= 60, "about as long, in Japanese"
