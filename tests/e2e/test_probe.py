@@ -134,7 +134,6 @@ def test_it_runs_by_its_schedule_and_the_fallback_topic_hears_of_a_failure(sched
         return bool(run and "ended_at" in run and problem in run["problem"] and bool(run["problem"]) == bool(problem))
 
     wait_until(lambda: ended(""), 120, "a probe by schedule")
-    assert [one for one in scheduled.published() if "probe" in (one["subject"] or "")] == []
     scheduled.line(PROBE, "busy")
     wait_until(lambda: ended("was busy"), 120, "a probe that fails")
 
