@@ -94,7 +94,7 @@ def test_the_command_pages_lists_and_takes(night: Night) -> None:
     assert said.startswith(":telephone_receiver: Bob is called now")
     story.takes("bob")
     incident, *_ = wait_until(lambda: [one for one in story.incidents() if one["state"] == "acknowledged"])
-    wait_until(lambda: "slack_ts" in (night.table.get(incident["pk"], "STATE") or {}), what="its message")
+    wait_until(lambda: "slack_link" in (night.table.get(incident["pk"], "STATE") or {}), what="its message")
     listed = types(story, "incidents", "alice")
     assert "checkout is &lt;!channel&gt; slow> " in listed, "with a link"
     assert "Bob has it" in listed

@@ -68,12 +68,12 @@ def overrides_of(world: World) -> list[roster.Override]:
 @pytest.mark.parametrize("text", ["", "who", "  WHO ", "who now"])
 def test_who_is_on_call_now_and_next(world: World, text: str) -> None:
     said = types(world, text)
-    assert "*default* for point of sale, shop, silent" in said
+    assert "*Policy default* for point of sale, shop, silent" in said
     assert "Rings Sato, then Suzuki, then 高橋" in said
     handover = 1795424400  # Monday, 2026-11-23 09:00 UTC
     assert f"primary: Sato until <!date^{handover}^" in said
     assert "then Suzuki" in said
-    assert "*other* for elsewhere" in said
+    assert "*Policy other* for elsewhere" in said
     assert SATO not in said
 
 
