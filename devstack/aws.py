@@ -352,7 +352,7 @@ class Aws:
                 "body": api.properties["Body"],
                 "stage": stages[0].properties["StageName"],
                 "stage_properties": stages[0].properties,
-                "name": api.properties["Name"],
+                "name": api.properties.get("Name") or api.properties["Body"]["info"]["title"],
             }
             target = self._directory / "gateway.json"
             fresh = target.with_suffix(".new")
