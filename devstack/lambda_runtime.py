@@ -31,7 +31,7 @@ from devstack.serve import TETHER, free_port
 
 MAXIMUM_PAYLOAD = 6 * 1024 * 1024  # Lambda: synchronous requests and responses, bytes each
 MAXIMUM_EVENT_PAYLOAD = 1024 * 1024  # Lambda: asynchronous requests, bytes
-ENVIRONMENTS_EACH = 6  # of one function on this machine, which has few cores; further invocations wait for one to be free
+ENVIRONMENTS_EACH = 6  # of one function: this machine has few cores; further invocations wait for one to be free
 IDLE_SECONDS = 300.0
 EVENT_RETRY_SECONDS = (1.0, 2.0)  # Lambda waits for one and two minutes before its two retries: sixty times as fast
 _INIT_SECONDS = 30.0  # beside the function's own time limit, for a cold start on a busy machine
