@@ -173,7 +173,7 @@ def _settled(desk: Desk, incident: Item) -> Item:
         return incident
     if incident["id"] not in page.get("incidents", set()):
         return incident
-    pages.settle(desk.table, page, now=desk.now())
+    pages.carry_end(desk.table, page, incident["id"], now=desk.now())
     return incidents.read(desk.table, incident["id"]) or incident
 
 

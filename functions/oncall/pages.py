@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from random import sample
 from typing import Any, Literal
 
 from oncall import incidents
@@ -315,37 +316,8 @@ def settle(table: Table, page: Item, *, now: int) -> list[str]:
     covered = sorted(page.get("incidents", set()))
     if _is_silent(page):
         return covered
-    taken = next((call for call in page["calls"].values() if call["status"] == "taken"), None)
-    for incident in covered:
-        if page["state"] == "acknowledged":
-            event = Event(
-                "acknowledged",
-                key=f"acknowledged/{page['page']}",
-                who=page["acknowledged_by"],
-                detail={
-                    "via": page["acknowledged_via"],
-                    "covered": len(covered),
-                    **({"seconds": (page["acknowledged_at"] - taken["started_at"]) // 1000} if taken else {}),
-                },
-                in_thread=incident == page["about"]["incident"],
-            )
-            changes = {name: page[name] for name in ("acknowledged_by", "acknowledged_at")} | {"unanswered": False}
-            if page["remind_after_minutes"]:
-                changes |= {
-                    "remind_after_minutes": page["remind_after_minutes"],
-                    "remind_at": page["acknowledged_at"] + page["remind_after_minutes"] * 60_000,
-                    "reminded": False,
-                }
-            incidents.tell(
-                table, incident, event, now=now, state="acknowledged", unless=("resolved", "acknowledged"), set_=changes
-            )
-        elif page["state"] == "unanswered":
-            rounds = max((call["round"] for call in page["calls"].values()), default=0)
-            detail = {"reason": page.get("reason", ""), "rounds": rounds}
-            event = Event("unanswered", key=f"unanswered/{page['page']}", detail=detail)
-            incidents.tell(
-                table, incident, event, now=now, unless=("resolved", "acknowledged"), set_={"unanswered": True}
-            )
+    for incident in sample(covered, len(covered)):  # in no order: those who do it at the same time share the work
+        carry_end(table, page, incident, now=now)
     ringing = [call["sid"] for call in page["calls"].values() if "sid" in call and not has_ended(call)]
     left = [*page.get("left", ()), *ringing]
     settled = Update(
@@ -359,6 +331,35 @@ def settle(table: Table, page: Item, *, now: int) -> list[str]:
     with suppress(ConditionFailedError):  # a late key took an unanswered page meanwhile: whoever took it settles it
         table.update(settled)
     return covered
+
+
+def carry_end(table: Table, page: Item, incident: str, *, now: int) -> None:
+    """Carries the end of a page to one of its incidents. Asked again it changes nothing."""
+    if page["state"] == "acknowledged":
+        taken = next((call for call in page["calls"].values() if call["status"] == "taken"), None)
+        seconds = {"seconds": (page["acknowledged_at"] - taken["started_at"]) // 1000} if taken else {}
+        event = Event(
+            "acknowledged",
+            key=f"acknowledged/{page['page']}",
+            who=page["acknowledged_by"],
+            detail={"via": page["acknowledged_via"], "covered": len(page["incidents"]), **seconds},
+            in_thread=incident == page["about"]["incident"],
+        )
+        changes = {name: page[name] for name in ("acknowledged_by", "acknowledged_at")} | {"unanswered": False}
+        if page["remind_after_minutes"]:
+            changes |= {
+                "remind_after_minutes": page["remind_after_minutes"],
+                "remind_at": page["acknowledged_at"] + page["remind_after_minutes"] * 60_000,
+                "reminded": False,
+            }
+        incidents.tell(
+            table, incident, event, now=now, state="acknowledged", unless=("resolved", "acknowledged"), set_=changes
+        )
+    elif page["state"] == "unanswered" and not _is_silent(page):
+        rounds = max((call["round"] for call in page["calls"].values()), default=0)
+        detail = {"reason": page.get("reason", ""), "rounds": rounds}
+        event = Event("unanswered", key=f"unanswered/{page['page']}", detail=detail)
+        incidents.tell(table, incident, event, now=now, unless=("resolved", "acknowledged"), set_={"unanswered": True})
 
 
 def _is_silent(page: Item) -> bool:

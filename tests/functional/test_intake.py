@@ -409,6 +409,24 @@ def test_a_storm_of_groups_rings_one_phone(world: World) -> None:
     assert {world.incident(run)["state"] for run in runs} == {"acknowledged"}
 
 
+def test_a_repeat_carries_the_end_of_its_page_to_its_own_incident_and_leaves_the_others_to_the_owner(
+    world: World,
+) -> None:
+    runs = [world.fire(webhook(key=f"group {number}")) for number in range(20)]
+    pages.acknowledge(
+        world.table, world.page(), who="Sato", responder="sato", via="slack", now=world.clock.now(), call=None
+    )
+    before = len(world.dynamo.requests)
+    world.receive(webhook(key="group 7"), execution="repeat")
+    assert len(world.dynamo.requests) - before < 10
+    states = [world.incident(run)["state"] for run in runs]
+    assert states.count("acknowledged") == 1
+    assert states[7] == "acknowledged"
+    world.passes(2 * MINUTE)
+    assert {world.incident(run)["state"] for run in runs} == {"acknowledged"}
+    assert world.rung == [SATO]
+
+
 def test_a_group_in_the_quiet_window_is_told_to_whoever_is_at_work_and_rings_at_its_end(world: World) -> None:
     world.fire()
     world.hears(world.last_call, "1")
