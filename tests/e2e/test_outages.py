@@ -35,6 +35,7 @@ def watch(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watch]:
     with running_devstack(directory, **environment) as system:
         night = night_of(system)
         night.people_speak_fast()
+        night.story().writes("PRODUCT#monitoring", {"language": "en"})
         with watching(night, tmp_path_factory.mktemp("watch"), create_site(), SEARCH) as watching_it:
             yield watching_it
 
