@@ -33,7 +33,7 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, A
     settings = config.settings()
     match event:
         case {"tell": wish}:
-            slack_errands.tell(str(wish["response_url"]), str(wish["text"]))
+            slack_errands.tell(str(wish["response_url"]), str(wish["text"]), api_url=settings.slack_api_url)
             return {}
         case {"home": wish}:
             errand = slack_errands.Desk(

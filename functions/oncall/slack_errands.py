@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from http.client import HTTPException
+from urllib.parse import urlsplit
 
 from aws_lambda_powertools import Logger
 from slack_sdk import WebClient
@@ -32,8 +33,15 @@ class Desk:
     language: Language
 
 
-def tell(response_url: str, text: str) -> None:
-    """Says something to the one who pressed a button, and to nobody else. Slack: within 30 minutes of the press."""
+def tell(response_url: str, text: str, *, api_url: str = "") -> None:
+    """Says something to the one who pressed a button, and to nobody else. Slack: within 30 minutes of the press.
+
+    Only to Slack: the address came with a request, and whoever knew the signing secret could name any other. `api_url` is
+    that of Slack's API if it stands elsewhere.
+    """
+    if not _is_slacks(response_url, api_url):
+        logger.warning("whoever pressed could not be told: the address is not Slack's")
+        return
     client = WebhookClient(response_url, timeout=TIMEOUT_SECONDS, retry_handlers=[])
     try:
         answer = client.send(text=text, response_type="ephemeral", replace_original=False)
@@ -42,6 +50,18 @@ def tell(response_url: str, text: str) -> None:
         return
     if answer.status_code != 200:
         logger.warning("whoever pressed could not be told", status=answer.status_code, error=answer.body[:100])
+
+
+def _is_slacks(url: str, api_url: str) -> bool:
+    """Slack: a response_url begins with https://hooks.slack.com; it stands beside the API, or with it, if that is elsewhere."""
+    known = {("https", "hooks.slack.com")}
+    if api_url:
+        api = urlsplit(api_url)
+        known |= {(api.scheme, api.netloc), (api.scheme, f"hooks.{api.netloc}")}
+    try:
+        return urlsplit(url)[:2] in known
+    except ValueError:  # no address at all
+        return False
 
 
 def publish_home(desk: Desk, user: str, notice: str = "") -> None:

@@ -54,18 +54,38 @@ def there() -> Iterator[Slack]:
 
 
 def test_a_word_to_whoever_pressed_is_seen_by_nobody_else_and_leaves_the_message(there: Slack) -> None:
-    slack_errands.tell(there.pressed(), "Suzuki has it already.")
+    slack_errands.tell(there.pressed(), "Suzuki has it already.", api_url=f"{there.url}/api/")
     (shown,) = there.control("GET", "ephemerals")
     assert (shown["text"], shown["to"]) == ("Suzuki has it already.", SATO.id)
     (message,) = there.control("GET", "messages")
     assert message["edits"] == 0
 
 
-@pytest.mark.parametrize("where", ["/hooks/unknown", "nowhere"])
+@pytest.mark.parametrize("where", ["there", "nowhere"])
 def test_a_word_that_does_not_arrive_is_left(there: Slack, where: str, caplog: pytest.LogCaptureFixture) -> None:
-    slack_errands.tell(there.url + where if where.startswith("/") else "http://127.0.0.1:9/hooks/x", "late")
+    base = there.url if where == "there" else "http://127.0.0.1:9"
+    slack_errands.tell(f"{base}/hooks/unknown", "late", api_url=f"{base}/api/")
     assert "could not be told" in caplog.text
     assert "/hooks/" not in caplog.text, "whoever has the address may post"
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "{there}/hooks/x",
+        "{there}/hooks.slack.com/x",
+        "http://hooks.slack.com/actions/x",
+        "https://hooks.slack.com.example.com/x",
+        "https://hooks.slack.com@example.com/x",
+        "https://hooks.slack.com:8443/x",
+        "file:///etc/passwd",
+        "https://[",
+    ],
+)
+def test_nobody_but_slack_is_told(there: Slack, address: str, caplog: pytest.LogCaptureFixture) -> None:
+    slack_errands.tell(address.format(there=there.url), "Suzuki has it already.")
+    assert "the address is not Slack's" in caplog.text
+    assert there.control("GET", "errors") == [], "nothing was posted there"
 
 
 def desk(world: World, there: Slack) -> slack_errands.Desk:
