@@ -227,6 +227,8 @@ class FakeTelephone:
     text_sender: str = ""
     texts: list[tuple[str, str]] = field(default_factory=list)  # to whom, and what
     refuses_texts: bool = False
+    while_fetched: list[Callable[[], object]] = field(default_factory=list)  # happen while a call is looked up
+    while_texted: list[Callable[[], object]] = field(default_factory=list)  # happen while a text is sent
 
     def call(self, number: str, twiml: str, *, callbacks: Callbacks, ring_seconds: int) -> str:
         self._reach()
@@ -246,6 +248,8 @@ class FakeTelephone:
 
     def text(self, number: str, body: str) -> None:
         assert len(body) <= 1600
+        while self.while_texted:
+            self.while_texted.pop(0)()
         if self.is_away or self.refuses_texts:
             raise NotTextedError("Twilio answered 400 (error 21606)")
         self.texts.append((number, body))
@@ -260,6 +264,8 @@ class FakeTelephone:
 
     def fetch(self, sid: str) -> Call:
         self._reach()
+        while self.while_fetched:
+            self.while_fetched.pop(0)()
         return next(call for call in self.calls if call.sid == sid)
 
     def end(self, sid: str, goodbye: str) -> None:

@@ -22,7 +22,7 @@ from oncall.times import at
 logger = Logger(child=True)
 
 LOOKS = 3  # at a page that others keep changing under our hands
-# So long after one asked for the next responder, another who cannot have seen that yet asks for nothing more.
+# So long after the next phone began to ring, or was asked for, somebody who cannot have seen that asks for nothing more.
 UNSEEN_MS = 3_000
 
 
@@ -54,11 +54,11 @@ class Taken:
 class Skipped:
     """What came of asking for the next responder.
 
-    ours: `who` is skipped. again: `who` has just asked for it. quiet: no phone rings. taken: `who` has it (since when).
-    over: it is resolved, or not known any more.
+    ours: `who` is skipped. again: `who` has just asked for it. next: `who` is the next one, whose phone has just begun to
+    ring. quiet: no phone rings. taken: `who` has it (since when). over: it is resolved, or not known any more.
     """
 
-    outcome: Literal["ours", "again", "quiet", "taken", "over"]
+    outcome: Literal["ours", "again", "next", "quiet", "taken", "over"]
     who: str = ""
     at: int = 0
 
@@ -148,13 +148,11 @@ def ring_next(desk: Desk, incident_id: str, *, who: str, via: Via, seen_at: int 
         if page is None or call is None:
             break
         now = desk.now()
-        skipped_at = page.get("skipped_at", 0)
         if "skipped" in call:
             _releases(desk, page, Answer("fail", "skipped", "call"))  # whoever asked for it may have died before
             return Skipped("again", call["skipped"]["who"])
-        if seen_at is not None and seen_at < skipped_at and now - skipped_at < UNSEEN_MS:
-            asked = [one["skipped"] for one in page["calls"].values() if "skipped" in one]
-            return Skipped("again", max(asked, key=lambda one: int(one["at"]))["who"])
+        if seen_at is not None and (unseen := _unseen(page, call, seen_at=seen_at, now=now)):
+            return unseen
         if pages.has_ended(call) or "sid" not in call:
             break
         try:
@@ -169,6 +167,17 @@ def ring_next(desk: Desk, incident_id: str, *, who: str, via: Via, seen_at: int 
         desk.slack({lead, incident_id})
         return Skipped("ours", call["name"])
     return Skipped("quiet")
+
+
+def _unseen(page: Item, call: Item, *, seen_at: int, now: int) -> Skipped | None:
+    """What happened so lately that whoever saw the incident as it was at `seen_at` cannot know of it."""
+    skipped_at = page.get("skipped_at", 0)
+    if seen_at < skipped_at and now - skipped_at < UNSEEN_MS:
+        asked = [one["skipped"] for one in page["calls"].values() if "skipped" in one]
+        return Skipped("again", max(asked, key=lambda one: int(one["at"]))["who"])
+    if seen_at < call["started_at"] and now - call["started_at"] < UNSEEN_MS and not pages.has_ended(call):
+        return Skipped("next", call["name"])  # the phone that they saw ring has stopped by itself
+    return None
 
 
 def take_shift(

@@ -135,10 +135,14 @@ def _ring(desk: Desk, turn: Turn, page: Mapping[str, Any], ring: Ring) -> Answer
     if begun.get("sms_before_call"):
         call = begun["calls"][f"c{begun['attempt']}"]
         texted = texts.before_the_call(desk.telephone(), begun, call, desk.language)
-    answer = _place(desk, turn, begun)
-    if texted:
-        _tell(desk, begun, texted)
-    return answer
+    try:
+        if begun.get("sms_before_call"):
+            # The text took its time: somebody may have taken it, or a step beside this one may have gone on from there.
+            begun = pages.ask_again(desk.table, begun, execution=turn.execution, token=turn.token, now=desk.now())
+        return _place(desk, turn, begun)
+    finally:
+        if texted:
+            _tell(desk, begun, texted)
 
 
 def _place(desk: Desk, turn: Turn, page: Item) -> Answer | None:

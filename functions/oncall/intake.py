@@ -239,6 +239,7 @@ def _own(desk: Desk, known: Roster, policy: Policy, page: Item, covered: Sequenc
         "incident": page["about"]["incident"],
         "attempt": page["attempt"],
         "ring_seconds": page["ring_seconds"],
+        "sms_before_call": page.get("sms_before_call", False),
         "decided_at": now,
         "timeout_seconds": page["ring_seconds"] + pages.LISTENING_SECONDS,
     }

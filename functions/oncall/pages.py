@@ -404,8 +404,8 @@ def next_step(page: Item, order: Sequence[Responder], policy: Policy, *, now: in
 def begin_call(table: Table, page: Item, ring: Ring, *, execution: str, token: str, now: int) -> Item:
     """Writes an attempt with its task token before Twilio is asked for the call, so that no callback can be early.
 
-    `page` needs no more than its keys, page and attempt. Raises ConditionFailedError with the page if it has ended, has
-    gone on, or is another execution's.
+    `page` needs no more than its keys, page, attempt and sms_before_call: after a text, `ask_again` writes that Twilio is
+    asked. Raises ConditionFailedError with the page if it has ended, has gone on, or is another execution's.
     """
     number = page["attempt"] + 1
     call = {
@@ -417,7 +417,7 @@ def begin_call(table: Table, page: Item, ring: Ring, *, execution: str, token: s
         "round": ring.round,
         "status": "placing",
         "started_at": now,
-        "asked_at": now,
+        "asked_at": 0 if page.get("sms_before_call") else now,
     }
     try:
         return table.update(
@@ -461,27 +461,38 @@ def ask_again(table: Table, page: Item, *, execution: str, token: str, now: int)
     Raises ConditionFailedError with the page if Twilio has it, is being asked, or the page has gone on.
     """
     number = page["attempt"]
-    asked_at = page["calls"][f"c{number}"]["asked_at"]
-    return table.update(
-        Update(
-            page["pk"],
-            page["sk"],
-            set={f"calls.c{number}.asked_at": now, "token": token, **lease(now, page["ring_seconds"])},
-            condition=(
-                "#page = :page AND #state = :open AND #owner = :me AND #attempt = :attempt"
-                f" AND #calls.#c{number}.#status = :placing AND #calls.#c{number}.#asked_at = :asked"
-                f" AND attribute_not_exists(#calls.#c{number}.#sid)"
-            ),
-            values={
-                "page": page["page"],
-                "open": "open",
-                "me": execution,
-                "attempt": number,
-                "placing": "placing",
-                "asked": asked_at,
-            },
+    call = page["calls"][f"c{number}"]
+    try:
+        return table.update(
+            Update(
+                page["pk"],
+                page["sk"],
+                set={f"calls.c{number}.asked_at": now, "token": token, **lease(now, page["ring_seconds"])},
+                condition=(
+                    "#page = :page AND #state = :open AND #owner = :me AND #attempt = :attempt"
+                    f" AND #calls.#c{number}.#status = :placing AND #calls.#c{number}.#asked_at = :asked"
+                    f" AND attribute_not_exists(#calls.#c{number}.#sid)"
+                ),
+                values={
+                    "page": page["page"],
+                    "open": "open",
+                    "me": execution,
+                    "attempt": number,
+                    "placing": "placing",
+                    "asked": call["asked_at"],
+                },
+            )
         )
-    )
+    except ConditionFailedError as refused:
+        there = refused.item
+        if (
+            there
+            and (there["page"], there["state"]) == (page["page"], "open")
+            and there["calls"].get(f"c{number}") == {**call, "asked_at": now}
+            and there.get("token") == token
+        ):
+            return there  # ours: the answer was lost, and the request sent again met its own write
+        raise
 
 
 def update_call(table: Table, page: Item, number: int, changes: Mapping[str, Any]) -> Item:
@@ -549,12 +560,16 @@ def current_call(page: Item) -> Item | None:
 
 
 def hold(table: Table, page: Item, *, execution: str, token: str, now: int, seconds: int) -> Item:
-    """Keeps the page for its owner while a call goes on, with the new task token. Raises ConditionFailedError as above."""
+    """Keeps the page for its owner while a call goes on, with the new task token.
+
+    Raises ConditionFailedError as above, and if somebody wants the next responder rung: that released the old token.
+    """
     number = page["attempt"]
     condition = "#page = :page AND #state = :open AND #owner = :me AND #attempt = :attempt"
     values: dict[str, Any] = {"page": page["page"], "open": "open", "me": execution, "attempt": number}
     if number:
         condition += (
+            f" AND attribute_not_exists(#calls.#c{number}.#skipped)"
             f" AND NOT #calls.#c{number}.#status IN ({', '.join(f':over{index}' for index in range(len(OVER)))})"
         )
         values |= {f"over{index}": status for index, status in enumerate(OVER)}

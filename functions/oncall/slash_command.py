@@ -321,7 +321,12 @@ def open_incidents(table: Table, now: int, most: int) -> tuple[list[Item], int]:
 def _as_its_page_says(table: Table, incident: Item) -> Item:
     """An incident whose page somebody took a moment ago, as it will be in another moment."""
     page = pages.read(table, incident["policy"]) if incident["state"] == "triggered" else None
-    if page and page["state"] == "acknowledged" and "settled_at" not in page and incident["id"] in page["incidents"]:
+    if (
+        page
+        and page["state"] == "acknowledged"
+        and "settled_at" not in page
+        and incident["id"] in page.get("incidents", ())
+    ):
         return {**incident, "state": "acknowledged", "acknowledged_by": page["acknowledged_by"]}
     return incident
 

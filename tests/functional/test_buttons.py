@@ -126,6 +126,29 @@ def test_whoever_has_seen_the_next_phone_ring_may_skip_that_too(world: World) ->
     assert world.ringing == [TAKAHASHI]
 
 
+def test_whoever_has_not_seen_yet_that_the_next_phone_rings_skips_nobody(world: World) -> None:
+    run = world.fire()
+    seen = world.incident(run)["changed_at"]
+    world.clock.time += 25_000
+    world.twilio_says(world.last_call, "no-answer")
+    world.clock.time += 500
+    assert "Suzuki" in press(world, "ring_next", incident_of(run), user="U0TAKA", seen_at=seen)
+    assert world.ringing == [SUZUKI]
+    assert not events(world, run, "ring_next")
+    world.clock.time += actions.UNSEEN_MS
+    assert press(world, "ring_next", incident_of(run), user="U0TAKA", seen_at=seen) == ""
+    assert world.ringing == [TAKAHASHI]
+
+
+def test_a_press_while_the_step_asks_twilio_what_became_of_the_call_is_not_overlooked(world: World) -> None:
+    run = world.fire()
+    world.telephone.while_fetched = [
+        lambda: world.dynamo.before("UpdateItem", lambda: press(world, "ring_next", incident_of(run)))
+    ]
+    world.passes(MINUTE)  # the step's time limit: no word from the call
+    assert world.ringing == [SUZUKI]
+
+
 def test_a_message_that_was_not_refreshed_does_not_hold_anybody_up_for_long(world: World) -> None:
     run = world.fire()
     seen = world.clock.now()

@@ -47,6 +47,17 @@ def test_a_webhook_rings_one_phone_whatever_answer_is_lost(world: World, number:
 
 
 @pytest.mark.parametrize("number", EVERY_REQUEST)
+def test_after_a_text_the_phone_rings_at_once_whatever_answer_is_lost(world: World, number: int) -> None:
+    world.telephone.text_sender = "+12025550199"
+    world.roster({"POLICY#default": {"sms_before_call": True}})
+    with losing(world, number):
+        run = world.fire()
+    assert world.rung == [SATO]
+    assert len(world.telephone.texts) == 1
+    assert world.story(run) == ["triggered", "ringing", "texted"]
+
+
+@pytest.mark.parametrize("number", EVERY_REQUEST)
 def test_a_group_that_joins_joins_whatever_answer_is_lost(world: World, number: int) -> None:
     world.fire()
     with losing(world, number):

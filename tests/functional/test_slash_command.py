@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from devstack import blocks as block_kit
-from oncall import actions, home, roster, slash_command
+from oncall import actions, home, replies, roster, slash_command
 from oncall.slash_command import Command
 from oncall.times import at
 from tests.builders import CHANNEL, DATABASE, GATEWAY, MINUTE, SATO, SUZUKI, TAKAHASHI, World, webhook
@@ -289,6 +289,18 @@ def test_an_incident_that_somebody_took_a_moment_ago_is_theirs(world: World) -> 
     assert world.incident(run)["state"] == "triggered", "the state machine has not carried it on yet"
     assert "Sato has it" in types(world, "incidents")
     assert ("acknowledge", run.decision["incidents"][0]) not in buttons_of(view(world))
+
+
+def test_a_page_that_was_taken_when_it_covered_nothing_any_more_is_nobodys(world: World) -> None:
+    run = world.fire()
+    world.resolves_half(run)
+    replies.key_pressed(
+        world.replies_desk, world.last_call.callbacks, "1"
+    )  # and the state machine has not had its turn
+    with world.dynamo.dies(1, answered=True):
+        world.receive(webhook(key=DATABASE))  # opened, and on no page yet
+    assert "database alert is down" in types(world, "incidents")
+    assert "nobody has it" in types(world, "incidents")
 
 
 def test_of_many_open_incidents_the_newest_are_read(world: World) -> None:

@@ -1,9 +1,11 @@
 """Text messages: to whoever took it by phone, and before a call. Once, beside everything else, and never in the way."""
 
+from contextlib import suppress
+
 import pytest
 
 from oncall import incidents
-from tests.builders import DATABASE, MINUTE, SATO, SUZUKI, World, webhook
+from tests.builders import DATABASE, MINUTE, SATO, SUZUKI, DiedError, World, webhook
 
 
 @pytest.fixture(autouse=True)
@@ -141,6 +143,40 @@ def test_a_text_before_a_call_goes_out_before_twilio_is_asked_for_the_call(world
     world.telephone.while_asked = [lambda _: texts.append(len(world.telephone.texts))]
     world.fire()
     assert texts == [1]
+
+
+def test_whoever_takes_it_while_the_text_goes_out_lets_no_phone_ring(world: World) -> None:
+    world.roster({"POLICY#default": {"sms_before_call": True}})
+    run = world.receive(webhook())
+    world.telephone.while_texted = [lambda: world.takes_in_slack(run.decision["incidents"][0])]
+    world.go_on(run)
+    assert world.rung == []
+    assert world.incident(run)["state"] == "acknowledged"
+    assert "settled_at" in world.page()
+    assert [who for kind, who in events(world) if kind == "texted"] == ["Sato"]
+
+
+def test_a_step_that_dies_in_the_middle_of_a_text_is_followed_by_one_that_rings_at_once(world: World) -> None:
+    world.roster({"POLICY#default": {"sms_before_call": True}})
+
+    def die() -> None:
+        raise DiedError
+
+    world.telephone.while_texted = [die]
+    run = world.receive(webhook())
+    with suppress(DiedError):
+        world.go_on(run)
+    assert world.ringing == []
+    world.go_on(run)  # the state machine's retry
+    assert world.ringing == [SATO]
+
+
+def test_of_two_steps_beside_each_other_one_rings_after_the_text(world: World) -> None:
+    world.roster({"POLICY#default": {"sms_before_call": True}})
+    run = world.receive(webhook())
+    world.telephone.while_texted = [lambda: world.go_on(run)]
+    world.go_on(run)
+    assert world.rung == [SATO]
 
 
 def test_a_call_that_is_asked_for_again_is_not_texted_again(world: World) -> None:
