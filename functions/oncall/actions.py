@@ -175,7 +175,8 @@ def _unseen(page: Item, call: Item, *, seen_at: int, now: int) -> Skipped | None
     if seen_at < skipped_at and now - skipped_at < UNSEEN_MS:
         asked = [one["skipped"] for one in page["calls"].values() if "skipped" in one]
         return Skipped("again", max(asked, key=lambda one: int(one["at"]))["who"])
-    if seen_at < call["started_at"] and now - call["started_at"] < UNSEEN_MS and not pages.has_ended(call):
+    is_next = call["number"] > 1 and not pages.has_ended(call)
+    if is_next and seen_at < call["started_at"] and now - call["started_at"] < UNSEEN_MS:
         return Skipped("next", call["name"])  # the phone that they saw ring has stopped by itself
     return None
 

@@ -140,6 +140,15 @@ def test_whoever_has_not_seen_yet_that_the_next_phone_rings_skips_nobody(world: 
     assert world.ringing == [TAKAHASHI]
 
 
+def test_the_first_phone_may_be_skipped_by_whoever_saw_the_message_before_it_rang(world: World) -> None:
+    run = world.receive(webhook())
+    seen = world.incident(run)["changed_at"]
+    world.clock.time += 500
+    world.go_on(run)
+    assert press(world, "ring_next", incident_of(run), seen_at=seen) == ""
+    assert world.ringing == [SUZUKI]
+
+
 def test_a_press_while_the_step_asks_twilio_what_became_of_the_call_is_not_overlooked(world: World) -> None:
     run = world.fire()
     world.telephone.while_fetched = [
