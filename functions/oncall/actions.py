@@ -218,8 +218,10 @@ def acknowledge_page(desk: Desk, page: Item, *, who: str, responder: str, via: V
             logger.info("acknowledged", incident=page["about"]["incident"], who=who, via=via, seconds=seconds)
     ringing = pages.current_call(page)
     waiting = was_open and ringing is not None and (ringing["number"] == call or not pages.has_ended(ringing))
-    # The step that is released hangs up, and carries this to the incidents and to Slack.
-    if not (waiting and _releases(desk, page, Answer("success", f"acknowledged by {who}", "call"))):
+    # The step that is released hangs up, and carries this to the incidents and to Slack. While Twilio takes no calls it
+    # mostly sleeps, for up to half a minute, and hears of nothing.
+    released = waiting and _releases(desk, page, Answer("success", f"acknowledged by {who}", "call"))
+    if not released or "unavailable_since" in page:
         desk.slack(pages.settle(desk.table, page, now=desk.now()))
     return taken or Taken(ours=True, by=who, at=page["acknowledged_at"])
 

@@ -181,7 +181,7 @@ def _place(desk: Desk, turn: Turn, page: Item) -> Answer | None:
     page = _available(desk, page)
     ringing = Event("ringing", key=_key(page, call, "ringing"), who=call["name"], detail={"round": call["round"]})
     incident = _tell(desk, page, ringing)
-    if incident and incident["state"] == "resolved":  # in the moment before it joined this page
+    if incident and incident["state"] != "triggered":  # taken or resolved in the moment before it joined this page
         ended = pages.leave(desk.table, page["policy"], incident["id"])
         return _finish(desk, ended) if ended else None
     return None

@@ -2,7 +2,7 @@
 
 import pytest
 
-from oncall import pages, replies
+from oncall import actions, incidents, pages, replies
 from oncall.telephone import TwilioUnavailableError
 from tests.builders import MINUTE, SATO, SUZUKI, TAKAHASHI, World, alert, webhook
 
@@ -536,3 +536,34 @@ def test_a_word_in_the_language_of_the_responder_is_heard_by_that_responder_alon
     first, second = world.telephone.calls
     assert "On-call alert" in first.twiml
     assert "オンコールのアラート" in second.twiml
+
+
+def test_an_incident_that_is_taken_in_the_moment_before_it_joins_its_page_rings_no_longer(world: World) -> None:
+    def take() -> None:
+        (incident,) = incidents.opened_since(world.table, 0, now=world.clock.now() + 1000)
+        taken = actions.acknowledge_incident(world.replies_desk, incident, name="Suzuki", via="command")
+        assert taken.ours
+
+    world.dynamo.before("UpdateItem", take)  # after the incident was opened, before the page is
+    run = world.fire()
+    assert world.ringing == []
+    assert world.page()["state"] == "resolved"
+    assert world.incident(run)["acknowledged_by"] == "Suzuki"
+    world.passes(5 * MINUTE)
+    assert world.rung == [SATO]
+
+
+def test_whoever_takes_it_while_twilio_is_away_has_it_at_once(world: World) -> None:
+    world.telephone.is_away = True
+    run = world.fire()
+    world.passes(200)
+    assert run.wake_at
+    assert run.wake_at - world.clock.now() > 10_000, "the step looks again long after"
+    world.takes_in_slack(run.decision["incidents"][0])
+    assert world.incident(run)["state"] == "acknowledged"
+    assert run.decision["incidents"][0] in world.slack_asked
+    world.telephone.is_away = False
+    world.passes(MINUTE)
+    assert world.rung == []
+    assert run.outcome == ("success", "acknowledged by Sato")
+    assert world.story(run).count("acknowledged") == 1
