@@ -2,7 +2,8 @@
 
 Before each transaction moto copies every item of the table, so that it can take back one that fails, and before each
 query it sorts every item; with two thousand items that takes longer than everything else together. Here a transaction
-copies the items that it names, and a query sorts what it found (moto does that besides). In an answer moto looks for
+copies the items that it names, and a query sorts what it found (moto does that besides); only a scan needs every item in
+order, since its next page begins after the last key. In an answer moto looks for
 each of the ten types of each attribute by every name that it might have in Python; here by the one that it has.
 """
 
@@ -18,6 +19,8 @@ from moto.dynamodb.models.table import Table
 
 _TYPES = frozenset({"S", "N", "SS", "NS", "M", "L", "BOOL", "NULL"})  # without B and BS, which are changed on their way
 
+_sorted_items = Table.all_items
+_scan = Table.scan
 _transact = DynamoDBBackend.transact_write_items
 _picked = AttributePicker.__call__
 
@@ -62,6 +65,14 @@ def _all_items(self: Table) -> list[Any]:
     return [item for items in self.items.values() for item in items.values()]
 
 
+def _scan_in_order(self: Table, *args: Any, **kwargs: Any) -> Any:
+    self.all_items = lambda: _sorted_items(self)  # type: ignore[method-assign]  # of this table, for this scan
+    try:
+        return _scan(self, *args, **kwargs)
+    finally:
+        del self.all_items
+
+
 def _pick(self: AttributePicker, context: AttributePickerContext) -> Any:
     if context.key in _TYPES and isinstance(context.obj, dict):
         return context.obj.get(context.key)
@@ -73,4 +84,5 @@ def bear_storms() -> None:
     setattr(models, "copy", _copies)  # noqa: B010  # replacing is the purpose; mypy would refuse the assignment
     setattr(DynamoDBBackend, "transact_write_items", _transact_write_items)  # noqa: B010
     setattr(Table, "all_items", _all_items)  # noqa: B010
+    setattr(Table, "scan", _scan_in_order)  # noqa: B010
     setattr(AttributePicker, "__call__", _pick)  # noqa: B010

@@ -76,3 +76,15 @@ def test_a_query_is_in_the_order_of_sort_keys(client: "DynamoDBClient") -> None:
         TableName="table", KeyConditionExpression="pk = :pk", ExpressionAttributeValues={":pk": {"S": "one"}}
     )
     assert [item["sk"]["S"] for item in found["Items"]] == ["a", "b", "c", "d"]
+
+
+def test_a_scan_of_many_pages_finds_each_item_once(client: "DynamoDBClient") -> None:
+    keys = [f"{number * 7 % 40:02d}" for number in range(40)]  # in no order
+    for key in keys:
+        client.put_item(
+            TableName="table", Item={"pk": {"S": f"scanned {key}"}, "sk": {"S": key}, "text": {"S": "x" * 100_000}}
+        )
+    pages = list(client.get_paginator("scan").paginate(TableName="table"))
+    found = [item["pk"]["S"] for page in pages for item in page["Items"] if item["pk"]["S"].startswith("scanned")]
+    assert len(pages) > 3
+    assert sorted(found) == [f"scanned {key}" for key in sorted(keys)]

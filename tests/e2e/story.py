@@ -303,15 +303,20 @@ class Story:
         assert page, f"{self.name} has no page"
         return page
 
-    def settled(self, timeout: float = SOON) -> Item:
-        """Waits until all that follows from the page's end has followed, a text to who took it too; returns the page."""
+    def settled(self, timeout: float = SOON, *, texted: bool = True) -> Item:
+        """Waits until all that follows from the page's end has followed, a text to who took it too; returns the page.
+
+        Not `texted`: the text may have died with a function. It is sent at most once, so it is not sent again.
+        """
 
         def over() -> Item | None:
             page = self.page()
             if "settled_at" not in page:
                 return None
             taken = [
-                f"{page['page']}/{c['number']}/text/taken" for c in page["calls"].values() if c["status"] == "taken"
+                f"{page['page']}/{c['number']}/text/taken"
+                for c in page["calls"].values()
+                if texted and c["status"] == "taken"
             ]
             pk = f"INCIDENT#{page['about']['incident']}"
             return page if all(self.night.table.get(pk, f"ONCE#{text}") for text in taken) else None

@@ -392,7 +392,7 @@ def test_phone_call_dies_while_it_settles_a_page_and_all_of_it_happens(night: Ni
 
     died(night, "PhoneCallFunction", since)
     story.becomes("acknowledged", acknowledged_by="Ann")
-    story.settled()
+    story.settled(texted=False)
     story.finished(execution)
     slack_tells_the_story_once_and_in_order(story)
     assert story.kinds().count("acknowledged") == 1
@@ -427,7 +427,7 @@ def test_an_acknowledgement_whose_writer_died_reaches_the_incident(night: Night,
         time_passes_for(story)
 
     story.becomes("acknowledged", acknowledged_by="Ann")
-    story.settled()
+    story.settled(texted=False)
     slack_tells_the_story_once_and_in_order(story)
     night.rests()
     nobody_was_rung_twice(story, "ann")
