@@ -318,7 +318,7 @@ def test_the_site_breaks_and_mends_by_the_guide(stage: Stage, page: Page) -> Non
     faults = page.get_by_role("region", name="Make it fail")
     site = faults.get_by_role("group", name="The site")
     expect(site.get_by_role("radio", name="works")).to_be_checked()
-    site.get_by_role("radio", name="503").check()
+    site.get_by_role("radio", name="503").click()
     expect(site.get_by_role("radio", name="503")).to_be_checked()
     expect(page.get_by_text("Broken on purpose")).to_contain_text("The site: 503")
     eventually(lambda: requests.get(stage.endpoints.site, timeout=10).status_code == 503, "the site is down")
@@ -329,8 +329,8 @@ def test_the_site_breaks_and_mends_by_the_guide(stage: Stage, page: Page) -> Non
 
 def test_faults_of_several_parts_are_named_and_ended_at_once(stage: Stage, page: Page) -> None:
     faults = page.get_by_role("region", name="Make it fail")
-    faults.get_by_role("group", name="Twilio: callbacks").get_by_role("radio", name="lost").check()
-    faults.get_by_role("group", name="DynamoDB").get_by_role("radio", name="throttled").check()
+    faults.get_by_role("group", name="Twilio: callbacks").get_by_role("radio", name="lost").click()
+    faults.get_by_role("group", name="DynamoDB").get_by_role("radio", name="throttled").click()
     note = page.get_by_text("Broken on purpose")
     expect(note).to_contain_text("Twilio: callbacks: lost")
     expect(note).to_contain_text("DynamoDB: throttled")
