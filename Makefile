@@ -32,7 +32,7 @@ $(RUNTIME): uv.lock .venv/.complete
 	@UV_PROJECT_ENVIRONMENT=.devstack/runtime $(UV) sync --quiet --frozen --only-group runtime --compile-bytecode
 	@touch $@
 
-programs: $(PROGRAMS) ## Fetch Prometheus, Alertmanager and the exporters, where they are not installed
+programs: $(PROGRAMS) ## Fetch Prometheus, Alertmanager, the exporters and Chromium, where they are not installed
 
 $(PROGRAMS): .ci/programs
 	@.ci/programs .devstack/programs

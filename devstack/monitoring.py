@@ -24,6 +24,7 @@ _NAMES = {
     "alertmanager": ("prometheus-alertmanager", "alertmanager"),
     "amtool": ("amtool",),
     "blackbox_exporter": ("prometheus-blackbox-exporter", "blackbox_exporter"),
+    "chromium": ("chromium",),
 }
 
 # Time runs this many times faster: in how long an alert waits, and in how far back it looks. At least three and ten
@@ -60,7 +61,7 @@ _NOT_HERE = ("node",)
 
 
 class ProgramMissingError(Exception):
-    """A monitoring program is not on this machine."""
+    """A program is not on this machine."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,7 @@ class Command:
 
 
 def program(name: str) -> Path:
-    """Where `name` (prometheus, promtool, alertmanager, amtool, blackbox_exporter) is: on PATH, or else unpacked here.
+    """Where `name` (prometheus, promtool, alertmanager, amtool, blackbox_exporter, chromium) is: on PATH, or else unpacked here.
 
     Raises ProgramMissingError if it is in neither place.
     """

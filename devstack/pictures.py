@@ -1,7 +1,6 @@
 """The pictures of the console in docs/pictures: one incident is played, and looked at on the way."""
 
 import re
-import shutil
 import sys
 import tempfile
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Literal
 
 from playwright.sync_api import Browser, Error, Page, ViewportSize, sync_playwright
 
+from devstack.monitoring import program
 from devstack.stack import ROOT, Options, StackError, running
 
 FOLDER = ROOT / "docs/pictures"
@@ -57,9 +57,7 @@ def _play(browser: Browser, url: str) -> None:
 
 def main() -> None:
     """Make them all. Ends with 1 if the incident does not happen."""
-    chromium = shutil.which("chromium")
-    if chromium is None:
-        raise SystemExit("pictures: there is no chromium on this machine: apt-get install chromium")
+    chromium = program("chromium")
     FOLDER.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
         options = Options(Path(folder), monitoring=True, roster=ROOT / "devstack/roster.yaml")

@@ -1,21 +1,19 @@
 """Debian's Chromium, without a screen. It needs no download: playwright's own browser does not come with its package."""
 
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
-CHROMIUM = shutil.which("chromium")
+from devstack.monitoring import program
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """A browser. Fails where there is none: the page is a part of the demonstration."""
-    assert CHROMIUM, "there is no chromium on this machine: apt-get install chromium"
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        browser = playwright.chromium.launch(executable_path=program("chromium"), args=["--no-sandbox"])
         yield browser
         browser.close()
 
