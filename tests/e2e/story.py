@@ -135,7 +135,7 @@ class Story:
 
     def hires(self, person: str) -> None:
         """Adds a person with a phone that rings (line behaviour `ring`) and a user in Slack."""
-        self.phones[person] = f"+12025550{101 + next(_phones) % 99}"
+        self.phones[person] = f"+12025550{101 + next(_phones) % 97}"  # not the probe's number, nor ours
         self.system.line(self.phones[person], "ring")
         self.system.control("PUT", "slack", f"users/{self.slack_user(person)}", {"name": person.title()})
         self.writes(

@@ -40,7 +40,10 @@ def until(night: Night, *alarms: str, meanwhile: Callable[[], object] = lambda: 
         meanwhile()
         return set(alarms) <= alarmed(night)
 
-    wait_until(told, PATIENCE, f"{', '.join(alarms)} ({sorted(set(alarms) - alarmed(night))} not yet)")
+    try:
+        wait_until(told, PATIENCE, ", ".join(alarms))
+    except AssertionError as error:
+        raise AssertionError(f"nobody was told of {sorted(set(alarms) - alarmed(night))}") from error
 
 
 def declared(night: Night) -> set[str]:
