@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools import Logger
 
-from oncall import incidents, pages, probes, roster, schedules, texts
+from oncall import incidents, pages, probes, schedules, texts
 from oncall.fallback import Fallback
 from oncall.incidents import PROBE_POLICY, Event
 from oncall.pages import GiveUp, Pause, Ring
@@ -112,11 +112,7 @@ def _step(desk: Desk, turn: Turn, page: Item) -> Answer | None:
 def _go_on(desk: Desk, turn: Turn, page: Item) -> Answer | None:
     """Rings the next responder by the roster as it is now, or pauses, or gives up."""
     now = desk.now()
-    known, problems = roster.read_items(desk.table.query(roster.PARTITION))
-    for problem in problems:
-        logger.warning("the roster has a mistake", problem=str(problem))
-    if page["policy"] == PROBE_POLICY:
-        known = probes.roster(desk.probe_number)
+    known = probes.roster_of(desk.table, page["policy"], desk.probe_number)
     policy = known.policies.get(page["policy"]) or Policy(page["policy"])
     order = [on_call.responder for on_call in schedules.responders_on_call(known, policy, at(now))]
     match pages.next_step(page, order, policy, now=now):

@@ -11,7 +11,7 @@ from oncall import incidents, pages, probes, roster, schedules
 from oncall.alarm import PRODUCT, read_alarm
 from oncall.alertmanager import Alert, AlertGroup, read_webhook
 from oncall.errors import WebhookError
-from oncall.incidents import PROBE_POLICY, Event
+from oncall.incidents import Event
 from oncall.page_by_hand import read_page
 from oncall.roster import Language, Policy, Roster
 from oncall.signals import Answer
@@ -58,7 +58,7 @@ def receive(desk: Desk, request: Mapping[str, Any], *, execution: str) -> dict[s
                 return _resolve(desk, group)
             return _fire(desk, group, execution=execution, base=gateway)
         case "alarm":
-            language = _roster(desk).product(PRODUCT).language or desk.language
+            language = roster.read_table(desk.table).product(PRODUCT).language or desk.language
             group = read_alarm(request, language)
             if group.status == "resolved":
                 return _resolve(desk, group)
@@ -85,7 +85,7 @@ def _resolve(desk: Desk, group: AlertGroup) -> dict[str, Any]:
 
 
 def _fire(desk: Desk, group: AlertGroup, *, execution: str, base: str) -> dict[str, Any]:
-    known = _roster(desk)
+    known = roster.read_table(desk.table)
     if group.product == probes.PRODUCT and probes.is_ours(desk.table, group):
         known = probes.roster(desk.probe_number)
     product = known.product(group.product)
@@ -271,7 +271,7 @@ def _resume(desk: Desk, policy_id: str, *, execution: str) -> dict[str, Any]:
     if page["state"] == "open":  # otherwise only its end is carried on
         event = Event("resumed", key=f"{page['page']}/resumed/{execution[-36:]}")
         incidents.tell(desk.table, lead, event, now=desk.now())
-    known = _roster_of(desk, policy_id)
+    known = probes.roster_of(desk.table, policy_id, desk.probe_number)
     return _own(desk, known, known.policies.get(policy_id) or Policy(policy_id), page, [lead])
 
 
@@ -282,7 +282,9 @@ def _revisit(desk: Desk, due: list[str], *, execution: str) -> dict[str, Any]:
         if incident and is_overdue(incident := _settled(desk, incident), desk.now()):
             incident = _remind(desk, incident) or incident
         if incident and needs_page(incident):
-            return _page(desk, _roster_of(desk, incident["policy"]), incident, execution=execution)
+            return _page(
+                desk, probes.roster_of(desk.table, incident["policy"], desk.probe_number), incident, execution=execution
+            )
     return _decision("notify", "critical", due)
 
 
@@ -312,19 +314,6 @@ def needs_page(incident: Mapping[str, Any]) -> bool:
         and bool(incident["call"])
         and not incident.get("unanswered")
     )
-
-
-def _roster_of(desk: Desk, policy: str) -> Roster:
-    """The roster that a policy stands in: the probe has one of its own."""
-    return probes.roster(desk.probe_number) if policy == PROBE_POLICY else _roster(desk)
-
-
-def _roster(desk: Desk) -> Roster:
-    """The roster as it is now. What is wrong in it is left out and told in the log: the rest may still wake somebody."""
-    known, problems = roster.read_items(desk.table.query(roster.PARTITION))
-    for problem in problems:
-        logger.warning("the roster has a mistake", problem=str(problem))
-    return known
 
 
 def _decision(

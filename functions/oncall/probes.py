@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 from oncall.alertmanager import AlertGroup, Status
 from oncall.incidents import PROBE_POLICY
-from oncall.roster import Policy, Product, Responder, Roster, Step
+from oncall.roster import Policy, Product, Responder, Roster, Step, read_table
 from oncall.store import DUE, ConditionFailedError, Item, Table, Update
 from oncall.times import at
 
@@ -40,6 +40,11 @@ _POLICY = Policy(
     quiet_seconds=0,
     repeat_page=False,
 )
+
+
+def roster_of(table: Table, policy: str, number: str) -> Roster:
+    """The roster that a policy stands in, as it is now: the probe, whose number is `number`, has one of its own."""
+    return roster(number) if policy == PROBE_POLICY else read_table(table)
 
 
 def roster(number: str) -> Roster:

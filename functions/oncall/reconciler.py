@@ -8,16 +8,13 @@ import hashlib
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from aws_lambda_powertools import Logger
 
 from oncall import incidents, intake, pages, probes
 from oncall.fallback import Fallback
 from oncall.store import DUE, ConditionFailedError, Item, Table, Update
-
-if TYPE_CHECKING:
-    pass
 
 logger = Logger(child=True)
 

@@ -14,7 +14,9 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+from aws_lambda_powertools import Logger
 
 from oncall.attributes import (
     DAYS,
@@ -28,6 +30,11 @@ from oncall.attributes import (
     parse_days,
     unknown,
 )
+
+if TYPE_CHECKING:
+    from oncall.store import Table
+
+logger = Logger(child=True)
 
 Language = Literal["ja", "en"]
 Answer = Literal["key", "connected"]
@@ -200,6 +207,14 @@ def from_items(items: Iterable[Mapping[str, Any]]) -> Roster:
     if problems:
         raise RosterError(problems)
     return roster
+
+
+def read_table(table: "Table") -> Roster:
+    """The roster as it is now. What is wrong in it is left out and told in the log: the rest may still wake somebody."""
+    known, problems = read_items(table.query(PARTITION))
+    for problem in problems:
+        logger.warning("the roster has a mistake", problem=str(problem))
+    return known
 
 
 def read_items(items: Iterable[Mapping[str, Any]]) -> tuple[Roster, tuple[Problem, ...]]:
