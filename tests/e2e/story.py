@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from itertools import count
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
@@ -116,6 +117,7 @@ class Story:
     name: str
     channel: str
     phones: dict[str, str] = field(default_factory=dict)
+    products: dict[str, str] = field(default_factory=dict)  # of the incidents that were looked at, by their ids
     began: float = field(default_factory=time.time)
 
     @property
@@ -272,15 +274,18 @@ class Story:
 
     def incidents(self, *, product: str | None = None) -> list[Item]:
         """The story's incidents, oldest first."""
-        pages = self.night.dynamodb.get_paginator("scan").paginate(
-            TableName=self.night.table.name,
-            FilterExpression="sk = :state AND product = :product",
-            ExpressionAttributeValues={":state": {"S": "STATE"}, ":product": {"S": product or self.name}},
-            ProjectionExpression="pk, sk, opened_at",
-            ConsistentRead=True,
-        )
-        keys = [(int(item["opened_at"]["N"]), item["pk"]["S"]) for page in pages for item in page["Items"]]
-        return [item for _, pk in sorted(keys) if (item := self.night.table.get(pk, "STATE"))]
+        table, wanted = self.night.table, product or self.name
+        since = datetime.fromtimestamp(self.began - 60, UTC)
+        months = {f"INCIDENTS#{moment:%Y-%m}" for moment in (since, datetime.now(UTC))}
+        listed = [row["sk"] for month in months for row in table.query(month, after=f"{since:%Y%m%d-%H%M%S}")]
+        found = [
+            state
+            for key in listed
+            if self.products.get(key, wanted) == wanted and (state := table.get(f"INCIDENT#{key}", "STATE"))
+        ]
+        self.products.update({state["id"]: state["product"] for state in found})
+        of_it = [state for state in found if state["product"] == wanted]
+        return sorted(of_it, key=lambda state: (state["opened_at"], state["pk"]))
 
     def incident(self, group: str = "shop", *, product: str | None = None) -> Item | None:
         """The latest incident of a group."""
