@@ -4,7 +4,7 @@ Beside AWS's own APIs (https://docs.aws.amazon.com) it answers, for tests:
 - `GET /_sim/sns`: what was published: `topic, subject, message, time` (epoch seconds).
 - `GET /_sim/alarms`: CloudWatch's alarms: `name, state, changed_at`.
 - `POST /_sim/points`: points of metrics that the gateway's requests have: a list of `namespace, name, dimensions, value`.
-- `GET /_sim/invocations`: the functions' invocations (devstack.lambda_runtime.Invocation).
+- `GET /_sim/invocations`: the functions' invocations (devstack.lambda_runtime.Invocation); `?after=9` without the first nine.
 - `GET /_sim/requests`: the requests of the stack itself: `principal, action, resource, status, time, ms`.
 - `PUT /_sim/faults`: `{"dynamodb": {...}, "states:StartExecution": {...}, "lambda:PhoneCallFunction": {...}}`; `{}` clears.
   By service, action, or function: `status` and `type` of the error (503 ServiceUnavailable), `delay` in seconds, for `times`
@@ -127,7 +127,7 @@ class Aws:
             body = environ["wsgi.input"].read()
         path = environ.get("PATH_INFO", "")
         if path.startswith("/_sim/"):
-            response = self._simulation(environ["REQUEST_METHOD"], path, body)
+            response = self._simulation(environ["REQUEST_METHOD"], path, body, environ.get("QUERY_STRING", ""))
         else:
             response = self._answer(environ, path, body)
         return response(environ, start_response)
@@ -253,11 +253,12 @@ class Aws:
 
     # For tests.
 
-    def _simulation(self, method: str, path: str, body: bytes) -> Response:
+    def _simulation(self, method: str, path: str, body: bytes, query: str) -> Response:
+        after = int(parse_qs(query).get("after", ["0"])[0])
         readings: Mapping[str, Callable[[], Any]] = {
             "/_sim/sns": lambda: list(self._published),
             "/_sim/alarms": self._cloudwatch.states,
-            "/_sim/invocations": self._runtime.measurements,
+            "/_sim/invocations": lambda: self._runtime.measurements(after),
             "/_sim/requests": lambda: list(self._requests),
             "/_sim/faults": self._faults_left,
         }

@@ -100,9 +100,9 @@ class Devstack:
         found: list[dict[str, Any]] = self.control("GET", "aws", "sns")
         return found
 
-    def invocations(self) -> list[dict[str, Any]]:
-        """The functions' invocations: function, started_at, cold, init_ms, duration_ms, error."""
-        found: list[dict[str, Any]] = self.control("GET", "aws", "invocations")
+    def invocations(self, after: int = 0) -> list[dict[str, Any]]:
+        """The functions' invocations after the first so many: function, started_at, cold, init_ms, duration_ms, error."""
+        found: list[dict[str, Any]] = self.control("GET", "aws", f"invocations?after={after}")
         return found
 
     def requests_to_aws(self) -> list[dict[str, Any]]:

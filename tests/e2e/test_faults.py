@@ -314,7 +314,7 @@ def died(night: Night, function: str, since: int) -> None:
     wait_until(
         lambda: [
             one
-            for one in night.system.invocations()[since:]
+            for one in night.system.invocations(since)
             if one["function"] == function and one["error"] == "Runtime.ExitError"
         ],
         SOON,
@@ -468,7 +468,7 @@ def test_a_function_that_hits_its_time_limit_has_rung_once(night: Night) -> None
     execution = story.fire()
 
     wait_until(
-        lambda: [one for one in night.system.invocations()[since:] if one["error"] == "Sandbox.Timedout"],
+        lambda: [one for one in night.system.invocations(since) if one["error"] == "Sandbox.Timedout"],
         90,
         "an invocation that hits its time limit",
     )
