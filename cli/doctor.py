@@ -33,6 +33,7 @@ from oncall.times import now as milliseconds
 LEAST_BALANCE = 5.0  # in the account's currency; a call costs a few cents, a bad night a few dozen calls
 HEARTBEAT_MINUTES = 5
 LEAST_TOKEN = 20  # characters of a bearer token
+LEAST_CONCURRENCY = 100  # functions at once; a storm of alerts wants several dozen, and other stacks share them
 
 Level = Literal["good", "warning", "failed"]
 _COLOURS = {
@@ -88,6 +89,7 @@ def _checks(target: Target) -> list[Check]:
     ]
     parts = (
         _stack,
+        _concurrency,
         _roster,
         _numbers,
         _secrets,
@@ -126,6 +128,17 @@ def _stack(patient: Patient) -> Iterator[Check]:
         yield Check("stack", "warning", says, "the last deployment failed and the one before it runs: deploy again")
     else:
         yield Check("stack", "failed", says, "look at the stack's events in CloudFormation")
+
+
+def _concurrency(patient: Patient) -> Iterator[Check]:
+    """How many functions AWS runs at once for us. Lambda: a new account's quota is far below the usual 1,000."""
+    limit = patient.target.client("lambda").get_account_settings()["AccountLimit"]["UnreservedConcurrentExecutions"]
+    says = f"AWS runs {limit} functions of this account at once"
+    if limit >= LEAST_CONCURRENCY:
+        yield Check("concurrency", "good", says)
+    else:
+        do = f"in a storm phones would ring late: ask for {LEAST_CONCURRENCY} (Service Quotas, AWS Lambda, Concurrent executions)"
+        yield Check("concurrency", "warning", says, do)
 
 
 def _roster(patient: Patient) -> Iterator[Check]:

@@ -63,6 +63,7 @@ _JSON_SERVICES = {
 # One request of these at a time: moto is not thread-safe, and a conditional write has to be one step.
 _SERIAL_SERVICES = {"dynamodb", "ssm", "sns", "s3", "iam", "logs", "events", "monitoring", "sqs"}
 _DYNAMODB_ITEM_BYTES = 400 * 1024
+_NEW_ACCOUNTS_CONCURRENCY = 10  # what a new account's quota is; AWS raises it with use
 _THROTTLED = {"ProvisionedThroughputExceededException", "ThrottlingException", "RequestLimitExceeded"}
 
 
@@ -185,8 +186,8 @@ class Aws:
         return None
 
     def _serve(self, environ: "WSGIEnvironment", path: str, service: str, name: str, body: bytes) -> Response:
-        if found := re.fullmatch(r"/2015-03-31/functions/([^/]+)/invocations", path):
-            return self._invoke(unquote(found.group(1)), environ, body)
+        if service == "lambda" and (answered := self._lambda(environ, path, body)):
+            return answered
         if service == "cloudformation":
             status, text = self._cloudformation.answer(form_of(body))
             return Response(text, status, content_type="text/xml")
@@ -223,6 +224,17 @@ class Aws:
     def _ask_moto(self, environ: "WSGIEnvironment", body: bytes) -> Response:
         environ["wsgi.input"] = io.BytesIO(body)
         return Response.from_app(self._moto, environ, buffered=True)
+
+    def _lambda(self, environ: "WSGIEnvironment", path: str, body: bytes) -> Response | None:
+        """What moto does not answer as we need it."""
+        if found := re.fullmatch(r"/2015-03-31/functions/([^/]+)/invocations", path):
+            return self._invoke(unquote(found.group(1)), environ, body)
+        if path == "/2016-08-19/account-settings":
+            limits = dict.fromkeys(
+                ("ConcurrentExecutions", "UnreservedConcurrentExecutions"), _NEW_ACCOUNTS_CONCURRENCY
+            )
+            return _json({"AccountLimit": limits, "AccountUsage": {"FunctionCount": len(self._runtime.functions)}})
+        return None
 
     def _invoke(self, name: str, environ: "WSGIEnvironment", body: bytes) -> Response:
         function = self._runtime.find(name)

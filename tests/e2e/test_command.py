@@ -224,6 +224,8 @@ def test_the_doctor_finds_what_is_wrong_and_says_what_to_do(night: Night, oncall
     assert after["texts"] == f"{CALLER} cannot send text messages"
     assert "tells nobody" in after["fallback topic"]
     assert all(check["do"] for check in found["checks"] if check["level"] != "good")
+    (quota,) = (check for check in found["checks"] if check["name"] == "concurrency")
+    assert (quota["level"], quota["says"]) == ("warning", "AWS runs 10 functions of this account at once")
 
 
 def test_the_doctor_outlives_providers_that_do_not_answer(night: Night, oncall: Command) -> None:
