@@ -6,6 +6,9 @@ import random
 import signal
 import socket
 import sys
+import threading
+import time
+from collections import deque
 from types import FrameType
 from typing import TYPE_CHECKING
 
@@ -14,7 +17,10 @@ from werkzeug.serving import WSGIRequestHandler, make_server
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
 
+CLAIM_SECONDS = 120.0  # by then whoever asked for a port listens on it, on a busy machine too
 _PR_SET_PDEATHSIG = 1
+_claims: deque[tuple[float, socket.socket]] = deque()  # ports asked for, oldest first
+_claiming = threading.Lock()
 
 # Prefix of a command line: the kernel kills that program as soon as the thread that started it ends.
 # setpriv is part of Debian's util-linux; the setting survives execve.
@@ -39,17 +45,26 @@ def die_with_parent() -> None:
 
 
 def free_port(*wanted: int) -> int:
-    """A TCP port of 127.0.0.1 that is free now, if possible one that is wanted.
+    """A TCP port of 127.0.0.1 that is free now, if possible one that is wanted. Nobody else who asks here gets it soon.
 
-    Below Linux's ephemeral range (32768 and up), so that no outgoing connection takes it before it is listened on.
+    Below Linux's ephemeral range (32768 and up), so that no outgoing connection takes it before it is listened on. Until
+    then a name stands for it that Linux gives once and takes back when its process ends (unix(7): abstract sockets).
     """
+    now = time.monotonic()
+    with _claiming:
+        while _claims and _claims[0][0] < now - CLAIM_SECONDS:
+            _claims.popleft()[1].close()
     for port in (*wanted, *random.sample(range(20000, 32000), 200)):
-        with socket.socket() as probe:
-            try:
+        claim = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        try:
+            claim.bind(f"\0on-call-devstack:{port}")
+            with socket.socket() as probe:
                 probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return port
+        except OSError:
+            claim.close()
+            continue
+        _claims.append((now, claim))
+        return port
     raise OSError("no free port between 20000 and 32000 on 127.0.0.1")
 
 
