@@ -100,7 +100,9 @@ def _fire(desk: Desk, group: AlertGroup, *, execution: str, base: str) -> dict[s
     opened = incidents.open_incident(desk.table, group, execution=execution, now=desk.now(), attributes=attributes)
     incident = opened.incident
     if opened.is_new:
-        if incident["state"] != "triggered":  # its resolution was faster, or this is a retry and somebody has it
+        if opened.is_known:  # this is a retry: somebody may have it
+            incident = _settled(desk, incident)
+        if incident["state"] != "triggered":  # or its resolution was faster
             return _decision("notify", incident["severity"], [incident["id"]])
         if incident["severity"] == "warning":
             return _decision("alert", "warning", [incident["id"]])
@@ -169,11 +171,10 @@ def _is_new(alert: Alert, incident: Item, group: AlertGroup) -> bool:
 def _settled(desk: Desk, incident: Item) -> Item:
     """The incident after the end of its page has reached it."""
     page = pages.read(desk.table, incident["policy"])
-    if page is None or page["state"] == "open" or "settled_at" in page:
+    if page is None or page["state"] == "open" or incident["id"] not in page.get("incidents", set()):
         return incident
-    if incident["id"] not in page.get("incidents", set()):
-        return incident
-    pages.carry_end(desk.table, page, incident["id"], now=desk.now())
+    if "settled_at" not in page:  # else it may have reached it after the incident was read
+        pages.carry_end(desk.table, page, incident["id"], now=desk.now())
     return incidents.read(desk.table, incident["id"]) or incident
 
 

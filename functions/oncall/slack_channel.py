@@ -81,6 +81,11 @@ class Progress:
     wait_seconds: int = 0
 
 
+DONE = Progress(done=True)
+BUSY = Progress(done=False, wait_seconds=2)  # somebody else is at it, and looks for changes before he leaves
+CHANGED = Progress(done=False, wait_seconds=1)  # while we were at it
+
+
 def bring_up_to_date(desk: Desk, incident_ids: list[str], *, me: str, until: int) -> Progress:
     """Brings the channel up to date with incidents, as many as fit until a time (epoch milliseconds).
 
@@ -92,7 +97,8 @@ def bring_up_to_date(desk: Desk, incident_ids: list[str], *, me: str, until: int
             waits.append(1)
             break
         try:
-            progress = _project(desk, incident, me=me)
+            while (progress := _project(desk, incident, me=me)) == CHANGED and desk.now() <= until:
+                pass  # who has changed it found us at it, and may not ask again
         except NotNowError as error:
             progress = _later(desk, incident, error)
         if not progress.done:
@@ -106,9 +112,9 @@ def _project(desk: Desk, incident_id: str, *, me: str) -> Progress:
     now = desk.now()
     incident = incidents.read(desk.table, incident_id)
     if incident is None or incident["slack_version"] >= incident["version"]:
-        return Progress(done=True)
+        return DONE
     if incidents.is_probe(incident) and incident["state"] != "resolved":
-        return Progress(done=True)  # told in one quiet line, when it is over
+        return DONE  # told in one quiet line, when it is over
     try:
         incident = desk.table.update(
             Update(
@@ -120,7 +126,7 @@ def _project(desk: Desk, incident_id: str, *, me: str) -> Progress:
             )
         )
     except ConditionFailedError:
-        return Progress(done=False, wait_seconds=2)  # somebody else is at it
+        return BUSY
     try:
         _write(desk, incident)
     finally:
@@ -134,7 +140,7 @@ def _project(desk: Desk, incident_id: str, *, me: str) -> Progress:
         with suppress(ConditionFailedError):  # the lease ran out, and somebody else has it
             desk.table.update(release)
     current = incidents.read(desk.table, incident_id) or incident
-    return Progress(done=current["slack_version"] >= current["version"], wait_seconds=1)
+    return DONE if current["slack_version"] >= current["version"] else CHANGED
 
 
 def _write(desk: Desk, incident: Item) -> None:
@@ -399,7 +405,7 @@ def _later(desk: Desk, incident_id: str, error: NotNowError) -> Progress:
     now = desk.now()
     incident = incidents.read(desk.table, incident_id)
     if incident is None:
-        return Progress(done=True)
+        return DONE
     logger.warning("Slack is behind", incident=incident_id, reason=str(error), wait_seconds=error.seconds)
     since = incident.get("slack_behind_since", now)
     changes = {
@@ -421,5 +427,5 @@ def _later(desk: Desk, incident_id: str, error: NotNowError) -> Progress:
         changes["slack_wrong"] = error.wrong
     desk.table.update(Update(incident["pk"], "STATE", set=changes))
     if error.wrong or now - since > BEHIND_MS:
-        return Progress(done=True)  # the reconciler goes on
+        return DONE  # as far as this execution goes: the reconciler goes on
     return Progress(done=False, wait_seconds=max(1, error.seconds))

@@ -145,6 +145,31 @@ def test_a_retry_in_whose_middle_somebody_takes_it_rings_nobody(world: World) ->
     assert "settled_at" in world.page()
 
 
+def test_a_retry_that_read_its_incident_before_somebody_took_it_opens_no_other_page(world: World) -> None:
+    world.roster({"POLICY#default": {"quiet_seconds": 0}})
+    world.fire(execution="one")
+    joined = world.fire(webhook(key="another"), execution="two")
+    call = world.last_call
+    taken: list[bool] = []
+
+    def takes() -> None:
+        if not taken:
+            taken.append(True)
+            world.hears(call, "1")
+
+    def has_read() -> None:
+        for operation in ("GetItem", "UpdateItem"):
+            world.dynamo.before(operation, takes)
+
+    world.dynamo.before("GetItem", has_read)
+    again = world.fire(webhook(key="another"), execution="two")
+
+    assert action(again) == ("notify", "critical")
+    assert world.incident(joined)["state"] == "acknowledged"
+    assert world.page()["acknowledged_by"] == "Sato"
+    assert world.rung == [SATO]
+
+
 def test_a_resolution_ends_the_incident_and_its_page(world: World) -> None:
     run = world.fire()
     resolved = world.resolve()
