@@ -262,7 +262,11 @@ class Story:
 
     def twilio_says(self, call: Mapping[str, Any], status: str) -> None:
         """Posts a status of a call as Twilio does, signed, whatever the call does in truth."""
-        (written,) = [one for one in self.page()["calls"].values() if one.get("sid") == call["sid"]]
+        written = wait_until(  # it rings before that is written
+            lambda: next((one for one in self.page()["calls"].values() if one.get("sid") == call["sid"]), None),
+            SOON,
+            f"the page knowing of {call['sid']}",
+        )
         query = {"call": str(written["number"]), "page": self.page()["page"], "policy": self.name}
         url = f"{self.system.endpoints['gateway']}/calls/status?{urlencode(query)}"
         form = {"CallSid": call["sid"], "CallStatus": status, "To": call["to"]}

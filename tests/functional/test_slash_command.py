@@ -303,6 +303,20 @@ def test_a_page_that_was_taken_when_it_covered_nothing_any_more_is_nobodys(world
     assert "nobody has it" in types(world, "incidents")
 
 
+def test_an_incident_that_somebody_takes_while_the_list_is_read_is_listed_as_taken(world: World) -> None:
+    world.fire()
+    call = world.last_call
+
+    def has_read() -> None:
+        world.dynamo.before("GetItem", lambda: world.hears(call, "1"))
+
+    world.dynamo.before("GetItem", has_read)
+    (listed,), _ = slash_command.open_incidents(world.table, world.clock.now(), 10)
+
+    assert "settled_at" in world.page()
+    assert (listed["state"], listed["acknowledged_by"]) == ("acknowledged", "Sato")
+
+
 def test_of_many_open_incidents_the_newest_are_read(world: World) -> None:
     for number in range(slash_command.SHOWN + 4):
         world.receive(webhook(key=f"group {number}"))
