@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 from urllib.parse import urlsplit
+from uuid import uuid4
 
 import pytest
 import requests
@@ -274,20 +275,21 @@ def test_a_message_whose_answer_was_lost_is_not_posted_again(night: Night) -> No
 
 
 def test_a_channel_that_does_not_exist_is_told_on_the_fallback_topic_and_the_phone_rings(night: Night) -> None:
-    story = night.story("ann", product={"slack_channel": "C0NOWHERE"})
+    nowhere = f"C0NOWHERE{uuid4().hex[:6].upper()}"
+    story = night.story("ann", product={"slack_channel": nowhere})
     execution = story.fire()
 
     ann = story.rings("ann")
     told = story.told("channel_not_found")
-    assert "C0NOWHERE" in told["message"]
-    night.system.control("PUT", "slack", "channels/C0NOWHERE", {"name": "here-now"})
+    assert nowhere in told["message"]
+    night.system.control("PUT", "slack", f"channels/{nowhere}", {"name": "here-now"})
     night.system.answer(ann["sid"])
     night.system.press(ann["sid"], "1")
 
     story.becomes("acknowledged", acknowledged_by="Ann")
     story.finished(execution)
     posted = wait_until(
-        lambda: [one for one in night.system.messages() if one["channel"] == "C0NOWHERE" and not one["thread_ts"]],
+        lambda: [one for one in night.system.messages() if one["channel"] == nowhere and not one["thread_ts"]],
         SOON,
         "the message when the channel is there",
     )
