@@ -3,10 +3,9 @@
 Before each transaction moto copies every item of the table, so that it can take back one that fails, and before each
 query it sorts every item; with two thousand items that takes longer than everything else together. Here a transaction
 copies the items that it names, and a query sorts what it found (moto does that besides); only a scan needs every item in
-order, since its next page begins after the last key. In an answer moto looks for
-each of the ten types of each attribute by every name that it might have in Python; here by the one that it has. And
-moto keeps everything that it ever made, each copy of an item that was read too, for a reset between unit tests; in an
-hour that is some gigabytes.
+order, since its next page begins after the last key. In an answer moto looks for each of the ten types of each attribute
+by every name that it might have in Python; here by the one that it has. And moto keeps everything that it ever made, for
+a reset between unit tests, each copy of an item that was read too; in an hour that is some gigabytes.
 """
 
 import copy

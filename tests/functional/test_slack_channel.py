@@ -316,7 +316,7 @@ def test_wherever_the_step_dies_nothing_is_told_twice_or_never(world: World, at:
     ]
 
 
-def test_what_happens_while_slack_is_told_next(world: World) -> None:
+def test_what_happens_while_slack_is_told_is_told_next_by_whoever_is_at_it(world: World) -> None:
     run = world.fire()
     world.dynamo.before("Query", lambda: world.twilio_says(world.last_call, "busy"))
     assert world.project(incident(run)).done, "who changed it found Slack busy with it, and may not ask again"
