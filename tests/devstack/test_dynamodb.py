@@ -1,11 +1,13 @@
 """A transaction on the devstack's DynamoDB is all or nothing, although it copies no more than it names."""
 
+import gc
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import boto3
 import pytest
 from moto import mock_aws
+from moto.dynamodb.models.dynamo_type import Item
 
 from devstack import dynamodb
 
@@ -88,3 +90,14 @@ def test_a_scan_of_many_pages_finds_each_item_once(client: "DynamoDBClient") -> 
     found = [item["pk"]["S"] for page in pages for item in page["Items"] if item["pk"]["S"].startswith("scanned")]
     assert len(pages) > 3
     assert sorted(found) == [f"scanned {key}" for key in sorted(keys)]
+
+
+def test_what_was_only_read_is_forgotten(client: "DynamoDBClient") -> None:
+    def kept() -> int:
+        gc.collect()
+        return sum(type(one) is Item for one in gc.get_objects())
+
+    before = kept()
+    for _ in range(5):
+        _all(client)
+    assert kept() == before
