@@ -13,7 +13,6 @@ PYTHON := .venv/bin/python
 UV := .venv/bin/uv
 SAM_BUILD := .aws-sam/build/.complete
 RUNTIME := .devstack/runtime/.complete
-PROGRAMS := .devstack/programs/.complete
 SOURCES := template.yaml $(shell find functions statemachine -type f -not -path '*/__pycache__/*' 2>/dev/null)
 
 help: ## List the commands
@@ -32,11 +31,8 @@ $(RUNTIME): uv.lock .venv/.complete
 	@UV_PROJECT_ENVIRONMENT=.devstack/runtime $(UV) sync --quiet --frozen --only-group runtime --compile-bytecode
 	@touch $@
 
-programs: $(PROGRAMS) ## Fetch Prometheus, Alertmanager, the exporters and Chromium, where they are not installed
-
-$(PROGRAMS): .ci/programs
+programs: ## Fetch Prometheus, Alertmanager, the blackbox exporter and Chromium, where they are not installed
 	@.ci/programs .devstack/programs
-	@touch $@
 
 build: .venv/.complete $(SAM_BUILD) ## Build the functions for deployment
 

@@ -194,14 +194,13 @@ def _write_secret(file: Path, secret: str) -> None:
 
 
 def _commands(prometheus: Path, alertmanager: Path, addresses: Mapping[str, str]) -> list[Command]:
-    program_of = {name: program(name) for name in ("prometheus", "blackbox_exporter")}
     at_prometheus, at_blackbox = addresses["prometheus"], addresses["blackbox_exporter"]
     pair = "alertmanager_2" in addresses
     return [
         Command(
             "blackbox_exporter",
             (
-                str(program_of["blackbox_exporter"]),
+                str(program("blackbox_exporter")),
                 f"--config.file={prometheus / 'blackbox.yml'}",
                 f"--web.listen-address={at_blackbox}",
                 "--timeout-offset=0.1",  # of a scrape_timeout of 1 s
@@ -214,14 +213,13 @@ def _commands(prometheus: Path, alertmanager: Path, addresses: Mapping[str, str]
         Command(
             "prometheus",
             (
-                str(program_of["prometheus"]),
+                str(program("prometheus")),
                 f"--config.file={prometheus / 'prometheus.yml'}",
                 f"--storage.tsdb.path={prometheus / 'data'}",
                 f"--web.listen-address={at_prometheus}",
                 f"--web.external-url=http://{at_prometheus}",
                 "--rules.alert.resend-delay=15s",  # as in a deployed stack
                 "--log.level=warn",
-                *_unpacked(program_of["prometheus"], "--web.local-assets", "prometheus/web"),
             ),
             f"http://{at_prometheus}/-/ready",
         ),
@@ -230,7 +228,7 @@ def _commands(prometheus: Path, alertmanager: Path, addresses: Mapping[str, str]
 
 def _alertmanager(folder: Path, addresses: Mapping[str, str], which: str, peer: str | None) -> Command:
     """One Alertmanager, alone or one of a pair: `which` and `peer` are the ends of their names."""
-    found, address = program("alertmanager"), addresses[f"alertmanager{which}"]
+    address = addresses[f"alertmanager{which}"]
     alone = ("--cluster.listen-address=",)  # one process: no gossip port
     paired = (
         f"--cluster.listen-address={addresses.get(f'gossip{which}')}",
@@ -239,19 +237,13 @@ def _alertmanager(folder: Path, addresses: Mapping[str, str], which: str, peer: 
     return Command(
         f"alertmanager{which}",
         (
-            str(found),
+            str(program("alertmanager")),
             f"--config.file={folder / 'alertmanager.yml'}",
             f"--storage.path={folder / f'data{which}'}",
             f"--web.listen-address={address}",
             f"--web.external-url=http://{address}",
             *(alone if peer is None else paired),
             "--log.level=warn",
-            *_unpacked(found, "--web.ui-path", "prometheus/alertmanager/ui"),
         ),
         f"http://{address}/-/ready",
     )
-
-
-def _unpacked(found: Path, option: str, assets: str) -> tuple[str, ...]:
-    """The option that tells one of Debian's programs, unpacked rather than installed, where its pages are."""
-    return (f"{option}={_PROGRAMS / 'share' / assets}",) if found.is_relative_to(_PROGRAMS) else ()
