@@ -24,7 +24,7 @@ from slack_sdk.web import SlackResponse
 
 from devstack import blocks as block_kit
 from devstack import template
-from oncall import actions, calls, incidents, intake, pages, reconciler, replies, slack_channel, texts
+from oncall import actions, calls, incidents, intake, pages, reconciler, refusals, replies, slack_channel, texts
 from oncall.alertmanager import read_webhook
 from oncall.fallback import Fallback
 from oncall.roster import Language
@@ -223,6 +223,8 @@ class FakeTelephone:
     is_away: bool = False  # takes no request
     loses_answers: int = 0  # takes so many calls and does not say so
     refuses: set[str] = field(default_factory=set)
+    refusal: tuple[int, int] | None = None  # answers each call with this status and code
+    while_refused: Callable[[], object] = lambda: None  # happens when a call is refused so
     while_asked: list[Callable[[Call], object]] = field(default_factory=list)  # happen while a call is asked for
     text_sender: str = ""
     texts: list[tuple[str, str]] = field(default_factory=list)  # to whom, and what
@@ -233,7 +235,14 @@ class FakeTelephone:
     def call(self, number: str, twiml: str, *, callbacks: Callbacks, ring_seconds: int) -> str:
         self._reach()
         if number in self.refuses:
-            raise NumberRefusedError("Twilio refuses the number (error 21211)")
+            raise NumberRefusedError("Twilio refuses the number (error 21211)", code=21211)
+        if self.refusal:
+            status, code = self.refusal
+            self.while_refused()
+            if (blame := refusals.about(status, code)) == "number":
+                raise NumberRefusedError(f"Twilio refuses the number (error {code})", code=code)
+            said = f"Twilio answered {status} (error {code})"
+            raise TwilioUnavailableError(said, is_refusal=True, code=code, is_unclear=blame == "unclear")
         assert len(twiml) <= 4000
         sid = f"CA{len(self.calls):032x}"
         created = at(self.clock.now()).replace(microsecond=0)
@@ -251,7 +260,7 @@ class FakeTelephone:
         while self.while_texted:
             self.while_texted.pop(0)()
         if self.is_away or self.refuses_texts:
-            raise NotTextedError("Twilio answered 400 (error 21606)")
+            raise NotTextedError("Twilio answered 400 (error 21606)", code=21606)
         self.texts.append((number, body))
 
     def find(self, number: str, *, since: int, besides: Sequence[str]) -> Call | None:
@@ -278,7 +287,7 @@ class FakeTelephone:
 
     def _reach(self) -> None:
         if self.is_away:
-            raise TwilioUnavailableError("Twilio answered 503 (error 20503)", is_refusal=True)
+            raise TwilioUnavailableError("Twilio answered 503 (error 20503)", is_refusal=True, code=20503)
 
     @property
     def ringing(self) -> list[Call]:

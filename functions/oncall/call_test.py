@@ -6,7 +6,7 @@ from typing import Any, cast
 
 from aws_lambda_powertools import Logger
 
-from oncall import pages, proofs, roster
+from oncall import pages, proofs, refusals, roster
 from oncall.roster import Language
 from oncall.store import Table
 from oncall.telephone import Callbacks, NumberRefusedError, Telephone, TwilioUnavailableError
@@ -51,7 +51,7 @@ def ring(
     except (NumberRefusedError, TwilioUnavailableError) as error:
         proofs.note(desk.table, responder.id, test, {"status": "failed", "reason": str(error), "ended_at": desk.now()})
         logger.warning("a test call failed", responder=responder.id, reason=str(error))
-        return {"problem": str(error)}
+        return {"problem": f"{error}. {refusals.words(refusals.remedy(error.code, responder.phone), 'en')}".strip()}
     return {}
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools import Logger
 
-from oncall import incidents, pages, probes, schedules, texts
+from oncall import incidents, pages, probes, refusals, schedules, texts
 from oncall.fallback import Fallback
 from oncall.incidents import PROBE_POLICY, Event
 from oncall.pages import GiveUp, Pause, Ring
@@ -30,6 +30,7 @@ logger = Logger(child=True)
 FRESH_MS = 10_000  # for so long the responders that ReceiveAlerts found need not be looked up again
 TOO_LONG_MS = 300_000  # a call that somebody listens to for longer than the ringing and this is ended
 UNAVAILABLE_MS = 30_000  # when Twilio has taken no call for so long, people are told
+HELD_MS = 86_400_000  # after a day without a call the page ends as unanswered: nobody is asked forever
 # So long after it was asked for, a call that Twilio does not list may still come: the request may be under way (its time
 # limit is 6 s), from a step that runs beside this one, or the list may be behind.
 IN_FLIGHT_MS = 8_000
@@ -99,7 +100,7 @@ def _step(desk: Desk, turn: Turn, page: Item) -> Answer | None:
         try:
             ended = _stop_skipped(desk, page, call) if "skipped" in call else _look_up(desk, turn, page, call)
         except TwilioUnavailableError as error:
-            return _unavailable(desk, turn, page, str(error))
+            return _unavailable(desk, turn, page, error)
         if not isinstance(ended, Mapping):
             return ended
         page, call = ended, ended["calls"][f"c{call['number']}"]
@@ -135,6 +136,9 @@ def _ring(desk: Desk, turn: Turn, page: Mapping[str, Any], ring: Ring) -> Answer
         if begun.get("sms_before_call"):
             # The text took its time: somebody may have taken it, or a step beside this one may have gone on from there.
             begun = pages.ask_again(desk.table, begun, execution=turn.execution, token=turn.token, now=desk.now())
+        if texted and texted.detail and "remedy" in texted.detail:
+            said = [*begun.get("text_remedies", ()), texted.detail["remedy"]]
+            begun = pages.note(desk.table, begun, {"text_remedies": said})
         return _place(desk, turn, begun)
     finally:
         if texted:
@@ -155,15 +159,13 @@ def _place(desk: Desk, turn: Turn, page: Item) -> Answer | None:
             ring_seconds=page["ring_seconds"],
         )
     except NumberRefusedError as refused:
-        changes = {"status": "failed", "reason": str(refused), "ended_at": desk.now()}
-        page = pages.update_call(desk.table, page, number, changes)
-        logger.warning("a responder cannot be called", responder=call["responder"], reason=str(refused))
-        _tell(desk, page, _ended_event(page, page["calls"][f"c{number}"]))
-        return Answer("fail", str(refused), "call")
+        return _refused(desk, page, call, refused)
     except TwilioUnavailableError as error:
+        if error.is_unclear and desk.now() - page.get("unavailable_since", desk.now()) >= UNAVAILABLE_MS:
+            return _refused(desk, page, call, error)  # held for long enough: another phone may ring
         if error.is_refusal:  # so it need not be waited for
             page = pages.update_call(desk.table, page, number, {"asked_at": 0})
-        return _unavailable(desk, turn, page, str(error))
+        return _unavailable(desk, turn, page, error)
     try:
         page = pages.update_call(desk.table, page, number, {"sid": sid})
     except ConditionFailedError as refused:
@@ -181,6 +183,18 @@ def _place(desk: Desk, turn: Turn, page: Item) -> Answer | None:
         ended = pages.leave(desk.table, page["policy"], incident["id"])
         return _finish(desk, ended) if ended else None
     return None
+
+
+def _refused(desk: Desk, page: Item, call: Item, error: NumberRefusedError | TwilioUnavailableError) -> Answer:
+    """Twilio does not call this responder: the next one is rung at once. What mends it is said once a page."""
+    changes = {"status": "failed", "refused": True, "reason": str(error), "ended_at": desk.now()}
+    remedy = refusals.remedy(error.code, call["phone"])
+    if remedy and remedy not in {other.get("remedy") for other in page["calls"].values()}:
+        changes["remedy"] = remedy
+    page = pages.update_call(desk.table, page, call["number"], changes)
+    logger.warning("a responder cannot be called", responder=call["responder"], reason=str(error))
+    _tell(desk, page, _ended_event(page, page["calls"][f"c{call['number']}"]))
+    return Answer("fail", str(error), "call")
 
 
 def _look_up(desk: Desk, turn: Turn, page: Item, call: Item) -> Item | Answer | None:
@@ -242,9 +256,9 @@ def _wait(desk: Desk, turn: Turn, page: Item, pause: Pause) -> Answer:
     return Answer("fail", pause.reason, "wait", wait_seconds=pause.seconds)
 
 
-def _unavailable(desk: Desk, turn: Turn, page: Item, reason: str) -> Answer:
+def _unavailable(desk: Desk, turn: Turn, page: Item, error: TwilioUnavailableError) -> Answer:
     """Twilio takes no calls: goes on trying, faster at first, and tells people before long."""
-    now = desk.now()
+    now, reason = desk.now(), str(error)
     since = page.get("unavailable_since", now)
     wait = Pause(min(30, max(1, (now - since) // 2000)), reason)
     logger.error("Twilio takes no calls", reason=reason, seconds=(now - since) // 1000)
@@ -252,13 +266,19 @@ def _unavailable(desk: Desk, turn: Turn, page: Item, reason: str) -> Answer:
         page = pages.note(desk.table, page, {"unavailable_since": now})
     if now - since >= UNAVAILABLE_MS and page.get("told") != "unavailable" and page["policy"] != PROBE_POLICY:
         about = page["about"]
+        remedy = refusals.remedy(error.code, (pages.current_call(page) or {}).get("phone", ""))
         desk.fallback.tell(
             "Twilio takes no calls, nobody is rung",
-            f"{reason}.\nNobody can be rung for: {about['summary']} (product {about['product'] or 'not named'}, "
-            f"incident {about['incident']}).\nTrying again until Twilio answers. Acknowledge in Slack to stop.",
+            f"{reason}. {refusals.words(remedy, 'en')}\n"
+            f"Nobody can be rung for: {about['summary']} "
+            f"(product {about['product'] or 'not named'}, incident {about['incident']}).\n"
+            "Trying again until Twilio answers. Acknowledge in Slack to stop.",
         )
-        page = pages.note(desk.table, page, {"told": "unavailable"})
-        _tell(desk, page, Event("unavailable", key=f"{page['page']}/unavailable/{since}", detail={"reason": reason}))
+        detail = {"reason": reason, **({"remedy": remedy} if remedy and remedy != page.get("remedy") else {})}
+        page = pages.note(desk.table, page, {"told": "unavailable", "remedy": remedy})
+        _tell(desk, page, Event("unavailable", key=f"{page['page']}/unavailable/{since}", detail=detail))
+    if now - since >= HELD_MS:
+        return _finish(desk, pages.give_up(desk.table, page, reason=f"Twilio took no calls for a day: {reason}"))
     return _wait(desk, turn, page, wait)
 
 
@@ -389,6 +409,8 @@ def _ended_event(page: Item, call: Item) -> Event:
     detail = {"status": call["status"], "seconds": seconds, "reason": call.get("reason", ""), "round": call["round"]}
     if "answered_at" in call:
         detail["answered"] = True
+    if "remedy" in call:
+        detail["remedy"] = call["remedy"]
     return Event("call_ended", key=_key(page, call, "ended"), who=call["name"], detail=detail)
 
 

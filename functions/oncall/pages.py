@@ -109,7 +109,17 @@ def join(
         **lease(now, ring),
     }
     gone = (
-        *("token", "settled_at", "reason", "told", "unavailable_since", "quiet_for", "skipped_at"),
+        *(
+            "token",
+            "settled_at",
+            "reason",
+            "told",
+            "unavailable_since",
+            "quiet_for",
+            "skipped_at",
+            "remedy",
+            "text_remedies",
+        ),
         *("acknowledged_by", "acknowledged_responder", "acknowledged_at", "acknowledged_via"),
     )
     resting: Item | None = None  # the last page, when its quiet window is still open
@@ -376,8 +386,9 @@ def lease(now: int, seconds: int) -> dict[str, Any]:
 def next_step(page: Item, order: Sequence[Responder], policy: Policy, *, now: int) -> Ring | Pause | GiveUp:
     """Whom to ring next: each responder `calls` times in a row, round after round, by the order as it is now.
 
-    Responders who have had their calls in this round, or have passed it on, or were skipped, are passed over, so that a
-    roster that changes in the middle counts at once and rings nobody twice. After a skipped call there is no pause.
+    Responders who have had their calls in this round, or have passed it on, were skipped or cannot be called, are passed
+    over, so that a roster that changes in the middle counts at once and rings nobody twice. After a skipped call there is
+    no pause.
     """
     if not order:
         return GiveUp("nobody is on call")
@@ -387,7 +398,7 @@ def next_step(page: Item, order: Sequence[Responder], policy: Policy, *, now: in
     passed = {
         call["responder"]
         for call in calls
-        if call["round"] == current and (call["status"] == "passed" or "skipped" in call)
+        if call["round"] == current and (call["status"] == "passed" or "skipped" in call or "refused" in call)
     }
     for responder in order:
         if had[responder.id] < policy.calls and responder.id not in passed:

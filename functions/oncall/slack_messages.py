@@ -18,7 +18,7 @@ from string import Formatter
 from typing import Any
 from urllib.parse import quote
 
-from oncall import incidents, pages, slack_text
+from oncall import incidents, pages, refusals, slack_text
 from oncall.roster import Language
 from oncall.slack_words import WORDS
 from oncall.store import Item
@@ -101,6 +101,7 @@ def line(event: Mapping[str, Any], language: Language, people: Mapping[str, str]
     if kind == "acknowledged" and detail.get("covered", 1) > 1:
         values["covering"] = words["covering"].format(**values)
     said = words.get(f"event_{kind}", kind).format(**values)  # an event of a later version is told by its name
+    said = f"{said} {escape(refusals.words(str(detail.get('remedy', '')), language), 400)}".strip()
     user = (people or {}).get(event["who"]) if event["kind"] in _MENTIONING else None
     if user:
         return f"{said} <@{user}>"

@@ -11,6 +11,8 @@ from twilio.base.exceptions import TwilioException, TwilioRestException
 from twilio.http.http_client import TwilioHttpClient
 from twilio.rest import Client
 
+from oncall import refusals
+
 if TYPE_CHECKING:
     from twilio.rest.api.v2010.account.call import CallInstance
 
@@ -18,28 +20,40 @@ TIMEOUT_SECONDS = 6.0  # of one request to Twilio; two of them fit into the func
 TEXT_TIMEOUT_SECONDS = 2.0  # a text before a call may not keep the phone from ringing
 CALL_SECONDS = 300  # Twilio ends a call then, whatever keys are pressed in it
 
-# Twilio's error codes that are about this number, so that the next responder's may work: not a valid number, a country
-# or a kind of number that is not allowed, unverified on a trial account, blocked.
-NUMBER_REFUSED = frozenset({13214, 13223, 13224, 13225, 13226, 13227, 21210, 21211, 21214, 21215, 21216, 21217, 21219})
-
 
 class NumberRefusedError(Exception):
-    """Twilio will not call this number. The message says why, without the number."""
+    """Twilio will not call this number. The message says why, without the number; `code` is Twilio's."""
+
+    def __init__(self, reason: str, *, code: int | None = None) -> None:
+        super().__init__(reason)
+        self.code = code
 
 
 class TwilioUnavailableError(Exception):
     """Twilio took no call, or it is not known whether it did. The message says why.
 
-    `is_refusal`: Twilio has answered, so there is no call.
+    `is_refusal`: Twilio has answered, so there is no call. `code` is Twilio's, if it gave one. `is_unclear`: it may be
+    about the number after all.
     """
 
-    def __init__(self, reason: str, *, is_refusal: bool = False) -> None:
+    def __init__(
+        self, reason: str, *, is_refusal: bool = False, code: int | None = None, is_unclear: bool = False
+    ) -> None:
         super().__init__(reason)
         self.is_refusal = is_refusal
+        self.code = code
+        self.is_unclear = is_unclear
 
 
 class NotTextedError(Exception):
-    """A text message was not sent, or it is not known whether it was. The message says why, without the number."""
+    """A text message was not sent, or it is not known whether it was. The message says why, without the number.
+
+    `code` is Twilio's, if it gave one.
+    """
+
+    def __init__(self, reason: str, *, code: int | None = None) -> None:
+        super().__init__(reason)
+        self.code = code
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,10 +84,13 @@ class Telephone:
                 time_limit=CALL_SECONDS,
             )
         except TwilioRestException as error:
-            if error.code in NUMBER_REFUSED:
-                raise NumberRefusedError(f"Twilio refuses the number (error {error.code})") from error
+            blame = refusals.about(error.status, error.code)
+            if blame == "number":
+                raise NumberRefusedError(f"Twilio refuses the number (error {error.code})", code=error.code) from error
             is_refusal = error.status < 500 or error.status == 503  # 500, 502 and 504 may come after the call was taken
-            raise TwilioUnavailableError(_reason(error), is_refusal=is_refusal) from error
+            raise TwilioUnavailableError(
+                _reason(error), is_refusal=is_refusal, code=error.code, is_unclear=blame == "unclear"
+            ) from error
         except RequestException as error:
             raise TwilioUnavailableError(type(error).__name__) from error
         return str(call.sid)
@@ -86,7 +103,7 @@ class Telephone:
         try:
             client.messages.create(to=number, body=body, **sender)
         except (TwilioException, RequestException) as error:
-            raise NotTextedError(_reason(error)) from error
+            raise NotTextedError(_reason(error), code=_code(error)) from error
 
     def find(self, number: str, *, since: int, besides: Sequence[str]) -> "CallInstance | None":
         """The call to a number that was placed since a time (epoch milliseconds): for when Twilio's answer was lost.
@@ -99,7 +116,7 @@ class Telephone:
         try:
             calls = self.client.calls.list(to=number, from_=self.caller_number, limit=20)
         except (TwilioException, RequestException) as error:  # a list that is refused is no TwilioRestException
-            raise TwilioUnavailableError(_reason(error)) from error
+            raise TwilioUnavailableError(_reason(error), code=_code(error)) from error
         placed = (call for call in calls if call.date_created and call.date_created >= earliest)
         return next((call for call in placed if call.sid not in besides), None)
 
@@ -110,7 +127,7 @@ class Telephone:
         except (TwilioRestException, RequestException) as error:
             if isinstance(error, TwilioRestException) and error.status == 404:
                 return None
-            raise TwilioUnavailableError(_reason(error)) from error
+            raise TwilioUnavailableError(_reason(error), code=_code(error)) from error
 
     def end(self, sid: str, goodbye: str) -> None:
         """Ends a call: one that rings stops ringing; a person who is listening hears `goodbye` (TwiML) first.
@@ -127,9 +144,9 @@ class Telephone:
         except TwilioRestException as error:
             if error.code == 21220 or error.status == 404:  # Twilio: it ended in between, or there is no such call
                 return
-            raise TwilioUnavailableError(_reason(error)) from error
+            raise TwilioUnavailableError(_reason(error), code=_code(error)) from error
         except RequestException as error:
-            raise TwilioUnavailableError(_reason(error)) from error
+            raise TwilioUnavailableError(_reason(error), code=_code(error)) from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +200,10 @@ def _client(account_sid: str, auth_token: str, api_url: str, timeout: float) -> 
     if api_url:
         client.api.base_url = api_url
     return client
+
+
+def _code(error: TwilioException | RequestException) -> int | None:
+    return error.code if isinstance(error, TwilioRestException) else None
 
 
 def _reason(error: TwilioException | RequestException) -> str:

@@ -9,7 +9,7 @@ from typing import Any, cast
 
 from aws_lambda_powertools import Logger
 
-from oncall import incidents, pages
+from oncall import incidents, pages, refusals
 from oncall.incidents import Event
 from oncall.roster import Language
 from oncall.store import ConditionFailedError, Item, Table
@@ -84,7 +84,10 @@ def _send(telephone: Telephone, page: Item, call: Item, body: str, why: str) -> 
         telephone.text(call["phone"], body)
     except NotTextedError as error:
         logger.warning("a text message was not sent", responder=call["responder"], reason=str(error))
-        return Event("text_failed", key=key, who=call["name"], detail={"reason": str(error)})
+        remedy = refusals.remedy(error.code, call["phone"])
+        is_news = remedy and remedy not in page.get("text_remedies", ())
+        detail = {"reason": str(error), **({"remedy": remedy} if is_news else {})}
+        return Event("text_failed", key=key, who=call["name"], detail=detail)
     return Event("texted", key=key, who=call["name"], in_thread=False)
 
 

@@ -86,7 +86,7 @@ def test_a_number_that_changes_meanwhile_is_not_proven(world: World) -> None:
 
 def test_who_cannot_be_called_is_told(world: World) -> None:
     world.telephone.refuses.add(SATO)
-    assert ring(world) == {"problem": "Twilio refuses the number (error 21211)"}
+    assert ring(world) == {"problem": "Twilio refuses the number (error 21211). Correct the number in the roster."}
     assert (proof(world)["status"], proof(world)["reason"]) == ("failed", "Twilio refuses the number (error 21211)")
     world.telephone.is_away = True
     assert "503" in ring(world)["problem"]

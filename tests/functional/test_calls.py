@@ -2,7 +2,7 @@
 
 import pytest
 
-from oncall import actions, incidents, pages, replies
+from oncall import actions, calls, incidents, pages, refusals, replies
 from oncall.telephone import TwilioUnavailableError
 from tests.builders import MINUTE, SATO, SUZUKI, TAKAHASHI, World, alert, webhook
 
@@ -99,6 +99,88 @@ def test_a_number_that_twilio_refuses_goes_on_to_the_next_responder_and_is_told(
     assert world.ringing == [SUZUKI]
     assert run.outcome == ("fail", "Twilio refuses the number (error 21211)")
     assert world.story(run) == ["triggered", "call_ended", "ringing"]
+
+
+def test_a_code_that_nobody_has_heard_of_lets_the_next_phone_ring_at_once(world: World) -> None:
+    world.telephone.refusal = (400, 999_999)
+    world.telephone.while_refused = lambda: setattr(world.telephone, "refusal", None)
+    run = world.fire()
+    assert world.ringing == [SUZUKI]
+    assert world.story(run) == ["triggered", "call_ended", "ringing"]
+    assert world.topic.published == []
+
+
+def test_who_cannot_be_called_is_asked_once_a_round_however_often_the_policy_calls(world: World) -> None:
+    world.roster({"POLICY#default": {"calls": 3, "rounds": 2}})
+    world.telephone.refuses.add(SATO)
+    run = world.fire()
+    assert world.ringing == [SUZUKI]
+    assert world.story(run).count("call_ended") == 1
+
+
+@pytest.mark.parametrize("code", [20003, 21210, 10004])
+def test_a_refusal_about_the_account_holds_the_page_and_tells_what_mends_it(world: World, code: int) -> None:
+    world.telephone.refusal = (400 if code != 20003 else 401, code)
+    run = world.fire()
+    world.passes(10 * MINUTE)
+    assert world.topic.subjects == ["Twilio takes no calls, nobody is rung"]
+    assert refusals.words(refusals.remedy(code), "en") in world.topic.published[0]["Message"]
+    assert world.story(run) == ["triggered", "unavailable"]
+    (event,) = [e for e in incidents.timeline(world.table, run.decision["incidents"][0]) if e["kind"] == "unavailable"]
+    assert event["detail"]["remedy"] == refusals.remedy(code)
+    world.telephone.refusal = None
+    world.passes(30)
+    assert world.ringing == [SATO]
+
+
+def test_a_403_that_nobody_has_heard_of_is_held_for_a_while_and_then_lets_the_next_phone_ring(world: World) -> None:
+    world.telephone.refusal = (403, 999_999)
+    run = world.fire()
+    world.passes(20)
+    assert (run.answers[-1].next, world.story(run)) == ("wait", ["triggered"])
+    world.passes(30)
+    assert world.story(run) == ["triggered", *["call_ended"] * 3]
+    world.telephone.refusal = None
+    world.passes(MINUTE)
+    assert world.ringing == [SATO], "in the next round"
+
+
+def test_nobody_is_asked_forever(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(calls, "HELD_MS", 10 * MINUTE * 1000)  # a day
+    world.telephone.refusal = (401, 20003)
+    run = world.fire()
+    world.passes(9 * MINUTE)
+    assert not run.is_over
+    world.passes(2 * MINUTE)
+    assert run.is_over
+    assert world.topic.subjects == ["Twilio takes no calls, nobody is rung", "nobody took a page"]
+    assert world.incident(run)["unanswered"]
+
+
+def test_what_mends_a_refusal_is_said_once_a_page(world: World) -> None:
+    world.telephone.refusal = (400, 21215)
+    run = world.fire()
+    world.passes(10 * MINUTE)
+    assert run.is_over
+    events = incidents.timeline(world.table, run.decision["incidents"][0])
+    ended = [event["detail"] for event in events if event["kind"] == "call_ended"]
+    assert len(ended) == 6
+    assert [detail.get("remedy") for detail in ended] == ["geo 1", *[None] * 5]
+    world.telephone.refusal = None
+    world.telephone.refuses.add(SATO)
+    again = world.fire()
+    ended = [e for e in incidents.timeline(world.table, again.decision["incidents"][0]) if e["kind"] == "call_ended"]
+    assert ended[-1]["detail"]["remedy"] == "correct", "another page, another code"
+
+
+def test_what_mends_a_text_is_said_once_a_page(world: World) -> None:
+    world.roster({"POLICY#default": {"sms_before_call": True}})
+    world.telephone.text_sender, world.telephone.refuses_texts = "+12025550199", True
+    run = world.fire()
+    world.twilio_says(world.last_call, "busy")
+    events = incidents.timeline(world.table, run.decision["incidents"][0])
+    texts = [event["detail"].get("remedy") for event in events if event["kind"] == "text_failed"]
+    assert texts == ["text_sender", None]
 
 
 def test_when_every_number_is_refused_the_page_ends_loudly(world: World) -> None:

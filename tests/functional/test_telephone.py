@@ -114,11 +114,31 @@ def test_a_number_that_twilio_does_not_know_is_refused_without_being_named(netwo
     assert "+1202" not in str(refused.value)
 
 
-@pytest.mark.parametrize(("status", "code"), [(503, 20503), (500, 20500), (429, 20429), (401, 20003)])
+@pytest.mark.parametrize(
+    ("status", "code"),
+    [(503, 20503), (500, 20500), (429, 20429), (401, 20003), (403, 20005), (400, 10004), (400, 21210), (403, 99999)],
+)
 def test_what_is_not_about_the_number_is_twilio_being_away(network: Network, status: int, code: int) -> None:
     network.control("PUT", "/faults", {"create": {"status": status, "code": code, "times": 1}})
-    with pytest.raises(TwilioUnavailableError, match=f"Twilio answered {status}"):
+    with pytest.raises(TwilioUnavailableError, match=f"Twilio answered {status}") as refused:
         network.call()
+    assert (refused.value.code, refused.value.is_unclear) == (code, code == 99999)
+
+
+@pytest.mark.parametrize(("status", "code"), [(400, 573005), (403, 573002), (400, 32224), (400, 21215), (400, 99999)])
+def test_any_other_refusal_is_about_the_number(network: Network, status: int, code: int) -> None:
+    network.control("PUT", "/faults", {"create": {"status": status, "code": code, "times": 1}})
+    with pytest.raises(NumberRefusedError, match=f"error {code}") as refused:
+        network.call()
+    assert refused.value.code == code
+
+
+def test_a_caller_that_is_not_the_accounts_is_no_fault_of_the_number() -> None:
+    with serving(twilio.create_app(account_sid=SID, auth_token=TOKEN, numbers=["+12025550111"])) as url:
+        made = telephone.telephone(SID, TOKEN, caller_number=CALLER, api_url=url)
+        callbacks = Callbacks("https://x.example.com/prod", "default", "0123456789abcdef", 1)
+        with pytest.raises(TwilioUnavailableError, match="error 21210"):
+            made.call(SATO, "<Response/>", callbacks=callbacks, ring_seconds=30)
 
 
 def test_nobody_at_the_address_is_twilio_being_away(network: Network) -> None:

@@ -450,9 +450,25 @@ def test_what_is_too_large_for_slack_is_told_with_fewer_details() -> None:
     assert f"… ほか{10 - listed}件" in shown(blocks)
 
 
-def test_a_refused_number_asks_for_the_roster_to_be_mended() -> None:
-    event = {"kind": "call_ended", "who": "Sato", "detail": {"status": "failed", "seconds": 0, "reason": "error 21211"}}
-    assert "correct the number" in slack_messages.line(event, "en")
+@pytest.mark.parametrize(
+    ("remedy", "english", "japanese"),
+    [
+        ("correct", "Correct the number in the roster", "名簿の電話番号を直してください"),
+        ("geo 81", "Twilio: allow calls to Japan under Voice, Settings, Geo permissions", "日本への発信を許可して"),
+        ("geo 999", "numbers that begin with +999", "+999で始まる番号"),
+        ("unknown 99999", "twilio.com/docs/api/errors/99999", "twilio.com/docs/api/errors/99999"),
+    ],
+)
+def test_a_refused_number_says_what_mends_it(remedy: str, english: str, japanese: str) -> None:
+    detail = {"status": "failed", "seconds": 0, "reason": "Twilio refuses the number (error 1)", "remedy": remedy}
+    event = {"kind": "call_ended", "who": "Sato", "detail": detail}
+    assert english in slack_messages.line(event, "en")
+    assert japanese in slack_messages.line(event, "ja")
+
+
+def test_a_refusal_that_nobody_can_mend_has_no_remedy() -> None:
+    event = {"kind": "call_ended", "who": "Sato", "detail": {"status": "failed", "seconds": 0, "reason": "error 1"}}
+    assert slack_messages.line(event, "en") == "Sato cannot be called: error 1."
 
 
 def test_links_lead_to_the_graph_the_runbook_and_alertmanager() -> None:
