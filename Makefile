@@ -40,7 +40,7 @@ build: .venv/.complete $(SAM_BUILD) ## Build the functions for deployment
 # so the bytecode may not depend on them. Every function has the same code: one folder is compiled.
 $(SAM_BUILD): $(SOURCES)
 	@mkdir -p .aws-sam
-	@flock .aws-sam/lock $(PYTHON) -m devstack.build
+	@flock .aws-sam/lock $(PYTHON) -m devstack.system.build
 
 up: setup ## Start the whole system on this machine (MONITORING=0: without Prometheus; ROSTER=file.yaml: another roster; JOBS="url ec2 opensearch": watch more)
 	@$(PYTHON) -m devstack up
@@ -49,10 +49,10 @@ demo: setup ## The same with the console in a browser; AUTO=1: play one incident
 	@$(PYTHON) -m devstack demo
 
 monitoring: .venv/.complete ## Write the monitoring for a deployed stack (STACK=on-call REGION=… JOBS="url ec2 opensearch elasticsearch" OUT=monitoring)
-	@$(PYTHON) -m cli monitoring render $(or $(OUT),monitoring) --stack-name $(or $(STACK),on-call) $(if $(REGION),--region $(REGION)) --jobs "$(or $(JOBS),url)"
+	@$(PYTHON) -m oncall_cli monitoring render $(or $(OUT),monitoring) --stack-name $(or $(STACK),on-call) $(if $(REGION),--region $(REGION)) --jobs "$(or $(JOBS),url)"
 
 pictures: setup build ## Make the pictures of docs/pictures: play an incident in a browser, and look at it
-	@$(PYTHON) -m devstack.pictures
+	@$(PYTHON) -m devstack.system.pictures
 
 lint: .venv/.complete ## Check style, types and the template
 	@.venv/bin/ruff check --quiet
@@ -61,7 +61,7 @@ lint: .venv/.complete ## Check style, types and the template
 	@mkdir -p .devstack
 	@.venv/bin/sam validate --lint --region us-east-1 > .devstack/sam-validate.log 2>&1 || { cat .devstack/sam-validate.log; exit 1; }
 	@.venv/bin/cfn-lint template.yaml
-	@$(PYTHON) -m devstack.build --translate > .devstack/translated.json
+	@$(PYTHON) -m devstack.system.build --translate > .devstack/translated.json
 	@.venv/bin/cfn-lint --regions us-east-1 ap-northeast-1 -- .devstack/translated.json
 
 test: setup build lint ## Everything that CI checks

@@ -14,9 +14,9 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from devstack import demo
-from devstack.serve import die_with_parent
-from devstack.stack import ROOT, Options, Stack, StackError, running
+from devstack.shared.serve import die_with_parent
+from devstack.system import demo
+from devstack.system.stack import ROOT, Options, Stack, StackError, running
 
 
 def _options() -> Options:
@@ -25,7 +25,7 @@ def _options() -> Options:
     return Options(
         directory=directory.absolute(),
         monitoring=os.environ.get("MONITORING", "1") not in {"0", "no", "false"},
-        roster=Path(os.environ.get("ROSTER") or ROOT / "devstack/roster.yaml").absolute(),
+        roster=Path(os.environ.get("ROSTER") or ROOT / "devstack/system/roster.yaml").absolute(),
         jobs=tuple((os.environ.get("JOBS") or "url").split()),
         schedule_speed=float(os.environ.get("SCHEDULE_SPEED") or 1),
     )

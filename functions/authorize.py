@@ -7,7 +7,7 @@ from aws_lambda_powertools import Logger, Metrics, Tracer
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from oncall import config
+from oncall import aws
 
 logger = Logger()
 tracer = Tracer()
@@ -41,5 +41,5 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, A
 
 def _is_known(given: str, *, fresh: bool) -> bool:
     """Whether it is one of the tokens in the secret, which holds two during a change. Compared in constant time."""
-    known = config.secret("BEARER_TOKEN_PARAMETER", fresh=fresh).split()
+    known = aws.secret("BEARER_TOKEN_PARAMETER", fresh=fresh).split()
     return any(hmac.compare_digest(token.encode(), given.encode()) for token in known)

@@ -7,12 +7,14 @@ from aws_lambda_powertools import Logger, Metrics, Tracer
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from oncall import call_test, calls, config, signals, texts, times
+from oncall import aws, clock, signals
 from oncall.errors import ConfigurationError
 from oncall.fallback import Fallback
 from oncall.incidents import PROBE_POLICY
-from oncall.store import Table
-from oncall.telephone import Telephone, telephone
+from oncall.phone import call_test, sms, step
+from oncall.phone.twilio import Telephone, telephone
+from oncall.settings import read_settings
+from oncall.table import Table
 
 logger = Logger()
 tracer = Tracer()
@@ -28,7 +30,7 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, s
     Or, from the command, `test`: a responder's id, the test's id and the gateway's address.
     Or, from PhoneReply, `text`: the policy, page and number of the call in which somebody took it.
     """
-    settings = config.settings()
+    settings = read_settings()
     if "test" in event:
         return _test(event["test"])
     if "text" in event:
@@ -36,19 +38,19 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, s
         return None
     page = event["page"]
     logger.set_correlation_id(page.get("incident"))
-    desk = calls.Desk(
-        table=Table(config.client("dynamodb"), settings.table),
+    desk = step.Desk(
+        table=Table(aws.client("dynamodb"), settings.table),
         telephone=_telephone,
-        fallback=Fallback(config.client("sns"), settings.fallback_topic),
+        fallback=Fallback(aws.client("sns"), settings.fallback_topic),
         slack=_slack,
-        now=times.now,
+        now=clock.now,
         language=settings.language,
         ring_seconds=settings.ring_seconds,
         probe_number=settings.probe_number,
     )
-    turn = calls.Turn(page, event["responders"], execution=event["execution"], token=event["token"])
+    turn = step.Turn(page, event["responders"], execution=event["execution"], token=event["token"])
     try:
-        answer = calls.advance(desk, turn)
+        answer = step.advance(desk, turn)
     except ConfigurationError as error:
         desk.fallback.tell(
             "nobody can be called", f"{error}. Until then nobody is rung for incident {page['incident']}."
@@ -60,34 +62,32 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, s
     logger.info("moved on", result=answer.result, reason=answer.reason, next=answer.next)
     if answer.next == "end" and page.get("policy") != PROBE_POLICY:  # it has metrics of its own
         metrics.add_metric(name=f"Page{answer.result.title()}", unit=MetricUnit.Count, value=1)
-    signals.release(config.client("stepfunctions"), event["token"], answer)
+    signals.release(aws.client("stepfunctions"), event["token"], answer)
     return None
 
 
 def _test(request: dict[str, Any]) -> dict[str, str]:
-    settings = config.settings()
-    desk = call_test.Desk(Table(config.client("dynamodb"), settings.table), times.now, settings.language)
+    settings = read_settings()
+    desk = call_test.Desk(Table(aws.client("dynamodb"), settings.table), clock.now, settings.language)
     base = settings.public_url or str(request["gateway"])
     return call_test.ring(desk, _telephone, request, base=base, ring_seconds=settings.ring_seconds)
 
 
 def _text(request: dict[str, Any]) -> None:
-    settings = config.settings()
-    desk = texts.Desk(
-        Table(config.client("dynamodb"), settings.table), _telephone, _slack, times.now, settings.language
-    )
-    texts.taken(desk, str(request["policy"]), str(request["page"]), int(request["call"]))
+    settings = read_settings()
+    desk = sms.Desk(Table(aws.client("dynamodb"), settings.table), _telephone, _slack, clock.now, settings.language)
+    sms.taken(desk, str(request["policy"]), str(request["page"]), int(request["call"]))
 
 
 def _slack(incidents: Sequence[str]) -> None:
-    settings = config.settings()
-    signals.slack_later(config.client("lambda"), settings.slack_notification_function, incidents)
+    settings = read_settings()
+    signals.slack_later(aws.client("lambda"), settings.slack_notification_function, incidents)
 
 
 def _telephone() -> Telephone:
     """The telephone with the secrets as they are now; making it again costs next to nothing."""
-    settings = config.settings()
-    account_sid, auth_token = config.secrets("TWILIO_ACCOUNT_SID_PARAMETER", "TWILIO_AUTH_TOKEN_PARAMETER")
+    settings = read_settings()
+    account_sid, auth_token = aws.secrets("TWILIO_ACCOUNT_SID_PARAMETER", "TWILIO_AUTH_TOKEN_PARAMETER")
     return telephone(
         account_sid,
         auth_token,

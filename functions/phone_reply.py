@@ -10,11 +10,13 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.exceptions import BotoCoreError, ClientError
 from twilio.request_validator import RequestValidator
 
-from oncall import call_test, config, probe_line, replies, signals, times
+from oncall import aws, clock, signals
 from oncall.incidents import PROBE_POLICY
-from oncall.store import ConflictError, Table
-from oncall.telephone import Callbacks, callback_url
-from oncall.voice import Voice
+from oncall.phone import call_test, keys, probe_number
+from oncall.phone.twilio import Callbacks, callback_url
+from oncall.phone.voice import Voice
+from oncall.settings import read_settings
+from oncall.table import ConflictError, Table
 
 logger = Logger()
 tracer = Tracer()
@@ -29,7 +31,7 @@ QUERY = {"policy", "page", "call", "incident", "responder", "digits", "tries"}
 @metrics.log_metrics(raise_on_empty_metrics=False)
 def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """An API Gateway proxy event with a form that Twilio has signed; answers TwiML to keys."""
-    settings = config.settings()
+    settings = read_settings()
     kind = str(event["path"]).rsplit("/", 1)[-1]
     context_ = event["requestContext"]
     base = settings.public_url or f"https://{context_['domainName']}/{context_['stage']}"
@@ -41,7 +43,7 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, A
         metrics.add_metric(name="RequestsRefused", unit=MetricUnit.Count, value=1)
         return {"statusCode": 403, "headers": {"Content-Type": "text/plain"}, "body": "Not signed by Twilio."}
     if is_called:
-        return _twiml(probe_line.answer())
+        return _twiml(probe_number.answer())
     callbacks = Callbacks(
         base,
         query["policy"],
@@ -50,13 +52,13 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, A
         incident=query.get("incident", ""),
         responder=query.get("responder", ""),
     )
-    desk = replies.Desk(
-        table=Table(config.client("dynamodb", config.HURRY), settings.table),
-        release=lambda token, answer: signals.release(config.client("stepfunctions", config.HURRY), token, answer),
+    desk = keys.Desk(
+        table=Table(aws.client("dynamodb", aws.HURRY), settings.table),
+        release=lambda token, answer: signals.release(aws.client("stepfunctions", aws.HURRY), token, answer),
         slack=lambda incidents: signals.slack_later(
-            config.client("lambda", config.HURRY), settings.slack_notification_function, incidents
+            aws.client("lambda", aws.HURRY), settings.slack_notification_function, incidents
         ),
-        now=times.now,
+        now=clock.now,
         language=settings.language,
         text=_text,
     )
@@ -67,14 +69,14 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, A
         if is_test:
             call_test.call_changed(test_desk, callbacks, status)
         else:
-            replies.call_changed(desk, callbacks, status, form.get("CallSid", ""))
+            keys.call_changed(desk, callbacks, status, form.get("CallSid", ""))
         return {"statusCode": 204, "headers": {}, "body": ""}
     digits = form.get("Digits") or query.get("digits", "")
     try:
         twiml = (
             call_test.key_pressed(test_desk, callbacks, digits)
             if is_test
-            else replies.key_pressed(desk, callbacks, digits)
+            else keys.key_pressed(desk, callbacks, digits)
         )
     except (ClientError, BotoCoreError, ConflictError) as error:
         tries = int(query.get("tries", "0")) + 1
@@ -90,9 +92,9 @@ def _twiml(document: str) -> dict[str, Any]:
 
 def _text(callbacks: Callbacks) -> None:
     """Has whoever took a page texted, where texts are sent."""
-    settings = config.settings()
+    settings = read_settings()
     if settings.text_sender and callbacks.policy != PROBE_POLICY:  # nobody reads what the automatic number gets
-        client = config.client("lambda", config.HURRY)
+        client = aws.client("lambda", aws.HURRY)
         place = (callbacks.policy, callbacks.page, callbacks.number)
         signals.text_later(client, settings.phone_call_function, *place)
 
@@ -110,6 +112,6 @@ def _is_signed(event: dict[str, Any], base: str, kind: str, query: dict[str, str
         return False
     url = callback_url(base, kind, query)
     return any(
-        RequestValidator(config.secret("TWILIO_AUTH_TOKEN_PARAMETER", fresh=fresh)).validate(url, form, signature)
+        RequestValidator(aws.secret("TWILIO_AUTH_TOKEN_PARAMETER", fresh=fresh)).validate(url, form, signature)
         for fresh in (False, True)  # the token may just have been changed
     )

@@ -7,9 +7,11 @@ from aws_lambda_powertools import Logger, Metrics, Tracer
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from oncall import config, probes, probing, signals, times
+from oncall import aws, clock, probe, signals
 from oncall.fallback import Fallback
-from oncall.store import Table
+from oncall.probe import run
+from oncall.settings import read_settings
+from oncall.table import Table
 
 logger = Logger()
 tracer = Tracer()
@@ -21,27 +23,27 @@ metrics = Metrics()
 @metrics.log_metrics(raise_on_empty_metrics=False)
 def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """A schedule's event, or from the command {"run": an id of its own}. Returns how the run went."""
-    settings = config.settings()
+    settings = read_settings()
     base = settings.public_url or settings.gateway_url
 
-    desk = probing.Desk(
-        table=Table(config.client("dynamodb"), settings.table),
-        release=lambda token, answer: signals.release(config.client("stepfunctions"), token, answer),
+    desk = run.Desk(
+        table=Table(aws.client("dynamodb"), settings.table),
+        release=lambda token, answer: signals.release(aws.client("stepfunctions"), token, answer),
         slack=lambda incidents: signals.slack_later(
-            config.client("lambda"), settings.slack_notification_function, incidents
+            aws.client("lambda"), settings.slack_notification_function, incidents
         ),
-        now=times.now,
+        now=clock.now,
         # During a change of the token SSM has two, of which each is let in.
-        post=lambda webhook: probing.post(
-            f"{base}/alerts", config.secret("BEARER_TOKEN_PARAMETER", fresh=True).split()[0], webhook
+        post=lambda webhook: run.post(
+            f"{base}/alerts", aws.secret("BEARER_TOKEN_PARAMETER", fresh=True).split()[0], webhook
         ),
-        fallback=Fallback(config.client("sns"), settings.fallback_topic),
+        fallback=Fallback(aws.client("sns"), settings.fallback_topic),
         sleep=time.sleep,
-        patience=probes.patience(settings.probe_schedule),
+        patience=probe.patience(settings.probe_schedule),
     )
     failed = 1
     try:
-        outcome = probing.run(desk, str(event.get("run") or event["id"]), owner=context.aws_request_id)
+        outcome = run.run(desk, str(event.get("run") or event["id"]), owner=context.aws_request_id)
         failed = 1 if outcome and outcome.problem else 0
     finally:
         metrics.add_metric(name="ProbeFailures", unit=MetricUnit.Count, value=failed)

@@ -6,9 +6,10 @@ from aws_lambda_powertools import Logger, Metrics, Tracer
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from oncall import config, intake, signals, times
+from oncall import aws, clock, intake, signals
 from oncall.incidents import PROBE_POLICY
-from oncall.store import Table
+from oncall.settings import read_settings
+from oncall.table import Table
 
 logger = Logger()
 tracer = Tracer()
@@ -20,11 +21,11 @@ metrics = Metrics()
 @metrics.log_metrics(raise_on_empty_metrics=False)
 def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """`event` has the execution's ARN and its input; returns what the state machine branches on."""
-    settings = config.settings()
+    settings = read_settings()
     desk = intake.Desk(
-        table=Table(config.client("dynamodb"), settings.table),
-        release=lambda token, answer: signals.release(config.client("stepfunctions"), token, answer),
-        now=times.now,
+        table=Table(aws.client("dynamodb"), settings.table),
+        release=lambda token, answer: signals.release(aws.client("stepfunctions"), token, answer),
+        now=clock.now,
         language=settings.language,
         ring_seconds=settings.ring_seconds,
         slack_channel=settings.slack_channel,

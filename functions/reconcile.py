@@ -6,9 +6,11 @@ from aws_lambda_powertools import Logger, Metrics, Tracer
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from oncall import config, reconciler, signals, times, user_group
+from oncall import aws, clock, reconciler, signals
 from oncall.fallback import Fallback
-from oncall.store import Table
+from oncall.settings import read_settings
+from oncall.slack import user_group
+from oncall.table import Table
 
 logger = Logger()
 tracer = Tracer()
@@ -20,12 +22,12 @@ metrics = Metrics()
 @metrics.log_metrics(raise_on_empty_metrics=False)
 def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, int]:
     """A schedule's event, or one of Step Functions that an execution failed, timed out or was stopped."""
-    settings = config.settings()
+    settings = read_settings()
     desk = reconciler.Desk(
-        table=Table(config.client("dynamodb"), settings.table),
-        start=signals.starter(config.client("stepfunctions"), settings.state_machine),
-        fallback=Fallback(config.client("sns"), settings.fallback_topic),
-        now=times.now,
+        table=Table(aws.client("dynamodb"), settings.table),
+        start=signals.starter(aws.client("stepfunctions"), settings.state_machine),
+        fallback=Fallback(aws.client("sns"), settings.fallback_topic),
+        now=clock.now,
         probe_schedule=settings.probe_schedule,
     )
     detail = event.get("detail", {})
@@ -33,9 +35,9 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, i
         reconciler.bury(desk, str(detail["executionArn"]))
     # What an execution that failed has left comes back with its lease: at once it would only fail again.
     resumed = reconciler.reconcile(desk)
-    if settings.slack_user_group and user_group.is_behind(desk.table, settings.slack_user_group, now=times.now()):
+    if settings.slack_user_group and user_group.is_behind(desk.table, settings.slack_user_group, now=clock.now()):
         signals.ask_slack(
-            config.client("lambda"), settings.slack_notification_function, {"user_group": settings.slack_user_group}
+            aws.client("lambda"), settings.slack_notification_function, {"user_group": settings.slack_user_group}
         )
     metrics.add_metric(name="Resumed", unit=MetricUnit.Count, value=resumed)
     return {"resumed": resumed}

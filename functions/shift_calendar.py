@@ -6,8 +6,10 @@ from aws_lambda_powertools import Logger, Metrics, Tracer
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from oncall import calendars, config, times
-from oncall.store import Table
+from oncall import aws, clock
+from oncall.roster import calendars
+from oncall.settings import read_settings
+from oncall.table import Table
 
 logger = Logger()
 tracer = Tracer()
@@ -19,10 +21,10 @@ metrics = Metrics()
 @metrics.log_metrics(raise_on_empty_metrics=False)
 def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """An API Gateway proxy event; the token is in the query."""
-    settings = config.settings()
+    settings = read_settings()
     token = str((event.get("queryStringParameters") or {}).get("token", ""))
-    table = Table(config.client("dynamodb"), settings.table)
-    text = calendars.render(table, token, now=times.at(times.now()))
+    table = Table(aws.client("dynamodb"), settings.table)
+    text = calendars.render(table, token, now=clock.at(clock.now()))
     if text is None:
         logger.warning("a calendar was asked for with an unknown token")
         metrics.add_metric(name="RequestsRefused", unit=MetricUnit.Count, value=1)

@@ -16,10 +16,13 @@ from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.exceptions import BotoCoreError, ClientError
 
-from oncall import buttons, config, signals, slack_signature, slash_command, times
-from oncall.buttons import Press
-from oncall.slash_command import Command
-from oncall.store import Table
+from oncall import aws, clock, signals
+from oncall.settings import read_settings
+from oncall.slack import buttons, signature
+from oncall.slack import command as slash_command
+from oncall.slack.buttons import Press
+from oncall.slack.command import Command
+from oncall.table import Table
 
 logger = Logger()
 tracer = Tracer()
@@ -66,14 +69,14 @@ def _pressed(body: str) -> dict[str, Any]:
         seen_at=_seen_at(str(action.get("block_id", ""))),
     )
     logger.set_correlation_id(pressed.value)
-    settings = config.settings()
+    settings = read_settings()
     desk = buttons.Desk(
-        table=Table(config.client("dynamodb", config.HURRY), settings.table),
-        release=lambda token, answer: signals.release(config.client("stepfunctions", config.HURRY), token, answer),
+        table=Table(aws.client("dynamodb", aws.HURRY), settings.table),
+        release=lambda token, answer: signals.release(aws.client("stepfunctions", aws.HURRY), token, answer),
         slack=lambda incidents: signals.slack_later(
-            config.client("lambda", config.HURRY), settings.slack_notification_function, incidents
+            aws.client("lambda", aws.HURRY), settings.slack_notification_function, incidents
         ),
-        now=times.now,
+        now=clock.now,
         language=settings.language,
     )
     said = buttons.press(desk, pressed)
@@ -95,16 +98,16 @@ def _commanded(event: dict[str, Any], body: str) -> dict[str, Any]:
     form = _form(body)
     if form.get("ssl_check") == "1":
         return _answer(200, "")  # Slack looks at our certificate
-    settings = config.settings()
+    settings = read_settings()
     gateway = event["requestContext"]
 
     def start(name: str, given: Mapping[str, Any]) -> None:
-        signals.starter(config.client("stepfunctions", config.HURRY), settings.state_machine)(name, given)
+        signals.starter(aws.client("stepfunctions", aws.HURRY), settings.state_machine)(name, given)
 
     desk = slash_command.Desk(
-        table=Table(config.client("dynamodb", config.HURRY), settings.table),
+        table=Table(aws.client("dynamodb", aws.HURRY), settings.table),
         start=start,
-        now=times.now,
+        now=clock.now,
         language=settings.language,
         gateway=f"{gateway['domainName']}/{gateway['stage']}",
         slack_channel=settings.slack_channel,
@@ -136,9 +139,9 @@ def _happened(body: str) -> dict[str, Any]:
 
 def _ask_slack(wish: dict[str, Any], *, must: bool = False) -> None:
     """Asks SlackNotification for something. Raises what botocore raises if it must be asked."""
-    function = config.settings().slack_notification_function
+    function = read_settings().slack_notification_function
     try:
-        signals.ask_slack(config.client("lambda", config.HURRY), function, wish)
+        signals.ask_slack(aws.client("lambda", aws.HURRY), function, wish)
     except (ClientError, BotoCoreError) as error:
         if must:
             raise
@@ -167,8 +170,8 @@ def _is_signed(event: dict[str, Any], body: str) -> bool:
     """Whether Slack has signed the request with the secret that SSM has, or has had until just now."""
     headers = {name.lower(): str(value) for name, value in (event.get("headers") or {}).items()}
     return any(
-        slack_signature.is_valid(
-            config.secret("SLACK_SIGNING_SECRET_PARAMETER", fresh=fresh),
+        signature.is_valid(
+            aws.secret("SLACK_SIGNING_SECRET_PARAMETER", fresh=fresh),
             timestamp=headers.get("x-slack-request-timestamp", ""),
             body=body,
             signature=headers.get("x-slack-signature", ""),

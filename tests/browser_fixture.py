@@ -6,7 +6,7 @@ from contextlib import contextmanager
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from devstack.monitoring import program
+from devstack.system.monitoring import program
 
 
 @pytest.fixture(scope="module")

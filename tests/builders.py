@@ -22,17 +22,19 @@ from slack_sdk import WebClient
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web import SlackResponse
 
-from devstack import blocks as block_kit
-from devstack import template
-from oncall import actions, calls, incidents, intake, pages, reconciler, refusals, replies, slack_channel, texts
-from oncall.alertmanager import read_webhook
+from devstack.aws import template
+from devstack.slack import blocks as block_kit
+from oncall import actions, incidents, intake, pages, reconciler
+from oncall.alerts.alertmanager import read_webhook
+from oncall.clock import at
 from oncall.fallback import Fallback
+from oncall.phone import keys, refusals, sms, step
+from oncall.phone.twilio import Callbacks, NotTextedError, NumberRefusedError, Telephone, TwilioUnavailableError
 from oncall.roster import Language
 from oncall.signals import Answer
-from oncall.slack_channel import Progress
-from oncall.store import Item, Table, Update
-from oncall.telephone import Callbacks, NotTextedError, NumberRefusedError, Telephone, TwilioUnavailableError
-from oncall.times import at
+from oncall.slack import channel as slack_channel
+from oncall.slack.channel import Progress
+from oncall.table import Item, Table, Update
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -528,8 +530,8 @@ class World:
         )
 
     @property
-    def calls_desk(self) -> calls.Desk:
-        return calls.Desk(
+    def calls_desk(self) -> step.Desk:
+        return step.Desk(
             table=self.table,
             telephone=lambda: cast("Telephone", self.telephone),
             fallback=self.fallback,
@@ -541,8 +543,8 @@ class World:
         )
 
     @property
-    def replies_desk(self) -> replies.Desk:
-        return replies.Desk(
+    def replies_desk(self) -> keys.Desk:
+        return keys.Desk(
             table=self.table,
             release=self.release,
             slack=self.slack_asked.extend,
@@ -552,8 +554,8 @@ class World:
         )
 
     @property
-    def texts_desk(self) -> texts.Desk:
-        return texts.Desk(
+    def texts_desk(self) -> sms.Desk:
+        return sms.Desk(
             table=self.table,
             telephone=lambda: cast("Telephone", self.telephone),
             slack=self.slack_asked.extend,
@@ -628,21 +630,21 @@ class World:
     def phone_call(self, run: Execution) -> Answer | None:
         """One entry of the PhoneCall step, with a new task token."""
         run.token, run.wake_at, run.entered_at = f"token-{next(self._numbers)}", None, self.clock.now()
-        turn = calls.Turn(run.decision["page"], run.decision["responders"], execution=run.name, token=run.token)
-        return calls.advance(self.calls_desk, turn)
+        turn = step.Turn(run.decision["page"], run.decision["responders"], execution=run.name, token=run.token)
+        return step.advance(self.calls_desk, turn)
 
     def hears(self, call: Call, digits: str) -> str:
         """Somebody answers (if they have not yet) and presses a key; returns what the call says then."""
         if call.status in ("queued", "initiated", "ringing"):
             call.status = "in-progress"
-        said = replies.key_pressed(self.replies_desk, call.callbacks, digits)
+        said = keys.key_pressed(self.replies_desk, call.callbacks, digits)
         self.settles_down()
         return said
 
     def twilio_says(self, call: Call, status: str) -> None:
         """Twilio's status callback."""
         call.status = status
-        replies.call_changed(self.replies_desk, call.callbacks, status, call.sid)
+        keys.call_changed(self.replies_desk, call.callbacks, status, call.sid)
         self.settles_down()
 
     def resolves_half(self, run: Execution) -> None:
@@ -759,7 +761,7 @@ class World:
                 self._enter(run)
         while self._texts:
             taken = self._texts.pop(0)
-            texts.taken(self.texts_desk, taken.policy, taken.page, taken.number)
+            sms.taken(self.texts_desk, taken.policy, taken.page, taken.number)
 
     def _next_moment(self, run: Execution) -> int | None:
         if run.wake_at is not None:

@@ -10,14 +10,14 @@ from typing import Literal
 from aws_lambda_powertools import Logger
 from botocore.exceptions import BotoCoreError, ClientError
 
-from oncall import incidents, overrides, pages, roster
+from oncall import incidents, pages, roster
+from oncall.clock import at
 from oncall.incidents import PROBE_POLICY, Event
-from oncall.overrides import TakenShift
 from oncall.pages import Via
-from oncall.roster import Responder, Roster
+from oncall.roster import Responder, Roster, overrides
+from oncall.roster.overrides import TakenShift
 from oncall.signals import Answer
-from oncall.store import ConditionFailedError, Item, Table
-from oncall.times import at
+from oncall.table import ConditionFailedError, Item, Table
 
 logger = Logger(child=True)
 

@@ -7,16 +7,16 @@ from typing import Any, Literal
 
 from aws_lambda_powertools import Logger
 
-from oncall import incidents, pages, probes, roster, schedules
-from oncall.alarm import PRODUCT, read_alarm
-from oncall.alertmanager import Alert, AlertGroup, read_webhook
+from oncall import incidents, pages, probe, roster
+from oncall.alerts.alertmanager import Alert, AlertGroup, read_webhook
+from oncall.alerts.by_hand import read_page
+from oncall.alerts.monitoring import PRODUCT, read_alarm
+from oncall.clock import at
 from oncall.errors import WebhookError
 from oncall.incidents import Event
-from oncall.page_by_hand import read_page
-from oncall.roster import Language, Policy, Roster
+from oncall.roster import Language, Policy, Roster, schedules
 from oncall.signals import Answer
-from oncall.store import ConditionFailedError, Item, Table
-from oncall.times import at
+from oncall.table import ConditionFailedError, Item, Table
 
 logger = Logger(child=True)
 
@@ -86,8 +86,8 @@ def _resolve(desk: Desk, group: AlertGroup) -> dict[str, Any]:
 
 def _fire(desk: Desk, group: AlertGroup, *, execution: str, base: str) -> dict[str, Any]:
     known = roster.read_table(desk.table)
-    if group.product == probes.PRODUCT and probes.is_ours(desk.table, group):
-        known = probes.roster(desk.probe_number)
+    if group.product == probe.PRODUCT and probe.is_ours(desk.table, group):
+        known = probe.roster(desk.probe_number)
     product = known.product(group.product)
     policy = known.policy_for(group.product)
     attributes = {
@@ -272,7 +272,7 @@ def _resume(desk: Desk, policy_id: str, *, execution: str) -> dict[str, Any]:
     if page["state"] == "open":  # otherwise only its end is carried on
         event = Event("resumed", key=f"{page['page']}/resumed/{execution[-36:]}")
         incidents.tell(desk.table, lead, event, now=desk.now())
-    known = probes.roster_of(desk.table, policy_id, desk.probe_number)
+    known = probe.roster_of(desk.table, policy_id, desk.probe_number)
     return _own(desk, known, known.policies.get(policy_id) or Policy(policy_id), page, [lead])
 
 
@@ -284,7 +284,7 @@ def _revisit(desk: Desk, due: list[str], *, execution: str) -> dict[str, Any]:
             incident = _remind(desk, incident) or incident
         if incident and needs_page(incident):
             return _page(
-                desk, probes.roster_of(desk.table, incident["policy"], desk.probe_number), incident, execution=execution
+                desk, probe.roster_of(desk.table, incident["policy"], desk.probe_number), incident, execution=execution
             )
     return _decision("notify", "critical", due)
 

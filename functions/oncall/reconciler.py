@@ -12,9 +12,9 @@ from typing import Any
 
 from aws_lambda_powertools import Logger
 
-from oncall import incidents, intake, pages, probes
+from oncall import incidents, intake, pages, probe
 from oncall.fallback import Fallback
-from oncall.store import DUE, ConditionFailedError, Item, Table, Update
+from oncall.table import DUE, ConditionFailedError, Item, Table, Update
 
 logger = Logger(child=True)
 
@@ -84,7 +84,7 @@ def _resume(desk: Desk, pk: str) -> list[str]:
     if kind == "PAGE":
         _resume_page(desk, pk)
         return []
-    if pk == probes.PARTITION:
+    if pk == probe.PARTITION:
         _miss_probe(desk)
         return []
     incident = incidents.read(desk.table, name) if kind == "INCIDENT" else None
@@ -119,8 +119,8 @@ def _resume_page(desk: Desk, pk: str) -> None:
 def _miss_probe(desk: Desk) -> None:
     """The probe has not run for too long. That it does not run is no failure of it, so nobody else would notice."""
     if not desk.probe_schedule:
-        probes.stop_missing(desk.table)
-    elif probes.is_missed(desk.table, now=desk.now()):
+        probe.stop_missing(desk.table)
+    elif probe.is_missed(desk.table, now=desk.now()):
         desk.fallback.tell(
             "the probe does not run",
             f"By its schedule, {desk.probe_schedule}, the probe should have run by now. Until it does, nobody knows "

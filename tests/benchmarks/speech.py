@@ -18,9 +18,9 @@ from xml.etree import ElementTree as ET
 
 import yaml
 
+from oncall.phone.twilio import Callbacks
+from oncall.phone.voice import KEY_SECONDS, LIFT_MS, PAUSE_MS, Piece, Voice
 from oncall.roster import Language
-from oncall.telephone import Callbacks
-from oncall.voice import KEY_SECONDS, LIFT_MS, PAUSE_MS, Piece, Voice
 
 CASES = Path(__file__).parents[1] / "monitoring/cases.yml"
 # Each as it may fire at night; of some several at once.

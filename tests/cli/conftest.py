@@ -13,8 +13,8 @@ import pytest
 from moto import mock_aws
 from typer.testing import CliRunner
 
-from cli.main import app
-from cli.target import Target
+from oncall_cli.main import app
+from oncall_cli.target import Target
 
 TABLE = "on-call"
 REGION = "eu-central-1"

@@ -10,9 +10,10 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
-from cli import secret_store
-from cli.main import app
-from devstack import slack, twilio
+from devstack.slack.api import create_app as slack_app
+from devstack.twilio.api import create_app as twilio_app
+from oncall_cli import secret_store
+from oncall_cli.main import app
 from tests.cli.conftest import REGION
 from tests.devstack.application import serving
 
@@ -31,8 +32,8 @@ pytestmark = pytest.mark.usefixtures("target")
 def providers(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     """Twilio and Slack are near, and the folder has no roster yet."""
     monkeypatch.chdir(tmp_path)
-    phones = twilio.create_app(account_sid=SID, auth_token=TWILIO, numbers=["+12025550100"])
-    workspace = slack.create_app(bot_token=BOT, signing_secret=SIGNING)
+    phones = twilio_app(account_sid=SID, auth_token=TWILIO, numbers=["+12025550100"])
+    workspace = slack_app(bot_token=BOT, signing_secret=SIGNING)
     with serving(phones) as twilio_url, serving(workspace) as slack_url:
         monkeypatch.setattr(secret_store, "TWILIO", twilio_url)
         monkeypatch.setattr(secret_store, "SLACK", f"{slack_url}/api/")

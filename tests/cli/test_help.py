@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import typer.main
 
-from cli.main import app
+from oncall_cli.main import app
 from tests.cli.conftest import Run
 
 ROOT = Path(__file__).parents[2]
@@ -29,9 +29,9 @@ def test_help_shows_an_example(run: Run, command: list[str]) -> None:
 
 def test_help_loads_neither_aws_nor_yaml() -> None:
     code = (
-        "import sys\nfrom cli.main import app\n"
+        "import sys\nfrom oncall_cli.main import app\n"
         "try:\n    app(['--help'], prog_name='oncall')\nexcept SystemExit:\n    pass\n"
-        "heavy = {'boto3', 'botocore', 'yaml', 'phonenumbers', 'oncall.roster', 'twilio', 'slack_sdk'} & set(sys.modules)\n"
+        "heavy = {'boto3', 'botocore', 'yaml', 'phonenumbers', 'oncall.roster.model', 'twilio', 'slack_sdk'} & set(sys.modules)\n"
         "sys.exit(f'loaded {heavy}' if heavy else 0)"
     )
     done = subprocess.run(  # noqa: S603  this project's own code
@@ -43,9 +43,9 @@ def test_help_loads_neither_aws_nor_yaml() -> None:
 
 def test_no_command_loads_what_only_the_functions_have() -> None:
     """The command is installed without Twilio's and Slack's libraries, and without the tracer."""
-    modules = sorted(path.stem for path in (ROOT / "cli").glob("*.py") if not path.stem.startswith("__"))
+    modules = sorted(path.stem for path in (ROOT / "oncall_cli").glob("*.py") if not path.stem.startswith("__"))
     code = (
-        f"import sys, importlib\nfor name in {modules}:\n    importlib.import_module(f'cli.{{name}}')\n"
+        f"import sys, importlib\nfor name in {modules}:\n    importlib.import_module(f'oncall_cli.{{name}}')\n"
         "extra = {'twilio', 'slack_sdk', 'aws_xray_sdk', 'requests', 'moto', 'werkzeug'} & set(sys.modules)\n"
         "sys.exit(f'loaded {extra}' if extra else 0)"
     )
@@ -61,7 +61,7 @@ def test_it_runs_as_a_program() -> None:
         [
             sys.executable,
             "-m",
-            "cli",
+            "oncall_cli",
             "roster",
             "apply",
             "missing.yaml",

@@ -4,8 +4,8 @@ from datetime import UTC, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from cli.report import Durations, summarize
 from oncall.incidents import PROBE_POLICY
+from oncall_cli.report import Durations, summarize
 
 TOKYO = ZoneInfo("Asia/Tokyo")
 NIGHT = int(datetime(2026, 11, 22, 18, 12, tzinfo=UTC).timestamp() * 1000)  # 03:12 in Tokyo

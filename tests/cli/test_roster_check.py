@@ -8,8 +8,8 @@ import jsonschema
 import pytest
 import yaml
 
-from cli.roster_check import SCHEMA
-from cli.roster_file import parse_text
+from oncall_cli.roster_check import SCHEMA
+from oncall_cli.roster_file import parse_text
 from tests.cli.conftest import Run
 
 type Write = Callable[[str | bytes], str]
@@ -24,7 +24,7 @@ def test_the_shortest_roster_is_a_list_of_numbers(run: Run, write: Write) -> Non
     assert checked.out.endswith("roster.yaml: good: 2 responders\n")
 
 
-@pytest.mark.parametrize("name", ["roster.example.yaml", "devstack/roster.yaml"])
+@pytest.mark.parametrize("name", ["roster.example.yaml", "devstack/system/roster.yaml"])
 def test_the_shipped_rosters_are_good_and_follow_the_schema(run: Run, name: str) -> None:
     checked = run("roster", "check", str(ROOT / name), "--json")
     assert checked.json["findings"] == []

@@ -10,11 +10,11 @@ import pytest
 from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
 from botocore.exceptions import EndpointConnectionError
 
-from cli import roster_table
-from cli.errors import CommandError
-from cli.roster_file import parse_text
-from cli.target import Target
 from oncall.roster import Roster, from_items, parse
+from oncall_cli import roster_table
+from oncall_cli.errors import CommandError
+from oncall_cli.roster_file import parse_text
+from oncall_cli.target import Target
 from tests.cli.conftest import Run
 
 type Write = Callable[..., str]

@@ -10,11 +10,11 @@ from typing import Any
 import icalendar
 import pytest
 
-from cli.errors import CommandError
-from cli.when import parse_duration, parse_moment
-from oncall.ical import calendar
 from oncall.roster import Responder, Roster
-from oncall.schedules import Shift
+from oncall.roster.ical import calendar
+from oncall.roster.schedules import Shift
+from oncall_cli.errors import CommandError
+from oncall_cli.when import parse_duration, parse_moment
 from tests.cli.conftest import Run
 
 type Write = Callable[..., str]

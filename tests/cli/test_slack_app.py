@@ -12,12 +12,12 @@ import yaml
 from slack_sdk import WebClient
 from typer.testing import CliRunner
 
-from cli import slack_app
-from cli.errors import CommandError
-from cli.main import app
-from cli.target import Stack
-from devstack import slack
-from devstack.template import parse
+from devstack.aws.template import parse
+from devstack.slack import api
+from oncall_cli import slack_app
+from oncall_cli.errors import CommandError
+from oncall_cli.main import app
+from oncall_cli.target import Stack
 
 ROOT = Path(__file__).parents[2]
 GATEWAY = "https://abc123.execute-api.eu-central-1.amazonaws.com/prod"
@@ -123,9 +123,9 @@ def called() -> Iterator[str]:
                 yield str(node.value)
 
 
-def simulated() -> dict[str, slack.Method]:
+def simulated() -> dict[str, api.Method]:
     """What Slack's documentation says of its methods."""
-    return slack._Slack("", "", {}, [], {}, ())._web_api()
+    return api._Slack("", "", {}, [], {}, ())._web_api()
 
 
 def test_each_method_that_is_called_has_its_scope_and_no_scope_is_without_one() -> None:

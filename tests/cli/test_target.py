@@ -11,7 +11,7 @@ import pytest
 from moto.server import ThreadedMotoServer
 from werkzeug.wrappers import Response
 
-from cli.target import Target, skew_of
+from oncall_cli.target import Target, skew_of
 from tests.cli.conftest import REGION, TABLE, Run
 from tests.devstack.application import serving
 

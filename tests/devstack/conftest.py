@@ -119,7 +119,16 @@ def runtime() -> Path:
 def start_aws(directory: Path, runtime: Path, *options: str) -> tuple["subprocess.Popen[bytes]", str]:
     """Start the endpoint; its process and its URL."""
     log = directory / "aws.log"
-    command = [sys.executable, "-m", "devstack.aws", "--directory", str(directory), "--runtime", str(runtime), *options]
+    command = [
+        sys.executable,
+        "-m",
+        "devstack.aws.front",
+        "--directory",
+        str(directory),
+        "--runtime",
+        str(runtime),
+        *options,
+    ]
     with log.open("wb") as out:
         process = subprocess.Popen(  # noqa: S603
             command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT

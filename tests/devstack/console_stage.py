@@ -16,9 +16,12 @@ import requests
 from werkzeug.serving import make_server
 from werkzeug.wrappers import Request, Response
 
-from devstack import console, site, slack, twilio
-from devstack.serve import TETHER, QuietRequestHandler
-from devstack.watch import Endpoints
+from devstack.console import server as console
+from devstack.console.watch import Endpoints
+from devstack.shared.serve import TETHER, QuietRequestHandler
+from devstack.slack.api import create_app as slack_app
+from devstack.system import site
+from devstack.twilio.api import create_app as twilio_app
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
@@ -137,7 +140,7 @@ class Stage:
     def process(self, port: int) -> Iterator[None]:
         """Another console, as a process of its own."""
         given = {name: value for name, value in asdict(self.endpoints).items() if value}
-        command = [*TETHER, sys.executable, "-m", "devstack.console", "--port", str(port)]
+        command = [*TETHER, sys.executable, "-m", "devstack.console.server", "--port", str(port)]
         command += [word for name, value in given.items() for word in (f"--{name.replace('_', '-')}", value)]
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL)  # noqa: S603 - named above
         try:
@@ -259,7 +262,7 @@ def staged(aws: str) -> Iterator[Stage]:
 
     with ExitStack() as stack:
         application_url = stack.enter_context(served(application))
-        slack_app = slack.create_app(
+        workspace = slack_app(
             bot_token="xoxb-tests",
             signing_secret="s" * 32,
             interactivity_url=f"{application_url}/slack",
@@ -267,8 +270,8 @@ def staged(aws: str) -> Iterator[Stage]:
             events_url=f"{application_url}/slack",
         )
         endpoints = Endpoints(
-            twilio=stack.enter_context(served(twilio.create_app(account_sid=ACCOUNT, auth_token=TOKEN))),
-            slack=stack.enter_context(served(slack_app)),
+            twilio=stack.enter_context(served(twilio_app(account_sid=ACCOUNT, auth_token=TOKEN))),
+            slack=stack.enter_context(served(workspace)),
             site=stack.enter_context(served(site.create_app())),
             aws=aws,
             region=REGION,

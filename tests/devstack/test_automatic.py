@@ -6,7 +6,7 @@ import pytest
 from twilio.rest import Client
 from werkzeug.wrappers import Response
 
-from devstack import twilio
+from devstack.twilio import api
 from tests.devstack.application import Application, serving, twiml
 from tests.devstack.test_twilio import ACCOUNT, CALLER, TOKEN, Phones
 
@@ -26,7 +26,7 @@ def app() -> Iterator[Application]:
 def phones(app: Application) -> Iterator[Phones]:
     """An account with a number whose voice URL is the application's `/voice`."""
     numbers = [CALLER, f"{ROBOT}={app.base}/voice"]
-    with serving(twilio.create_app(account_sid=ACCOUNT, auth_token=TOKEN, numbers=numbers)) as url:
+    with serving(api.create_app(account_sid=ACCOUNT, auth_token=TOKEN, numbers=numbers)) as url:
         client = Client(ACCOUNT, TOKEN)
         client.api.base_url = url
         network = Phones(url, client, app)

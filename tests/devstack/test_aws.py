@@ -12,9 +12,9 @@ from uuid import uuid4
 import pytest
 from botocore.exceptions import ClientError
 
-from devstack import iam
-from devstack.events import rate_seconds, target_input
-from devstack.template import TemplateError
+from devstack.aws import iam
+from devstack.aws.events import rate_seconds, target_input
+from devstack.aws.template import TemplateError
 from tests.devstack.conftest import Sample, start_aws, wait_until
 
 

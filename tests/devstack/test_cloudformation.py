@@ -6,7 +6,14 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from devstack.template import Scope, TemplateError, creation_order, needed_capabilities, parameter_values, references
+from devstack.aws.template import (
+    Scope,
+    TemplateError,
+    creation_order,
+    needed_capabilities,
+    parameter_values,
+    references,
+)
 from tests.devstack.conftest import Sample
 
 

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from devstack.cloudwatch import Rule, filtered, judge, read_rule
-from devstack.template import TemplateError
+from devstack.aws.cloudwatch import Rule, filtered, judge, read_rule
+from devstack.aws.template import TemplateError
 
 PLAIN: dict[str, Any] = {
     "Namespace": "AWS/Lambda",

@@ -12,10 +12,10 @@ import pytest
 import requests
 from werkzeug.test import Client
 
-from devstack import console, faults, watch
+from devstack.console import faults, server, watch
 from tests.devstack.console_stage import DOWN, Stage, served, staged
 
-PAGE = Path(console.__file__).with_name("page")
+PAGE = Path(server.__file__).with_name("page")
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +25,7 @@ def stage(bare_aws: str) -> Iterator[Stage]:
 
 
 def test_a_part_that_is_down_is_named_and_the_rest_still_shown(stage: Stage) -> None:
-    with served(console.create_app(replace(stage.endpoints, slack="http://127.0.0.1:1"))) as lame:
+    with served(server.create_app(replace(stage.endpoints, slack="http://127.0.0.1:1"))) as lame:
         answer = requests.get(f"{lame}/api/state", timeout=60).json()
         assert answer["slack"] is None
         assert "slack" in answer["errors"]
@@ -193,7 +193,7 @@ def test_an_unknown_switch_or_choice_is_refused(stage: Stage, switch: str, choic
 
 @pytest.fixture
 def client(stage: Stage) -> Client:
-    return Client(console.create_app(stage.endpoints))
+    return Client(server.create_app(stage.endpoints))
 
 
 def status_of_site(stage: Stage) -> int:

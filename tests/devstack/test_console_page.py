@@ -7,7 +7,7 @@ import pytest
 import requests
 from playwright.sync_api import Browser, Locator, Page, expect
 
-from devstack.serve import free_port
+from devstack.shared.serve import free_port
 from tests.browser_fixture import faultless
 from tests.devstack.console_stage import DOWN, MILLER, RESPONDERS, SATO, Stage, eventually, incident, staged
 

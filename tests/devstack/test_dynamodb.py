@@ -9,7 +9,7 @@ import pytest
 from moto import mock_aws
 from moto.dynamodb.models.dynamo_type import Item
 
-from devstack import dynamodb
+from devstack.aws import dynamodb
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

@@ -20,9 +20,9 @@ from moto.server import ThreadedMotoServer
 from werkzeug import Request, Response
 from werkzeug.serving import WSGIRequestHandler, make_server
 
-from devstack import template
-from devstack.gateway import MAX_BODY, StepFunctionsError, check_start_execution, create_app, evaluate_policy
-from devstack.gateway_definition import DefinitionError
+from devstack.aws import template
+from devstack.aws.gateway import MAX_BODY, StepFunctionsError, check_start_execution, create_app, evaluate_policy
+from devstack.aws.gateway_definition import DefinitionError
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -964,7 +964,7 @@ def test_the_program_serves_a_definition_file_until_it_is_told_to_end(tmp_path: 
     file = tmp_path / "gateway.json"
     file.write_text(json.dumps({"body": definition(), "stage": "prod", "stage_properties": {"StageName": "prod"}}))
     with serving(aws) as endpoint:
-        command = [sys.executable, "-m", "devstack.gateway", "--definition", str(file)]
+        command = [sys.executable, "-m", "devstack.aws.gateway", "--definition", str(file)]
         command += ["--aws-endpoint", endpoint, "--region", REGION]
         # Our own program.
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=TEMPLATE.parent) as process:  # noqa: S603

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from devstack import graph
-from devstack.graph import Node, Picture
+from devstack.console import graph
+from devstack.console.graph import Node, Picture
 
 ROOT = Path(__file__).parents[2]
 REAL: dict[str, Any] = json.loads((ROOT / "statemachine/on_call.asl.json").read_text())

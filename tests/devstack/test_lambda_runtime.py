@@ -12,8 +12,8 @@ from typing import cast
 import pytest
 from botocore.exceptions import ClientError
 
-from devstack import lambda_runtime
-from devstack.lambda_runtime import Function, LambdaRuntime, _Environment, _error_type
+from devstack.aws import lambda_runtime
+from devstack.aws.lambda_runtime import Function, LambdaRuntime, _Environment, _error_type
 from tests.devstack.conftest import Sample, start_aws, wait_until
 
 

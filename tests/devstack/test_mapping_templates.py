@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from devstack.mapping_templates import BodyIsNotJsonError, Template, TemplateError
+from devstack.aws.mapping_templates import BodyIsNotJsonError, Template, TemplateError
 
 NASTY = "it's \"q\" back\\' sl/ash\n\t\r\x01\x7f\u2028é漢😀 $x ${x} $!x #set($y=1) #end *# ## \\\\' \\u0041"
 DATA = {

@@ -16,11 +16,11 @@ import yaml
 from werkzeug.serving import make_server
 from werkzeug.wrappers import Request, Response
 
-from cli import monitoring as bundle
-from devstack import monitoring
-from devstack.monitoring import Command, ProgramMissingError, program, render
-from devstack.serve import TETHER, free_port
-from devstack.site import create_app as create_site
+from devstack.shared.serve import TETHER, free_port
+from devstack.system import monitoring
+from devstack.system.monitoring import Command, ProgramMissingError, program, render
+from devstack.system.site import create_app as create_site
+from oncall_cli import monitoring as bundle
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import requests
 
-from devstack.monitoring import program
-from devstack.serve import TETHER, free_port
+from devstack.shared.serve import TETHER, free_port
+from devstack.system.monitoring import program
 
 _ROOT = Path(__file__).parents[2]
 _COMPILED_IN = {b"/proc/self/fd/8//////": b"/usr/share/prometheus", b"/proc/self/fd/9": b"/etc/prometheus"}

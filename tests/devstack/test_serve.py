@@ -3,13 +3,13 @@
 import subprocess
 import sys
 
-from devstack.serve import free_port
+from devstack.shared.serve import free_port
 from tests.devstack_fixture import ROOT
 
 
 def asks(*wanted: int) -> int:
     """The port that another process gets, which then ends."""
-    code = f"from devstack.serve import free_port; print(free_port(*{wanted}))"
+    code = f"from devstack.shared.serve import free_port; print(free_port(*{wanted}))"
     return int(subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, capture_output=True).stdout)  # noqa: S603  # our own code
 
 

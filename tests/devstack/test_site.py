@@ -3,7 +3,7 @@
 import pytest
 from werkzeug.test import Client
 
-from devstack.site import create_app
+from devstack.system.site import create_app
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ def test_every_path_answers_with_the_status_it_was_told(site: Client) -> None:
 
 def test_a_delay_holds_the_answer_back_until_the_next_setting(site: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     waited: list[float] = []
-    monkeypatch.setattr("devstack.site.time.sleep", waited.append)
+    monkeypatch.setattr("devstack.system.site.time.sleep", waited.append)
     site.put("/_sim/site", json={"status": 200, "delay": 2.5})
     site.get("/")
     site.put("/_sim/site", json={"status": 200})

@@ -21,8 +21,8 @@ from slack_sdk.signature import SignatureVerifier
 from slack_sdk.webhook import WebhookClient
 from werkzeug.wrappers import Response
 
-from devstack import blocks, slack
-from devstack.workspace import Bucket, User
+from devstack.slack import api, blocks
+from devstack.slack.workspace import Bucket, User
 from tests.devstack.application import Application, serving, wait_for
 
 TOKEN = "xoxb-simulated"
@@ -95,7 +95,7 @@ def app() -> Iterator[Application]:
 @pytest.fixture
 def workspace(app: Application) -> Iterator[Workspace]:
     """A workspace with room for a test's haste."""
-    simulated = slack.create_app(
+    simulated = api.create_app(
         bot_token=TOKEN,
         signing_secret=SECRET,
         channels={CHANNEL: "on-call", OTHER: "random"},
@@ -191,7 +191,7 @@ def test_unknown_and_missing_arguments_are_named(workspace: Workspace) -> None:
 def test_every_argument_of_the_sdk_is_known() -> None:
     """But those that are not Slack's for bots: metadata of files, and arguments for organisations."""
     elsewhere = {"self", "kwargs", "container_id", "file_ids", "team_id", "interactivity_pointer"}
-    simulated = slack._Slack(TOKEN, SECRET, {}, [], {}, ())
+    simulated = api._Slack(TOKEN, SECRET, {}, [], {}, ())
     for name, method in simulated._web_api().items():
         parameters = inspect.signature(getattr(WebClient, name.replace(".", "_"))).parameters.keys() - elsewhere
         assert parameters == method.takes, name
@@ -546,7 +546,7 @@ def test_messages_are_updated_at_a_limited_rate(workspace: Workspace) -> None:
 
 
 def test_by_default_the_limits_are_slacks() -> None:
-    settings = slack.Settings()
+    settings = api.Settings()
     assert (settings.posts_per_second, settings.updates_per_minute) == (1, 50)
     bucket = Bucket(rate=1000, burst=1)
     assert bucket.take() == 0
@@ -630,7 +630,7 @@ def test_an_app_that_does_not_answer_within_3_seconds_has_failed(workspace: Work
 
 
 def test_without_an_address_nothing_can_be_pressed() -> None:
-    with serving(slack.create_app(bot_token=TOKEN, signing_secret=SECRET)) as url:
+    with serving(api.create_app(bot_token=TOKEN, signing_secret=SECRET)) as url:
         body = {"command": "/oncall", "text": "", "user": ALICE.id}
         answer = requests.post(f"{url}/_sim/commands", json=body, timeout=10)
         assert answer.status_code == 400
@@ -846,7 +846,7 @@ def test_errors_can_be_forgotten(workspace: Workspace) -> None:
 def test_it_runs_as_a_program_and_ends_when_told() -> None:
     environment = os.environ | {"SLACK_BOT_TOKEN": TOKEN, "SLACK_SIGNING_SECRET": SECRET}
     options = ["--channel", "C0ONCALL01:on-call", "--user", "U0ALICE:alice:alice@example.com"]
-    command = [sys.executable, "-m", "devstack.slack", *options]
+    command = [sys.executable, "-m", "devstack.slack.api", *options]
     with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as program:  # noqa: S603 -- our own
         assert program.stdout is not None
         client = WebClient(TOKEN, base_url=program.stdout.readline().removeprefix("listening on ").strip() + "/api/")
@@ -951,7 +951,7 @@ def test_the_events_address_has_to_give_the_challenge_back(workspace: Workspace)
 
 
 def test_an_app_may_do_what_its_scopes_allow() -> None:
-    simulated = slack.create_app(bot_token=TOKEN, signing_secret=SECRET, users=[ALICE], scopes=["chat:write"])
+    simulated = api.create_app(bot_token=TOKEN, signing_secret=SECRET, users=[ALICE], scopes=["chat:write"])
     with serving(simulated) as url:
         client = WebClient(TOKEN, base_url=f"{url}/api/", retry_handlers=[])
         assert client.auth_test().headers["X-OAuth-Scopes"] == "chat:write"

@@ -79,7 +79,7 @@ def test_a_part_that_ends_ends_the_system_and_says_why(tmp_path: Path) -> None:
     directory = tmp_path / "broken"
     with running_devstack(directory, MONITORING="0") as system:
         children = Path(f"/proc/{system.process.pid}/task/{system.process.pid}/children").read_text().split()
-        slack = next(pid for pid in children if b"devstack.slack" in Path(f"/proc/{pid}/cmdline").read_bytes())
+        slack = next(pid for pid in children if b"devstack.slack.api" in Path(f"/proc/{pid}/cmdline").read_bytes())
         os.kill(int(slack), signal.SIGKILL)
 
         assert system.process.wait(30) == 1

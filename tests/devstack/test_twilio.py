@@ -22,8 +22,8 @@ from twilio.request_validator import RequestValidator
 from twilio.rest import Client
 from werkzeug.wrappers import Response
 
-from devstack import twilio, twiml, webhooks
-from devstack.serve import free_port
+from devstack.shared.serve import free_port
+from devstack.twilio import api, twiml, webhooks
 from tests.devstack.application import Application, Received, serving, wait_for
 from tests.devstack.application import twiml as twiml_answer
 
@@ -98,7 +98,7 @@ def app() -> Iterator[Application]:
 @pytest.fixture
 def phones(app: Application) -> Iterator[Phones]:
     """A network in which everything takes no longer than it must."""
-    with serving(twilio.create_app(account_sid=ACCOUNT, auth_token=TOKEN, numbers=[CALLER])) as url:
+    with serving(api.create_app(account_sid=ACCOUNT, auth_token=TOKEN, numbers=[CALLER])) as url:
         client = Client(ACCOUNT, TOKEN)
         client.api.base_url = url
         network = Phones(url, client, app)
@@ -262,11 +262,11 @@ def _sent_by_sdk(resource: Callable[[Client], Any], method: str) -> set[str]:
 
 def test_every_parameter_that_the_sdk_can_send_is_known() -> None:
     create = _sent_by_sdk(lambda client: client.calls, "create")
-    assert create == twilio.CALL_PARAMETERS | twilio.CALL_PARAMETERS_WITHOUT_EFFECT
+    assert create == api.CALL_PARAMETERS | api.CALL_PARAMETERS_WITHOUT_EFFECT
     update = _sent_by_sdk(lambda client: client.calls("CA" + "0" * 32), "update")
-    assert update == twilio.UPDATE_PARAMETERS | twilio.UPDATE_PARAMETERS_WITHOUT_EFFECT
+    assert update == api.UPDATE_PARAMETERS | api.UPDATE_PARAMETERS_WITHOUT_EFFECT
     message = _sent_by_sdk(lambda client: client.messages, "create")
-    assert message == twilio.MESSAGE_PARAMETERS | twilio.MESSAGE_PARAMETERS_WITHOUT_EFFECT
+    assert message == api.MESSAGE_PARAMETERS | api.MESSAGE_PARAMETERS_WITHOUT_EFFECT
 
 
 def test_calls_are_listed_newest_first_and_filtered(phones: Phones) -> None:
@@ -1086,7 +1086,7 @@ def test_many_calls_at_once(phones: Phones, app: Application) -> None:
 
 def test_it_runs_as_a_program_and_ends_when_told() -> None:
     environment = os.environ | {"TWILIO_ACCOUNT_SID": ACCOUNT, "TWILIO_AUTH_TOKEN": TOKEN}
-    command = [sys.executable, "-m", "devstack.twilio", "--number", CALLER, "--speech-rate", "50"]
+    command = [sys.executable, "-m", "devstack.twilio.api", "--number", CALLER, "--speech-rate", "50"]
     with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as program:  # noqa: S603 -- our own
         assert program.stdout is not None
         url = program.stdout.readline().removeprefix("listening on ").strip()

@@ -20,7 +20,7 @@ import requests
 from boto3.dynamodb.types import TypeSerializer
 from twilio.request_validator import RequestValidator
 
-from oncall.store import Item, Table, Update
+from oncall.table import Item, Table, Update
 from tests.builders import alert, webhook
 from tests.devstack_fixture import Devstack, wait_until
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from oncall.store import Update
+from oncall.table import Update
 from tests.devstack_fixture import running_devstack, wait_until
 from tests.e2e.conftest import ROSTER, night_of
 from tests.e2e.story import Night

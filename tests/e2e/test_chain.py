@@ -13,7 +13,7 @@ import requests
 from tests.devstack_fixture import ROOT, Devstack, wait_until
 from tests.e2e.story import readable
 
-SATO, SUZUKI = "+12025550100", "+12025550101"  # the first two of devstack/roster.yaml, who hear Japanese
+SATO, SUZUKI = "+12025550100", "+12025550101"  # the first two of devstack/system/roster.yaml, who hear Japanese
 CHAIN = 90.0  # seconds for one hop; Prometheus and Alertmanager have intervals of their own
 
 

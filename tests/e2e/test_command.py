@@ -13,9 +13,9 @@ import yaml
 from icalendar import Calendar
 from typer.testing import CliRunner
 
-from cli.main import app
-from devstack.stack import CALLER
-from oncall import proofs
+from devstack.system.stack import CALLER
+from oncall.phone import proofs
+from oncall_cli.main import app
 from tests.devstack_fixture import wait_until
 from tests.e2e.story import Night, Story
 

@@ -14,9 +14,9 @@ from uuid import uuid4
 import pytest
 import requests
 
-from devstack import webhooks
-from oncall import slack_messages
-from oncall.store import Update
+from devstack.twilio import webhooks
+from oncall.slack import messages
+from oncall.table import Update
 from tests.devstack_fixture import running_devstack, wait_until
 from tests.e2e.conftest import PARTS, ROSTER, night_of
 from tests.e2e.story import RINGS, SOON, Night, Story, most_at_once
@@ -231,7 +231,7 @@ def send(night: Night, callback: Mapping[str, Any]) -> None:
 
 def slack_tells_the_story_once_and_in_order(story: Story, timeout: float = SOON) -> None:
     """The channel has one message for the incident, and under it the lines of the timeline."""
-    lines = [slack_messages.line(event, "en") for event in story.timeline() if event["in_thread"]]
+    lines = [messages.line(event, "en") for event in story.timeline() if event["in_thread"]]
 
     def told() -> bool:
         told = [message["text"] for message in story.messages() if message["thread_ts"]]

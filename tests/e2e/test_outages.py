@@ -13,8 +13,8 @@ import pytest
 import requests
 from werkzeug.wrappers import Request, Response
 
-from devstack.exporters import create_app as create_exporters
-from devstack.site import create_app as create_site
+from devstack.system.exporters import create_app as create_exporters
+from devstack.system.site import create_app as create_site
 from tests.devstack_fixture import running_devstack, wait_until
 from tests.e2e.conftest import ROSTER, night_of
 from tests.e2e.story import Story, readable

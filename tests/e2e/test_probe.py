@@ -8,10 +8,10 @@ import pytest
 import requests
 from typer.testing import CliRunner
 
-from cli.main import app
-from devstack.stack import PROBE
-from oncall import probes
-from oncall.store import Table
+from devstack.system.stack import PROBE
+from oncall import probe
+from oncall.table import Table
+from oncall_cli.main import app
 from tests.devstack_fixture import Devstack, running_devstack, wait_until
 from tests.e2e.story import Night
 from tests.e2e.test_command import Command, wrong
@@ -130,7 +130,7 @@ def test_it_runs_by_its_schedule_and_the_fallback_topic_hears_of_a_failure(sched
     table = Table(scheduled.dynamodb, scheduled.endpoints["table"])
 
     def ended(problem: str) -> bool:
-        run = probes.last(table)
+        run = probe.last(table)
         return bool(run and "ended_at" in run and problem in run["problem"] and bool(run["problem"]) == bool(problem))
 
     wait_until(lambda: ended(""), 120, "a probe by schedule")

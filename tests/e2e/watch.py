@@ -21,9 +21,9 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from werkzeug.serving import make_server
 
-from devstack.exporters import create_app as create_exporters
-from devstack.monitoring import Command, render
-from devstack.serve import TETHER, QuietRequestHandler, free_port
+from devstack.shared.serve import TETHER, QuietRequestHandler, free_port
+from devstack.system.exporters import create_app as create_exporters
+from devstack.system.monitoring import Command, render
 from tests.devstack_fixture import wait_until
 from tests.e2e.story import SOON, Night, Story, readable
 

@@ -8,8 +8,8 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from devstack.dynamodb import bear_storms
-from oncall import slack_channel
+from devstack.aws.dynamodb import bear_storms
+from oncall.slack import channel
 from tests.builders import REGION, World
 
 if TYPE_CHECKING:
@@ -32,5 +32,5 @@ def dynamodb() -> Iterator["DynamoDBClient"]:
 def world(dynamodb: "DynamoDBClient", monkeypatch: pytest.MonkeyPatch) -> World:
     made = World(dynamodb)
     # The step waits for its turn in the channel; here the clock goes on by itself meanwhile.
-    monkeypatch.setattr(slack_channel, "time", SimpleNamespace(sleep=made.clock.sleep))
+    monkeypatch.setattr(channel, "time", SimpleNamespace(sleep=made.clock.sleep))
     return made

@@ -5,8 +5,10 @@ from typing import Any
 
 import pytest
 
-from oncall import actions, incidents, probes, slack_messages
+from oncall import actions, incidents
+from oncall import probe as probes
 from oncall.errors import WebhookError
+from oncall.slack import messages
 from tests.builders import GATEWAY, MINUTE, SATO, START, SUZUKI, World, alert, webhook
 
 
@@ -48,7 +50,7 @@ def test_resolving_stops_the_phone_and_ends_the_page(world: World) -> None:
     assert world.incident(run)["state"] == "resolved"
     told = incidents.timeline(world.table, incident)[-1]
     assert (told["kind"], told["who"], told["detail"]) == ("resolved", "Suzuki", {"via": "command"})
-    assert slack_messages.line(told, "en") == "Resolved: Suzuki ended it by command."
+    assert messages.line(told, "en") == "Resolved: Suzuki ended it by command."
     assert actions.resolve_incident(world.replies_desk, incident, who="Suzuki", via="command") is None
     assert actions.resolve_incident(world.replies_desk, "20261123-030000-nobody", who="Suzuki", via="command") is None
 

@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 
-from oncall import actions, buttons, incidents, pages, roster, slack_messages
-from oncall.buttons import Press
-from oncall.store import Item
-from oncall.times import at
+from oncall import actions, incidents, pages, roster
+from oncall.clock import at
+from oncall.slack import buttons, messages
+from oncall.slack.buttons import Press
+from oncall.table import Item
 from tests.builders import MINUTE, SATO, SUZUKI, TAKAHASHI, Execution, World, webhook
 
 PEOPLE: dict[str, Any] = {
@@ -46,7 +47,7 @@ def events(world: World, run: Execution, kind: str) -> list[Item]:
 
 
 def thread(world: World, run: Execution) -> list[str]:
-    return [slack_messages.line(event, "en") for event in incidents.timeline(world.table, incident_of(run))]
+    return [messages.line(event, "en") for event in incidents.timeline(world.table, incident_of(run))]
 
 
 def overrides_of(world: World) -> dict[str, roster.Override]:

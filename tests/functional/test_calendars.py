@@ -4,9 +4,9 @@ from datetime import timedelta
 
 from icalendar import Calendar
 
-from oncall import calendars
-from oncall.store import Put
-from oncall.times import at
+from oncall.clock import at
+from oncall.roster import calendars
+from oncall.table import Put
 from tests.builders import World
 
 TOKEN = "a-token"

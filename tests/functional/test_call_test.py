@@ -4,9 +4,9 @@ from typing import cast
 
 import pytest
 
-from oncall import call_test, proofs
-from oncall.store import Item
-from oncall.telephone import Telephone
+from oncall.phone import call_test, proofs
+from oncall.phone.twilio import Telephone
+from oncall.table import Item
 from tests.builders import BASE, ROSTER, SATO, Call, World
 
 DAY = 86_400_000

@@ -2,8 +2,9 @@
 
 import pytest
 
-from oncall import actions, calls, incidents, pages, refusals, replies
-from oncall.telephone import TwilioUnavailableError
+from oncall import actions, incidents, pages
+from oncall.phone import keys, refusals, step
+from oncall.phone.twilio import TwilioUnavailableError
 from tests.builders import MINUTE, SATO, SUZUKI, TAKAHASHI, World, alert, webhook
 
 
@@ -146,7 +147,7 @@ def test_a_403_that_nobody_has_heard_of_is_held_for_a_while_and_then_lets_the_ne
 
 
 def test_nobody_is_asked_forever(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(calls, "HELD_MS", 10 * MINUTE * 1000)  # a day
+    monkeypatch.setattr(step, "HELD_MS", 10 * MINUTE * 1000)  # a day
     world.telephone.refusal = (401, 20003)
     run = world.fire()
     world.passes(9 * MINUTE)
@@ -545,7 +546,7 @@ def test_a_new_page_in_the_quiet_window_leaves_no_old_phone_ringing(world: World
     world.twilio_says(world.last_call, "no-answer")
     first, second = world.telephone.calls
     # The late key of the first phone, and a new group before the waiting step has looked.
-    replies.key_pressed(world.replies_desk, first.callbacks, "1")
+    keys.key_pressed(world.replies_desk, first.callbacks, "1")
     other = world.receive(webhook(key="database"))
     assert other.decision["page"]["page"] == world.page()["page"]
     world.settles_down()

@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
-from oncall import actions, incidents, reconciler, replies
-from oncall.alertmanager import read_webhook
-from oncall.store import Update
+from oncall import actions, incidents, reconciler
+from oncall.alerts.alertmanager import read_webhook
+from oncall.phone import keys
+from oncall.table import Update
 from tests.builders import MINUTE, SATO, SUZUKI, World, webhook
 
 
@@ -40,7 +41,7 @@ def test_a_late_key_whose_function_died_is_made_up_for_by_the_end_of_its_call(wo
     world.fire()
     first = world.last_call
     world.twilio_says(first, "no-answer")
-    killed_before_the_release(world, lambda: replies.key_pressed(world.replies_desk, first.callbacks, "1"))
+    killed_before_the_release(world, lambda: keys.key_pressed(world.replies_desk, first.callbacks, "1"))
     assert world.ringing == [SUZUKI]
     world.twilio_says(first, "completed")
     assert world.ringing == []
@@ -104,7 +105,7 @@ def test_a_key_that_meets_the_next_page_counts_for_its_incident_alone(world: Wor
         world.twilio_says(world.last_call, "busy")
     page = world.page()
     world.dynamo.before("UpdateItem", lambda: world.fire(webhook(key="other")))
-    said = replies.key_pressed(world.replies_desk, first.callbacks, "1")
+    said = keys.key_pressed(world.replies_desk, first.callbacks, "1")
     assert world.page()["page"] != page["page"]
     assert "You have it" in said
     assert world.incident(run)["state"] == "acknowledged"

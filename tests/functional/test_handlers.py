@@ -20,13 +20,14 @@ from botocore.exceptions import ClientError
 from slack_sdk.signature import SignatureVerifier
 from twilio.request_validator import RequestValidator
 
-from devstack import twiml
-from oncall import config, probes, signals
+from devstack.twilio import twiml
+from oncall import aws, probe, signals
+from oncall.clock import at
 from oncall.errors import ConfigurationError, WebhookError
+from oncall.phone.twilio import Callbacks
+from oncall.settings import read_settings
 from oncall.signals import Answer
-from oncall.slack_messages import ACKNOWLEDGE
-from oncall.telephone import Callbacks
-from oncall.times import at
+from oncall.slack.messages import ACKNOWLEDGE
 from tests.builders import AUTOMATIC, BASE, CHANNEL, GATEWAY, REGION, SATO, START, Call, World, webhook
 
 # An invocation that has nothing to count is no fault; Powertools warns of it all the same.
@@ -134,12 +135,12 @@ def stack(world: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stack]:
         "lambda": made.functions,
         "sns": world.topic,
     }
-    monkeypatch.setattr(config, "client", lambda service, *_: clients[service])
-    monkeypatch.setattr(config, "_secrets", {})
-    monkeypatch.setattr("oncall.times.now", world.clock.now)
-    config.settings.cache_clear()
+    monkeypatch.setattr(aws, "client", lambda service, *_: clients[service])
+    monkeypatch.setattr(aws, "_secrets", {})
+    monkeypatch.setattr("oncall.clock.now", world.clock.now)
+    read_settings.cache_clear()
     yield made
-    config.settings.cache_clear()
+    read_settings.cache_clear()
 
 
 def store(name: str, value: str) -> None:
@@ -194,7 +195,7 @@ def test_a_token_that_was_just_changed_is_let_in_at_once(stack: Stack, monkeypat
     assert authorize(stack, f"Bearer {BEARER}") == "Allow"
     store("BEARER_TOKEN_PARAMETER", "changed")
     later = time.monotonic() + 11
-    monkeypatch.setattr("oncall.config.time.monotonic", lambda: later)
+    monkeypatch.setattr("oncall.aws.time.monotonic", lambda: later)
     assert authorize(stack, "Bearer changed") == "Allow"
     assert authorize(stack, f"Bearer {BEARER}") == "Deny"
 
@@ -208,16 +209,16 @@ def test_a_known_token_is_let_in_while_ssm_is_away_and_another_one_is_asked_to_c
     stack: Stack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert authorize(stack, f"Bearer {BEARER}") == "Allow"
-    monkeypatch.setattr(config, "client", lambda *_: SsmAway())
-    later = time.monotonic() + config.SECRET_SECONDS + 1
-    monkeypatch.setattr("oncall.config.time.monotonic", lambda: later)
+    monkeypatch.setattr(aws, "client", lambda *_: SsmAway())
+    later = time.monotonic() + aws.SECRET_SECONDS + 1
+    monkeypatch.setattr("oncall.aws.time.monotonic", lambda: later)
     assert authorize(stack, f"Bearer {BEARER}") == "Allow"
     with pytest.raises(ClientError):  # it may be the new one: a refusal would lose a page
         authorize(stack, "Bearer changed")
 
 
 def test_a_secret_that_cannot_be_read_is_an_error_and_no_refusal(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(config, "client", lambda *_: SsmAway())
+    monkeypatch.setattr(aws, "client", lambda *_: SsmAway())
     with pytest.raises(ClientError):
         authorize(stack, f"Bearer {BEARER}")
 
@@ -365,7 +366,7 @@ def test_whoever_takes_it_is_texted_by_phone_call_after_the_step_is_released(
 ) -> None:
     monkeypatch.setenv("TEXT_SENDER", "OnCall")
     monkeypatch.setenv("PHONE_CALL_FUNCTION", "phone-call")
-    config.settings.cache_clear()
+    read_settings.cache_clear()
     ring(stack, monkeypatch)
     released: list[int] = []
     invoke = stack.functions.invoke
@@ -389,7 +390,7 @@ def test_whoever_takes_it_is_texted_by_phone_call_after_the_step_is_released(
 
 def test_a_text_that_cannot_be_asked_for_takes_nothing_back(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TEXT_SENDER", "OnCall")
-    config.settings.cache_clear()
+    read_settings.cache_clear()
     ring(stack, monkeypatch)
 
     def refuses(**_: Any) -> None:
@@ -431,7 +432,7 @@ def test_the_probes_number_answers_nobody_else(stack: Stack) -> None:
 
 def test_a_custom_domain_is_what_twilio_has_signed(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PUBLIC_URL", "https://calls.example.com/on-call")
-    config.settings.cache_clear()
+    read_settings.cache_clear()
     ring(stack, monkeypatch)
     call = stack.world.last_call
     assert call.callbacks.key.startswith("https://calls.example.com/on-call/calls/key?")
@@ -672,7 +673,7 @@ def test_a_secret_that_was_just_changed_counts_at_once(stack: Stack, monkeypatch
     stack.call("slack_reply", slack_event(button("x")))
     store("SLACK_SIGNING_SECRET_PARAMETER", "changed")
     later = time.monotonic() + 11
-    monkeypatch.setattr("oncall.config.time.monotonic", lambda: later)
+    monkeypatch.setattr("oncall.aws.time.monotonic", lambda: later)
     assert (
         stack.call("slack_reply", slack_event(button(decision["incidents"][0]), secret="changed"))["statusCode"] == 200
     )
@@ -708,7 +709,7 @@ def test_a_press_of_a_message_that_is_older_than_the_last_skip_skips_nobody(
 ) -> None:
     decision = ring(stack, monkeypatch)
     seen = stack.world.clock.now()
-    monkeypatch.setattr("oncall.times.now", stack.world.clock.now)
+    monkeypatch.setattr("oncall.clock.now", stack.world.clock.now)
     pressed = button(decision["incidents"][0], "ring_next")
     pressed["actions"][0]["block_id"] = f"{decision['incidents'][0]}/{seen}"
     stack.world.clock.time += 5000
@@ -877,7 +878,7 @@ def test_the_reconcilers_minute_has_the_user_group_follow_only_when_it_has_to(
     stack.call("reconcile", {})
     assert asked(stack) == [], "no user group is configured"
     monkeypatch.setenv("SLACK_USER_GROUP", "S0ONCALL")
-    config.settings.cache_clear()
+    read_settings.cache_clear()
     for _ in range(2):
         stack.call("reconcile", {})
     assert asked(stack) == [{"user_group": "S0ONCALL"}] * 2
@@ -922,7 +923,7 @@ def test_the_probe_publishes_how_long_an_alert_takes(
             world.twilio_says(call, "completed")
 
     monkeypatch.setenv("GATEWAY_URL", BASE)
-    monkeypatch.setattr("oncall.probing.post", post)
+    monkeypatch.setattr("oncall.probe.run.post", post)
     monkeypatch.setattr("probe.time.sleep", sleep)
     answer = stack.call("probe", {"id": "event-1", "source": "aws.events"})
     assert (answer["tried"], answer["problem"], world.rung) == (True, "", [AUTOMATIC])
@@ -952,10 +953,10 @@ def test_what_the_probe_does_counts_as_no_page_and_no_alert(
 ) -> None:
     caplog.set_level("INFO")
     monkeypatch.setenv("PROBE_NUMBER", AUTOMATIC)
-    config.settings.cache_clear()
+    read_settings.cache_clear()
     monkeypatch.setattr("phone_call.telephone", lambda *_, **__: stack.world.telephone)
-    probes.begin(stack.world.table, "run-1", owner="request", now=START)
-    decision = stack.call("receive_alerts", execution_input(probes.webhook("run-1", "firing", now=START)))
+    probe.begin(stack.world.table, "run-1", owner="request", now=START)
+    decision = stack.call("receive_alerts", execution_input(probe.webhook("run-1", "firing", now=START)))
     enter(stack, decision, "task-token")
     stack.call("phone_reply", twilio_event(stack.world.last_call, "key", {"Digits": "1"}))
     enter(stack, decision, "another-token")

@@ -6,10 +6,10 @@ from itertools import product
 import pytest
 
 from oncall import incidents, pages
-from oncall.alertmanager import AlertGroup, read_webhook
+from oncall.alerts.alertmanager import AlertGroup, read_webhook
 from oncall.incidents import Event
 from oncall.roster import Policy
-from oncall.store import ConditionFailedError, Item
+from oncall.table import ConditionFailedError, Item
 from tests.builders import BASE, START, World, webhook
 
 HANDS = 6

@@ -2,7 +2,7 @@
 
 import pytest
 
-from oncall.times import at
+from oncall.clock import at
 from tests.builders import MINUTE, SATO, START, World, alert, webhook
 
 HOUR = 60 * MINUTE

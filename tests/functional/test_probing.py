@@ -10,10 +10,13 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from oncall import incidents, pages, probe_line, probes, probing, reconciler
+from oncall import incidents, pages, reconciler
+from oncall import probe as probes
 from oncall.errors import ConfigurationError
 from oncall.incidents import PROBE_POLICY
-from oncall.probing import NotAcceptedError, Outcome
+from oncall.phone import probe_number
+from oncall.probe import run as probing
+from oncall.probe.run import NotAcceptedError, Outcome
 from tests.builders import AUTOMATIC, CHANNEL, SATO, Call, World, webhook
 
 DAY = 86_400
@@ -476,7 +479,7 @@ def test_a_gateway_that_does_not_answer_is_given_up(gateway: Any) -> None:
 
 
 def test_the_number_presses_1_through_the_words_and_the_pauses_after_them() -> None:
-    verbs = list(ET.fromstring(probe_line.answer()))  # noqa: S314  our own
+    verbs = list(ET.fromstring(probe_number.answer()))  # noqa: S314  our own
     assert verbs[0].tag == "Play", "a Pause would be waited for before Twilio picks up"
     pressed = [verb.attrib["digits"] for verb in verbs[:-1]]
     seconds = sum(keys.count("w") / 2 for keys in pressed)

@@ -6,8 +6,9 @@ from itertools import pairwise
 
 import pytest
 
-from oncall import incidents, slack_channel
+from oncall import incidents
 from oncall.errors import ConfigurationError
+from oncall.slack import channel
 from tests.builders import CHANNEL, DATABASE, MINUTE, Execution, World, alert, webhook
 
 
@@ -358,7 +359,7 @@ def test_time_that_runs_out_leaves_the_rest_for_the_next_turn(world: World) -> N
     runs = [world.fire(webhook(key=f"group {number}", product="silent")) for number in range(3)]
     world.slack.faults = []
 
-    progress = slack_channel.bring_up_to_date(
+    progress = channel.bring_up_to_date(
         world.slack_desk, [incident(run) for run in runs], me="late", until=world.clock.now() - 1
     )
     assert (progress.done, progress.wait_seconds) == (False, 1)

@@ -8,10 +8,10 @@ import pytest
 import requests
 from slack_sdk import WebClient
 
-from devstack import slack
-from devstack.workspace import User
-from oncall import slack_errands
-from oncall.user_group import RefusedError
+from devstack.slack.api import create_app as slack_app
+from devstack.slack.workspace import User
+from oncall.slack import api
+from oncall.slack.user_group import RefusedError
 from tests.builders import CHANNEL, World
 from tests.devstack.application import Application, serving
 
@@ -46,7 +46,7 @@ class Slack:
 def there() -> Iterator[Slack]:
     app = Application()
     with serving(app) as address:
-        simulated = slack.create_app(
+        simulated = slack_app(
             bot_token=TOKEN, signing_secret=SECRET, users=[SATO], interactivity_url=f"{address}/actions"
         )
         with serving(simulated) as url:
@@ -54,7 +54,7 @@ def there() -> Iterator[Slack]:
 
 
 def test_a_word_to_whoever_pressed_is_seen_by_nobody_else_and_leaves_the_message(there: Slack) -> None:
-    slack_errands.tell(there.pressed(), "Suzuki has it already.", api_url=f"{there.url}/api/")
+    api.tell(there.pressed(), "Suzuki has it already.", api_url=f"{there.url}/api/")
     (shown,) = there.control("GET", "ephemerals")
     assert (shown["text"], shown["to"]) == ("Suzuki has it already.", SATO.id)
     (message,) = there.control("GET", "messages")
@@ -64,7 +64,7 @@ def test_a_word_to_whoever_pressed_is_seen_by_nobody_else_and_leaves_the_message
 @pytest.mark.parametrize("where", ["there", "nowhere"])
 def test_a_word_that_does_not_arrive_is_left(there: Slack, where: str, caplog: pytest.LogCaptureFixture) -> None:
     base = there.url if where == "there" else "http://127.0.0.1:9"
-    slack_errands.tell(f"{base}/hooks/unknown", "late", api_url=f"{base}/api/")
+    api.tell(f"{base}/hooks/unknown", "late", api_url=f"{base}/api/")
     assert "could not be told" in caplog.text
     assert "/hooks/" not in caplog.text, "whoever has the address may post"
 
@@ -83,19 +83,19 @@ def test_a_word_that_does_not_arrive_is_left(there: Slack, where: str, caplog: p
     ],
 )
 def test_nobody_but_slack_is_told(there: Slack, address: str, caplog: pytest.LogCaptureFixture) -> None:
-    slack_errands.tell(address.format(there=there.url), "Suzuki has it already.")
+    api.tell(address.format(there=there.url), "Suzuki has it already.")
     assert "the address is not Slack's" in caplog.text
     assert there.control("GET", "errors") == [], "nothing was posted there"
 
 
-def desk(world: World, there: Slack) -> slack_errands.Desk:
-    return slack_errands.Desk(world.table, lambda: there.client, world.clock.now, "en")
+def desk(world: World, there: Slack) -> api.Desk:
+    return api.Desk(world.table, lambda: there.client, world.clock.now, "en")
 
 
 def test_a_home_is_shown_again_and_again(world: World, there: Slack) -> None:
     world.fire()
     for notice in ("", "Sato has it already."):
-        slack_errands.publish_home(desk(world, there), SATO.id, notice)
+        api.publish_home(desk(world, there), SATO.id, notice)
     (view,) = there.control("GET", "views")
     assert (view["type"], view["user"]) == ("home", SATO.id)
     assert "Sato has it already." in json.dumps(view["blocks"])
@@ -103,15 +103,15 @@ def test_a_home_is_shown_again_and_again(world: World, there: Slack) -> None:
 
 
 def test_a_home_that_slack_does_not_take_is_left(world: World, there: Slack, caplog: pytest.LogCaptureFixture) -> None:
-    slack_errands.publish_home(desk(world, there), "U0NOBODY")
+    api.publish_home(desk(world, there), "U0NOBODY")
     there.control("PUT", "faults", {"status": 500, "times": 1})
-    slack_errands.publish_home(desk(world, there), SATO.id)
+    api.publish_home(desk(world, there), SATO.id)
     assert caplog.text.count("could not be shown") == 2
 
 
 def test_the_user_group_gets_its_members(there: Slack) -> None:
     there.control("PUT", f"usergroups/{GROUP}", {})
-    slack_errands.set_members(there.client, GROUP, [SATO.id])
+    api.set_members(there.client, GROUP, [SATO.id])
     assert there.control("GET", "usergroups") == {GROUP: [SATO.id]}
 
 
@@ -132,5 +132,5 @@ def test_a_refusal_says_whether_somebody_has_to_mend_something(
         there.control("PUT", f"usergroups/{GROUP}", {})
     there.control("PUT", "faults", fault)
     with pytest.raises(RefusedError, match=error) as refused:
-        slack_errands.set_members(there.client, GROUP, [SATO.id])
+        api.set_members(there.client, GROUP, [SATO.id])
     assert refused.value.may_pass == may_pass

@@ -7,10 +7,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from devstack import blocks as block_kit
-from oncall import actions, home, replies, roster, slash_command
-from oncall.slash_command import Command
-from oncall.times import at
+from devstack.slack import blocks as block_kit
+from oncall import actions, roster
+from oncall.clock import at
+from oncall.phone import keys
+from oncall.slack import command, home
+from oncall.slack.command import Command
 from tests.builders import CHANNEL, DATABASE, GATEWAY, MINUTE, SATO, SUZUKI, TAKAHASHI, World, webhook
 
 PEOPLE: dict[str, Any] = {
@@ -36,7 +38,7 @@ def _people(world: World) -> None:
 
 def types(world: World, text: str, user: str = "U0SUZUKI", trigger: str = "1.2.3", name: str = "suzuki.k") -> str:
     """Somebody types /oncall; returns what they alone read."""
-    desk = slash_command.Desk(
+    desk = command.Desk(
         table=world.table,
         start=world._start,
         now=world.clock.now,
@@ -44,7 +46,7 @@ def types(world: World, text: str, user: str = "U0SUZUKI", trigger: str = "1.2.3
         gateway=GATEWAY,
         slack_channel=CHANNEL,
     )
-    return slash_command.answer(desk, Command(text, user, name, trigger))
+    return command.answer(desk, Command(text, user, name, trigger))
 
 
 def read(part: Any) -> str:
@@ -294,9 +296,7 @@ def test_an_incident_that_somebody_took_a_moment_ago_is_theirs(world: World) -> 
 def test_a_page_that_was_taken_when_it_covered_nothing_any_more_is_nobodys(world: World) -> None:
     run = world.fire()
     world.resolves_half(run)
-    replies.key_pressed(
-        world.replies_desk, world.last_call.callbacks, "1"
-    )  # and the state machine has not had its turn
+    keys.key_pressed(world.replies_desk, world.last_call.callbacks, "1")  # and the state machine has not had its turn
     with world.dynamo.dies(1, answered=True):
         world.receive(webhook(key=DATABASE))  # opened, and on no page yet
     assert "database alert is down" in types(world, "incidents")
@@ -311,14 +311,14 @@ def test_an_incident_that_somebody_takes_while_the_list_is_read_is_listed_as_tak
         world.dynamo.before("GetItem", lambda: world.hears(call, "1"))
 
     world.dynamo.before("GetItem", has_read)
-    (listed,), _ = slash_command.open_incidents(world.table, world.clock.now(), 10)
+    (listed,), _ = command.open_incidents(world.table, world.clock.now(), 10)
 
     assert "settled_at" in world.page()
     assert (listed["state"], listed["acknowledged_by"]) == ("acknowledged", "Sato")
 
 
 def test_of_many_open_incidents_the_newest_are_read(world: World) -> None:
-    for number in range(slash_command.SHOWN + 4):
+    for number in range(command.SHOWN + 4):
         world.receive(webhook(key=f"group {number}"))
         world.clock.time += 1000
     said = types(world, "incidents")
@@ -341,7 +341,7 @@ def test_help_and_what_is_no_command(world: World) -> None:
 
 
 def test_both_languages_say_the_same_things() -> None:
-    for words in (slash_command._WORDS, home._WORDS):
+    for words in (command._WORDS, home._WORDS):
         assert words["en"].keys() == words["ja"].keys()
 
 
@@ -359,7 +359,7 @@ def test_whatever_is_typed_mentions_nobody(world: World, text: str, before: str)
 
 def view(world: World, user: str = "U0SUZUKI", notice: str = "") -> dict[str, Any]:
     known, _ = roster.read_items(world.table.query(roster.PARTITION))
-    found, count = slash_command.open_incidents(world.table, world.clock.now(), home.MOST_INCIDENTS)
+    found, count = command.open_incidents(world.table, world.clock.now(), home.MOST_INCIDENTS)
     shown = home.view(
         known,
         found,

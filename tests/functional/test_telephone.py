@@ -9,9 +9,10 @@ import pytest
 import requests
 from slack_sdk import WebClient
 
-from devstack import twilio
-from oncall import telephone
-from oncall.telephone import (
+from devstack.twilio.api import create_app
+from oncall.clock import now
+from oncall.phone import twilio as telephone
+from oncall.phone.twilio import (
     Callbacks,
     NotTextedError,
     NumberRefusedError,
@@ -19,8 +20,7 @@ from oncall.telephone import (
     TwilioUnavailableError,
     callback_url,
 )
-from oncall.times import now
-from oncall.voice import Voice
+from oncall.phone.voice import Voice
 from tests.builders import SATO, SUZUKI, FakeSlack, FakeTelephone
 from tests.devstack.application import Application, serving, wait_for
 
@@ -60,7 +60,7 @@ class Network:
 @pytest.fixture
 def network() -> Iterator[Network]:
     app = Application()
-    with serving(twilio.create_app(account_sid=SID, auth_token=TOKEN)) as url, serving(app) as base:
+    with serving(create_app(account_sid=SID, auth_token=TOKEN)) as url, serving(app) as base:
         app.base = base
         made = telephone.telephone(SID, TOKEN, caller_number=CALLER, api_url=url)
         yield Network(url, made, Callbacks(f"{base}/prod", "default", "0123456789abcdef", 1), app)
@@ -134,7 +134,7 @@ def test_any_other_refusal_is_about_the_number(network: Network, status: int, co
 
 
 def test_a_caller_that_is_not_the_accounts_is_no_fault_of_the_number() -> None:
-    with serving(twilio.create_app(account_sid=SID, auth_token=TOKEN, numbers=["+12025550111"])) as url:
+    with serving(create_app(account_sid=SID, auth_token=TOKEN, numbers=["+12025550111"])) as url:
         made = telephone.telephone(SID, TOKEN, caller_number=CALLER, api_url=url)
         callbacks = Callbacks("https://x.example.com/prod", "default", "0123456789abcdef", 1)
         with pytest.raises(TwilioUnavailableError, match="error 21210"):

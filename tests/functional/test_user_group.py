@@ -6,9 +6,11 @@ from typing import Any
 
 import pytest
 
-from oncall import overrides, roster, user_group
-from oncall.times import at
-from oncall.user_group import RefusedError
+from oncall import roster
+from oncall.clock import at
+from oncall.roster import overrides
+from oncall.slack import user_group
+from oncall.slack.user_group import RefusedError
 from tests.builders import MINUTE, SATO, SUZUKI, World
 
 GROUP = "S0ONCALL"

@@ -11,8 +11,8 @@ import requests
 from werkzeug.serving import make_server
 from werkzeug.wrappers import Request, Response
 
-from devstack.monitoring import render
-from devstack.serve import TETHER, free_port
+from devstack.shared.serve import TETHER, free_port
+from devstack.system.monitoring import render
 from tests.devstack_fixture import wait_until
 
 TOPIC = "arn:aws:sns:us-east-1:123456789012:fallback"

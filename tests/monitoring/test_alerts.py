@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from devstack.monitoring import program
+from devstack.system.monitoring import program
 
 ROOT = Path(__file__).parents[2]
 RULES = {file.stem: file for file in sorted((ROOT / "prometheus/rules").glob("*.yml"))}

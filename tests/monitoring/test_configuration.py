@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import pytest
 import yaml
 
-from devstack.monitoring import program
+from devstack.system.monitoring import program
 
 ROOT = Path(__file__).parents[2]
 ALERTMANAGER = ROOT / "alertmanager/alertmanager.yml"

@@ -15,8 +15,8 @@ import yaml
 from werkzeug.serving import make_server
 from werkzeug.wrappers import Request, Response
 
-from devstack.monitoring import render
-from devstack.serve import TETHER, free_port
+from devstack.shared.serve import TETHER, free_port
+from devstack.system.monitoring import render
 from tests.devstack_fixture import wait_until
 from tests.monitoring.test_alerts import CASES
 

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from cli.errors import CommandError
-from cli.monitoring import JOBS, render
-from cli.targets_check import mistakes_in
-from devstack.monitoring import program
+from devstack.system.monitoring import program
+from oncall_cli.errors import CommandError
+from oncall_cli.monitoring import JOBS, render
+from oncall_cli.targets_check import mistakes_in
 
 ROOT = Path(__file__).parents[2]
 OUTPUTS = {
@@ -120,7 +120,7 @@ def test_a_file_that_prometheus_would_not_read_is_a_mistake(tmp_path: Path) -> N
 def test_the_command_checks_a_folder_by_itself(tmp_path: Path) -> None:
     def checks() -> subprocess.CompletedProcess[str]:
         return subprocess.run(  # noqa: S603 - this project's own command
-            [sys.executable, "-m", "cli", "monitoring", "check", tmp_path / "out"],
+            [sys.executable, "-m", "oncall_cli", "monitoring", "check", tmp_path / "out"],
             cwd=ROOT,
             capture_output=True,
             text=True,

@@ -44,7 +44,7 @@ def _stand_in() -> Iterator[tuple[StandIn, "SFNClient"]]:
     from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app  # noqa: PLC0415
     from moto.stepfunctions.parser.asl.component.common.retry import retrier_decl  # noqa: PLC0415
 
-    from devstack import step_functions  # noqa: PLC0415 - makes moto's Step Functions close to AWS's
+    from devstack.aws import step_functions  # noqa: PLC0415 - makes moto's Step Functions close to AWS's
 
     stand_in = StandIn(DomainDispatcherApplication(create_backend_app), step_functions.refusal)
     with serving(stand_in) as address, pytest.MonkeyPatch.context() as patch:

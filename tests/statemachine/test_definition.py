@@ -9,7 +9,7 @@ import pytest
 from cfnlint.api import lint
 from cfnlint.config import ManualArgs
 
-from devstack.template import parse
+from devstack.aws.template import parse
 from tests.statemachine.conftest import DEFINITION
 from tests.statemachine.rules import faults
 

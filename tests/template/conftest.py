@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from devstack.template import Scope, parameter_values, parse, translate
+from devstack.aws.template import Scope, parameter_values, parse, translate
 
 ROOT = Path(__file__).parents[2]
 TEMPLATE = ROOT / "template.yaml"

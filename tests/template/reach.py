@@ -1,7 +1,7 @@
 """What a function's code can reach: the AWS actions it asks for, and the settings it reads. Told from its syntax tree."""
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -24,7 +24,7 @@ _REQUESTS = {
     "get_parameters": "ssm:GetParameters",
 }
 # Every class's methods are taken to be used where the class's instance, so named, is.
-_INSTANCES = {"fallback": ("fallback", "Fallback")}
+_INSTANCES = {"fallback": ("oncall.fallback", "Fallback")}
 
 
 @dataclass
@@ -32,7 +32,7 @@ class Reached:
     """What was found."""
 
     actions: set[str] = field(default_factory=set)
-    settings: set[str] = field(default_factory=set)  # attributes of config.Settings
+    settings: set[str] = field(default_factory=set)  # attributes of Settings
     secrets: set[str] = field(default_factory=set)  # environment variables that name secrets
     definitions: set[tuple[str, str]] = field(default_factory=set)
 
@@ -44,16 +44,26 @@ class _Module:
     names: dict[str, tuple[str, str]] = field(default_factory=dict)
 
 
-def _read(path: Path) -> _Module:
+def _modules() -> dict[str, Path]:
+    """The files of the domain, by dotted name; a package's name is that of its front, `__init__.py`."""
+    files = {
+        ".".join(path.relative_to(FUNCTIONS).with_suffix("").parts): path for path in FUNCTIONS.glob("oncall/**/*.py")
+    }
+    return {name.removesuffix(".__init__"): path for name, path in files.items()}
+
+
+def _read(path: Path, known: Container[str]) -> _Module:
     module = _Module()
     for node in ast.parse(path.read_text()).body:
         if isinstance(node, ast.FunctionDef | ast.ClassDef):
             module.definitions[node.name] = node
-        elif isinstance(node, ast.ImportFrom) and node.module == "oncall":
-            module.modules |= {alias.asname or alias.name: alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("oncall."):
-            source = str(node.module).removeprefix("oncall.")
-            module.names |= {alias.asname or alias.name: (source, alias.name) for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and str(node.module).split(".")[0] == "oncall":
+            for alias in node.names:
+                name = alias.asname or alias.name
+                if f"{node.module}.{alias.name}" in known:
+                    module.modules[name] = f"{node.module}.{alias.name}"
+                else:
+                    module.names[name] = (str(node.module), alias.name)
         elif isinstance(node, ast.Assign | ast.AnnAssign):
             targets = node.targets if isinstance(node, ast.Assign) else [node.target]
             module.definitions |= {target.id: node for target in targets if isinstance(target, ast.Name)}
@@ -67,18 +77,22 @@ def _trailing(node: ast.expr) -> str:
 
 def reached_from(handler: str) -> Reached:
     """What the handler's module reaches."""
-    modules = {path.stem: _read(path) for path in (FUNCTIONS / "oncall").glob("*.py")}
-    modules[handler] = _read(FUNCTIONS / f"{handler}.py")
+    files = _modules()
+    modules = {name: _read(path, files) for name, path in files.items()}
+    modules[handler] = _read(FUNCTIONS / f"{handler}.py", files)
     found = Reached()
     waiting = [(handler, "lambda_handler")]
     while waiting:
         where = waiting.pop()
-        definition = modules[where[0]].definitions.get(where[1]) if where[0] in modules else None
-        if definition is None or where in found.definitions:
+        module = modules.get(where[0])
+        if module and where[1] in module.names:  # a package's front hands it on
+            waiting.append(module.names[where[1]])
+        definition = module.definitions.get(where[1]) if module else None
+        if module is None or definition is None or where in found.definitions:
             continue
         found.definitions.add(where)
         for node in ast.walk(definition):
-            waiting += _look(node, modules[where[0]], where[0], found)
+            waiting += _look(node, module, where[0], found)
     return found
 
 
@@ -88,7 +102,7 @@ def _look(node: ast.AST, module: _Module, name: str, found: Reached) -> Iterator
             yield name, node.id
         elif node.id in module.names:
             yield module.names[node.id]
-            if module.names[node.id][0] == "store" and node.id in _WRITES:
+            if module.names[node.id][0] == "oncall.table" and node.id in _WRITES:
                 found.actions.add(_WRITES[node.id])
     elif isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.endswith("_PARAMETER"):
         found.secrets.add(node.value)

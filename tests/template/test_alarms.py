@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from devstack.cloudwatch import read_rule
-from devstack.template import Scope
+from devstack.aws.cloudwatch import read_rule
+from devstack.aws.template import Scope
 from tests.template.conftest import GIVEN, PSEUDO, ROOT
 from tests.template.test_resources import of_type
 
@@ -115,7 +115,7 @@ def test_what_is_read_from_the_logs_is_logged(translated: Any, text: str, field:
         assert transformation["Dimensions"] == [{"Key": "service", "Value": "$.service"}]
     logged = [
         line
-        for path in (ROOT / "functions/oncall").glob("*.py")
+        for path in (ROOT / "functions/oncall").glob("**/*.py")
         for line in path.read_text().splitlines()
         if re.search(rf'logger\.\w+\("{text}",', line)
     ]

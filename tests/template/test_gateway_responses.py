@@ -7,8 +7,8 @@ from urllib.parse import parse_qs
 
 import pytest
 
-from devstack.gateway_definition import GATEWAY_RESPONSES
-from devstack.mapping_templates import Template
+from devstack.aws.gateway_definition import GATEWAY_RESPONSES
+from devstack.aws.mapping_templates import Template
 
 # What may pass, or what only the one who runs the stack can mend: until then Alertmanager keeps its groups.
 PASSING = {

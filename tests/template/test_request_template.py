@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from devstack.gateway import check_start_execution
-from devstack.mapping_templates import Template
-from oncall.alertmanager import KEPT_ALERTS, read_webhook
+from devstack.aws.gateway import check_start_execution
+from devstack.aws.mapping_templates import Template
+from oncall.alerts.alertmanager import KEPT_ALERTS, read_webhook
 
 EVENTS = sorted((Path(__file__).parents[1] / "events").glob("*/*.json"))
 CONTEXT = {

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from devstack.template import TemplateError, parameter_values, references
-from oncall import probes, probing
+from devstack.aws.template import TemplateError, parameter_values, references
+from oncall import probe
+from oncall.probe import run
 from tests.template.conftest import GIVEN, TEMPLATE
 from tests.template.reach import FUNCTIONS, reached_from
 
@@ -109,9 +110,9 @@ def test_a_parameter_refuses(template: Any, name: str, value: str) -> None:
 
 
 def variables_of_settings() -> dict[str, str]:
-    """By attribute of config.Settings, the environment variable that it is read from."""
+    """By attribute of Settings, the environment variable that it is read from."""
     found = {}
-    for node in ast.walk(ast.parse((FUNCTIONS / "oncall/config.py").read_text())):
+    for node in ast.walk(ast.parse((FUNCTIONS / "oncall/settings.py").read_text())):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Settings":
             for keyword in node.keywords:
                 calls = [each for each in ast.walk(keyword.value) if isinstance(each, ast.Call)]
@@ -150,8 +151,8 @@ def test_a_function_is_traced_described_and_bounded(function: str, translated: A
 
 def test_a_run_of_the_probe_keeps_others_away_for_longer_than_it_can_take(translated: Any) -> None:
     timeout = of_type(translated, "AWS::Lambda::Function")["ProbeFunction"]["Timeout"]
-    posting = sum(2**attempt for attempt in range(1, probing.POST_TRIES)) + probing.POST_TRIES * probing.POST_SECONDS
-    assert posting + probing.SECONDS + probing.SLACK_SECONDS < timeout < probes.LONGEST_MS / 1000
+    posting = sum(2**attempt for attempt in range(1, run.POST_TRIES)) + run.POST_TRIES * run.POST_SECONDS
+    assert posting + run.SECONDS + run.SLACK_SECONDS < timeout < probe.LONGEST_MS / 1000
 
 
 def test_the_probe_is_there_only_with_a_number_and_scheduled_only_with_a_schedule(translated: Any) -> None:
@@ -240,14 +241,16 @@ def test_the_table_costs_nothing_idle_and_is_kept(translated: Any) -> None:
 
 
 def test_the_table_has_the_keys_that_the_code_writes(translated: Any) -> None:
-    store = (FUNCTIONS / "oncall/store.py").read_text()
+    store = (FUNCTIONS / "oncall/table.py").read_text()
     properties = translated["Resources"]["Table"]["Properties"]
     assert [key["AttributeName"] for key in properties["KeySchema"]] == ["pk", "sk"]
     (index,) = properties["GlobalSecondaryIndexes"]
     assert f'INDEX = "{index["IndexName"]}"' in store
     assert [key["AttributeName"] for key in index["KeySchema"]] == ["due", "due_at"]
     assert "due = :due AND due_at < :before" in store
-    assert properties["TimeToLiveSpecification"]["AttributeName"] in (FUNCTIONS / "oncall/incidents.py").read_text()
+    assert (
+        properties["TimeToLiveSpecification"]["AttributeName"] in (FUNCTIONS / "oncall/incidents/store.py").read_text()
+    )
 
 
 # Outputs and the rest.

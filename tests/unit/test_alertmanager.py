@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oncall.alertmanager import AlertGroup, read_webhook
+from oncall.alerts.alertmanager import AlertGroup, read_webhook
 from oncall.errors import WebhookError
 from tests.builders import alert, webhook
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from devstack import blocks
+from devstack.slack import blocks
 
 WORDS = {"type": "text", "text": "words", "style": {"bold": True}}
 

@@ -4,7 +4,7 @@ from typing import get_args
 
 import pytest
 
-from oncall import refusals
+from oncall.phone import refusals
 from oncall.roster import Language
 
 ACCOUNT = [

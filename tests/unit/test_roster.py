@@ -20,7 +20,7 @@ from oncall.roster import (
     to_document,
     to_items,
 )
-from oncall.schedules import responders_on_call
+from oncall.roster.schedules import responders_on_call
 
 AT = datetime(2026, 11, 22, 3, 12, tzinfo=UTC)
 

@@ -11,7 +11,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from oncall.roster import Layer, Override, Policy, Responder, Roster, Schedule, Step, Window
-from oncall.schedules import first_moment, responders_on_call, shift_at, shifts
+from oncall.roster.schedules import first_moment, responders_on_call, shift_at, shifts
 
 # Both hemispheres, half-hour daylight saving, changes at midnight, a zone that skipped a day, and zones without any.
 ZONES = [

@@ -11,12 +11,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from devstack import blocks as block_kit
-from oncall import incidents, slack_messages
-from oncall.alertmanager import read_webhook
+from devstack.slack import blocks as block_kit
+from oncall import incidents
+from oncall.alerts.alertmanager import read_webhook
 from oncall.roster import Language
-from oncall.slack_words import WORDS
-from oncall.store import Item
+from oncall.slack import messages
+from oncall.slack.words import WORDS
+from oncall.table import Item
 from tests.builders import alert, webhook
 
 # Text that means something to Slack, besides any other.
@@ -178,7 +179,7 @@ def test_any_alert_group_gives_blocks_that_slack_takes_and_mentions_nobody(
     hook: Any, cut: Any, language: Language, state: str, who: str, other: str, call: bool, which: int
 ) -> None:
     known = {"call": call, **in_state(state, who)}
-    text, blocks = slack_messages.message(incident(hook, cut, **known), language, pages_about(who, other)[which])
+    text, blocks = messages.message(incident(hook, cut, **known), language, pages_about(who, other)[which])
     assert block_kit.problems(blocks) == []
     assert len(json.dumps(blocks)) <= block_kit.LARGEST_IN_ALL
     assert 0 < units(text) <= 4_000  # Slack: chat.update
@@ -225,7 +226,7 @@ def test_any_event_gives_a_line_that_mentions_nobody(
         "seconds": 3,
         "until": OPENED,
     }
-    line = slack_messages.line({"kind": kind, "who": who, "detail": detail}, language, {})
+    line = messages.line({"kind": kind, "who": who, "detail": detail}, language, {})
     assert 0 < units(line) <= 4_000
     everybody = "<!here> " if kind == "unanswered" else ""
     assert line.startswith(everybody)
@@ -234,14 +235,14 @@ def test_any_event_gives_a_line_that_mentions_nobody(
 
 @given(texts, st.integers(1, 400))
 def test_a_text_for_mrkdwn_keeps_its_limit_and_ends_in_no_half_of_an_entity(text: str, limit: int) -> None:
-    escaped = slack_messages.escape(text, limit)
+    escaped = messages.escape(text, limit)
     assert units(escaped) <= limit
     assert is_plain(escaped)
 
 
 @given(texts, st.integers(1, 400))
 def test_a_plain_text_keeps_its_limit_on_one_line(text: str, limit: int) -> None:
-    plain = slack_messages.plain(text, limit)
+    plain = messages.plain(text, limit)
     assert units(plain) <= limit
     assert plain.split("\n") == [plain]
     assert plain == plain.strip()
@@ -261,7 +262,7 @@ def test_a_plain_text_keeps_its_limit_on_one_line(text: str, limit: int) -> None
     ],
 )
 def test_what_would_be_markup_is_replaced_by_what_looks_like_it(written: str, read: str) -> None:
-    assert slack_messages.escape(written, 300) == read
+    assert messages.escape(written, 300) == read
 
 
 def test_both_languages_have_the_same_words_with_the_same_places() -> None:
@@ -275,7 +276,7 @@ def test_both_languages_have_the_same_words_with_the_same_places() -> None:
 
 def test_the_message_says_what_is_broken_who_has_it_for_which_product_and_since_when() -> None:
     hook = webhook(alert(annotations={"summary": "The shop is down", "value": "503"}), product="shop")
-    text, blocks = slack_messages.message(incident(hook, **in_state("acknowledged", "Sato")), "en")
+    text, blocks = messages.message(incident(hook, **in_state("acknowledged", "Sato")), "en")
     assert text == "🟡 The shop is down | Critical | Acknowledged: Sato has it"
     began = OPENED // 1000 - 60  # the alert says so; the webhook came a minute later
     assert shown(blocks).splitlines()[:4] == [
@@ -294,7 +295,7 @@ def test_the_headline_is_in_the_readers_language_if_the_rule_has_it(
 ) -> None:
     summaries = {"summary": "The shop is down", "summary_ja": "ショップが落ちています"}
     hook = webhook(alert(annotations=summaries))
-    text, blocks = slack_messages.message(incident(hook, **in_state(state, "Sato")), language)
+    text, blocks = messages.message(incident(hook, **in_state(state, "Sato")), language)
     assert headline in text
     assert headline in shown(blocks)
 
@@ -302,7 +303,7 @@ def test_the_headline_is_in_the_readers_language_if_the_rule_has_it(
 def test_the_incident_that_phones_ring_for_is_named_in_the_readers_language() -> None:
     there = page(("Sato", "placing"), about="another")
     there["about"]["summaries"] = {"ja": "検索が落ちています"}
-    _, blocks = slack_messages.message(incident(webhook()), "ja", there)
+    _, blocks = messages.message(incident(webhook()), "ja", there)
     assert "次の件とまとめて電話しています：検索が落ちています" in shown(blocks)
 
 
@@ -310,7 +311,7 @@ def test_the_incident_that_phones_ring_for_is_named_in_the_readers_language() ->
 @pytest.mark.parametrize("state", sorted(signs))
 def test_every_state_has_a_sign_and_words_in_the_text_and_in_the_blocks(state: str, language: Language) -> None:
     """Colour alone is not readable by everyone, and a notification has no blocks."""
-    text, blocks = slack_messages.message(incident(webhook(), **in_state(state, "Sato")), language)
+    text, blocks = messages.message(incident(webhook(), **in_state(state, "Sato")), language)
     words = WORDS[language][state].format(who="Sato")
     assert text.startswith(signs[state])
     assert words in text
@@ -320,7 +321,7 @@ def test_every_state_has_a_sign_and_words_in_the_text_and_in_the_blocks(state: s
 
 def test_what_is_over_is_shorter_and_has_no_header() -> None:
     hook = webhook(alert(annotations={"summary": "The shop is down"}), product="shop")
-    _, blocks = slack_messages.message(incident(hook, **in_state("resolved", "Sato")), "en")
+    _, blocks = messages.message(incident(hook, **in_state("resolved", "Sato")), "en")
     assert [block["type"] for block in blocks] == ["rich_text", "context"]
     assert shown(blocks[0]) == "🟢 Resolved | The shop is down"
     seen = written_as_markup(shown(blocks[1])).splitlines()
@@ -335,7 +336,7 @@ def test_how_long_it_lasted_is_said_in_words(minutes: float, en: str, ja: str) -
     hook = webhook(alert(startsAt="not a time"))
     over = {"state": "resolved", "resolved_at": OPENED + int(minutes * 60_000)}
     for language, words in (("en", en), ("ja", ja)):
-        _, blocks = slack_messages.message(incident(hook, **over), cast("Language", language))
+        _, blocks = messages.message(incident(hook, **over), cast("Language", language))
         assert words in shown(blocks)
 
 
@@ -352,21 +353,19 @@ def test_how_long_it_lasted_is_said_in_words(minutes: float, en: str, ja: str) -
     ],
 )
 def test_the_message_says_who_is_being_called(there: Item, says: str) -> None:
-    _, blocks = slack_messages.message(incident(webhook()), "en", there)
+    _, blocks = messages.message(incident(webhook()), "en", there)
     assert says in shown(blocks)
 
 
 @pytest.mark.parametrize("state", ["unanswered", "acknowledged", "resolved"])
 def test_of_what_is_no_longer_called_for_no_call_is_shown(state: str) -> None:
-    _, blocks = slack_messages.message(
-        incident(webhook(), **in_state(state, "Suzuki")), "en", page(("Sato", "placing"))
-    )
+    _, blocks = messages.message(incident(webhook(), **in_state(state, "Suzuki")), "en", page(("Sato", "placing")))
     assert "Sato" not in shown(blocks)
 
 
 def test_a_page_of_others_is_not_shown() -> None:
     others = page(("Sato", "placing")) | {"incidents": {"another"}}
-    _, blocks = slack_messages.message(incident(webhook()), "en", others)
+    _, blocks = messages.message(incident(webhook()), "en", others)
     assert "Sato" not in shown(blocks)
 
 
@@ -381,31 +380,31 @@ def test_a_page_of_others_is_not_shown() -> None:
     ],
 )
 def test_there_is_a_button_for_all_that_can_be_done(known: dict[str, Any], there: list[str]) -> None:
-    _, blocks = slack_messages.message(incident(webhook(), **known), "en")
+    _, blocks = messages.message(incident(webhook(), **known), "en")
     buttons = [element for _, element in block_kit.elements(blocks)]
     assert [button["action_id"] for button in buttons] == there
     assert all(button["value"] == "20261123-030000-abcdef" for button in buttons)
 
 
 def test_a_warning_is_taken_and_resolved_but_rings_nobody() -> None:
-    _, blocks = slack_messages.message(incident(webhook(alert(severity="warning"))), "en")
+    _, blocks = messages.message(incident(webhook(alert(severity="warning"))), "en")
     assert [element["action_id"] for _, element in block_kit.elements(blocks)] == ["acknowledge", "resolve"]
 
 
 def test_a_press_tells_how_old_is_what_was_seen() -> None:
-    _, blocks = slack_messages.message(incident(webhook(), changed_at=OPENED + 7), "en")
+    _, blocks = messages.message(incident(webhook(), changed_at=OPENED + 7), "en")
     assert [block["block_id"] for block in blocks if block["type"] == "actions"] == [
         f"20261123-030000-abcdef/{OPENED + 7}"
     ]
 
 
 def test_resolve_asks_first() -> None:
-    _, blocks = slack_messages.message(incident(webhook()), "en")
+    _, blocks = messages.message(incident(webhook()), "en")
     assert [element["action_id"] for _, element in block_kit.elements(blocks) if "confirm" in element] == ["resolve"]
 
 
 def test_a_group_that_was_cut_says_so() -> None:
-    _, blocks = slack_messages.message(incident(webhook(), {"alerts": 10_000, "characters": 4_000_000}), "en")
+    _, blocks = messages.message(incident(webhook(), {"alerts": 10_000, "characters": 4_000_000}), "en")
     assert "9999 more" in shown(blocks)
     assert "4000000 characters" in shown(blocks)
 
@@ -414,19 +413,19 @@ def test_a_group_that_was_cut_says_so() -> None:
     ("severity", "says"), [(None, "no severity label"), ("sev-1", "The severity sev-1 is neither")]
 )
 def test_a_severity_that_was_guessed_says_so(severity: str | None, says: str) -> None:
-    _, blocks = slack_messages.message(incident(webhook(alert(severity=severity))), "en")
+    _, blocks = messages.message(incident(webhook(alert(severity=severity))), "en")
     assert says in shown(blocks)
 
 
 def test_a_test_says_that_it_is_one() -> None:
-    text, blocks = slack_messages.message(incident(webhook(alert(labels={"oncall_test": "true"}))), "en")
+    text, blocks = messages.message(incident(webhook(alert(labels={"oncall_test": "true"}))), "en")
     assert "only a test" in text
     assert "only a test" in shown(blocks)
 
 
 def test_the_alerts_that_fire_are_listed_the_others_are_not() -> None:
     some = [alert("disk 1"), alert("disk 2", status="resolved"), *[alert(f"disk {n}") for n in range(3, 9)]]
-    _, blocks = slack_messages.message(incident(webhook(*some)), "en")
+    _, blocks = messages.message(incident(webhook(*some)), "en")
     titles = [text["text"].partition(":")[0] for text in elements_of(blocks, "link") if text["text"].startswith("disk")]
     assert titles == ["disk 1", "disk 3", "disk 4", "disk 5", "disk 6"]
     assert "… and 2 more" in shown(blocks)
@@ -434,7 +433,7 @@ def test_the_alerts_that_fire_are_listed_the_others_are_not() -> None:
 
 def test_the_most_telling_alert_is_told_in_full() -> None:
     some = [alert(f"disk {n}", annotations={"description": f"Disk {n} is full"}) for n in (1, 2)]
-    _, blocks = slack_messages.message(incident(webhook(*some)), "en")
+    _, blocks = messages.message(incident(webhook(*some)), "en")
     assert "Disk 1 is full" in shown(blocks)
     assert "Disk 2 is full" not in shown(blocks)
 
@@ -442,9 +441,9 @@ def test_the_most_telling_alert_is_told_in_full() -> None:
 def test_what_is_too_large_for_slack_is_told_with_fewer_details() -> None:
     long, url = '\u91cd\u5927"' * 100, "https://wiki.example.com/" + "x" * 900
     some = [alert(f"alert {n} {long}", annotations={"description": f"{n} {long}"}, generatorURL=url) for n in range(10)]
-    _, blocks = slack_messages.message(incident(webhook(*some, product=long, externalURL=url)), "ja")
+    _, blocks = messages.message(incident(webhook(*some, product=long, externalURL=url)), "ja")
     assert block_kit.problems(blocks) == []
-    assert len(json.dumps(blocks)) <= slack_messages.LARGEST
+    assert len(json.dumps(blocks)) <= messages.LARGEST
     listed = shown(blocks).count("alert ") - 1  # and in the header
     assert 1 <= listed < 5
     assert f"… ほか{10 - listed}件" in shown(blocks)
@@ -462,13 +461,13 @@ def test_what_is_too_large_for_slack_is_told_with_fewer_details() -> None:
 def test_a_refused_number_says_what_mends_it(remedy: str, english: str, japanese: str) -> None:
     detail = {"status": "failed", "seconds": 0, "reason": "Twilio refuses the number (error 1)", "remedy": remedy}
     event = {"kind": "call_ended", "who": "Sato", "detail": detail}
-    assert english in slack_messages.line(event, "en")
-    assert japanese in slack_messages.line(event, "ja")
+    assert english in messages.line(event, "en")
+    assert japanese in messages.line(event, "ja")
 
 
 def test_a_refusal_that_nobody_can_mend_has_no_remedy() -> None:
     event = {"kind": "call_ended", "who": "Sato", "detail": {"status": "failed", "seconds": 0, "reason": "error 1"}}
-    assert slack_messages.line(event, "en") == "Sato cannot be called: error 1."
+    assert messages.line(event, "en") == "Sato cannot be called: error 1."
 
 
 def test_links_lead_to_the_graph_the_runbook_and_alertmanager() -> None:
@@ -477,7 +476,7 @@ def test_links_lead_to_the_graph_the_runbook_and_alertmanager() -> None:
         commonLabels={"alertname": "URL Alert(critical)", "product": "shop"},
         externalURL="https://alertmanager.example.com/am/",
     )
-    _, blocks = slack_messages.message(incident(hook), "en")
+    _, blocks = messages.message(incident(hook), "en")
     links = {link["text"]: link["url"] for link in elements_of(blocks, "link")}
     assert links["Runbook"] == "https://wiki.example.com/shop?a=1&b=2"
     assert links["Graph"] == "http://prometheus.example.com/graph?g0.expr=probe_success&g0.tab=1"
@@ -493,7 +492,7 @@ def test_links_lead_to_the_graph_the_runbook_and_alertmanager() -> None:
 @pytest.mark.parametrize("more", [{"commonLabels": {}}, {"commonLabels": {"a b": "c"}}, {"externalURL": ""}])
 def test_without_labels_in_common_or_an_address_there_is_no_silence(more: dict[str, Any]) -> None:
     """One that is prefilled with less than all of them would silence more than this."""
-    _, blocks = slack_messages.message(incident(webhook(**more)), "en")
+    _, blocks = messages.message(incident(webhook(**more)), "en")
     assert not any("/silences/" in link["url"] for link in elements_of(blocks, "link"))
 
 
@@ -502,7 +501,7 @@ def test_without_labels_in_common_or_an_address_there_is_no_silence(more: dict[s
 )
 def test_what_is_no_address_is_no_link(url: str) -> None:
     hook = webhook(alert(annotations={"runbook_url": url}, generatorURL=url), externalURL=url)
-    _, blocks = slack_messages.message(incident(hook), "en")
+    _, blocks = messages.message(incident(hook), "en")
     assert elements_of(blocks, "link") == []
 
 
@@ -521,13 +520,13 @@ PEOPLE = {"Sato": "U0SATO"}
     ],
 )
 def test_those_whom_it_is_about_are_mentioned(kind: str, who: str, *, mentioned: bool) -> None:
-    line = slack_messages.line({"kind": kind, "who": who, "detail": {"via": "slack"}}, "en", PEOPLE)
+    line = messages.line({"kind": kind, "who": who, "detail": {"via": "slack"}}, "en", PEOPLE)
     assert ("<@U0SATO>" in line) == mentioned
     assert who in line
 
 
 def test_everybody_is_mentioned_when_nobody_answers() -> None:
-    line = slack_messages.line({"kind": "unanswered", "who": "", "detail": {"rounds": 2}}, "en", PEOPLE)
+    line = messages.line({"kind": "unanswered", "who": "", "detail": {"rounds": 2}}, "en", PEOPLE)
     assert line.startswith("<!here> Nobody took it")
 
 
@@ -544,5 +543,5 @@ def test_everybody_is_mentioned_when_nobody_answers() -> None:
 )
 def test_an_acknowledgement_says_how_and_how_fast(detail: dict[str, Any], en: str, ja: str) -> None:
     event = {"kind": "acknowledged", "who": "Sato", "detail": detail}
-    assert slack_messages.line(event, "en") == en
-    assert slack_messages.line(event, "ja") == ja
+    assert messages.line(event, "en") == en
+    assert messages.line(event, "ja") == ja

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oncall import speech
+from oncall.phone import speech
 from oncall.roster import Language
 
 SPEAKABLE = re.compile(r"(?:[^\W_]|[\s.,:;!?'、。・])*")

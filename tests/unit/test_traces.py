@@ -5,14 +5,14 @@ import subprocess
 import sys
 from pathlib import Path
 
-from devstack.template import parse
+from devstack.aws.template import parse
 
 ROOT = Path(__file__).parents[2]
 PROGRAM = """
 from aws_xray_sdk.core.emitters import udp_emitter
 udp_emitter.UDPEmitter.send_entity = lambda _, entity: print(entity.serialize())
 from aws_lambda_powertools import Tracer
-from oncall.store import ConditionFailedError
+from oncall.table import ConditionFailedError
 
 @Tracer().capture_lambda_handler(capture_response=False)
 def lambda_handler(event, context):

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from devstack.twiml import parse as check
-from oncall import voice
+from devstack.twilio.twiml import parse as check
+from oncall.phone import voice
+from oncall.phone.twilio import Callbacks
+from oncall.phone.voice import Voice
 from oncall.roster import Language
-from oncall.telephone import Callbacks
-from oncall.voice import Voice
 from tests.benchmarks import speech as length
 from tests.builders import BASE
 

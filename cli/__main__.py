@@ -1,5 +1,0 @@
-"""`python -m cli` is `oncall`."""
-
-from cli.main import main
-
-main()

@@ -1,0 +1,475 @@
+"""Starts the whole system on this machine from template.yaml, watches over it, and ends it."""
+
+import fcntl
+import json
+import os
+import secrets
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TextIO
+from urllib.error import HTTPError, URLError
+from urllib.parse import urlparse
+from urllib.request import urlopen
+
+import boto3
+import yaml
+
+from devstack.shared.serve import TETHER, free_port
+
+ROOT = Path(__file__).parents[2]
+REGION = "us-east-1"
+STACK_NAME = "on-call"
+CALLER = "+12025550199"
+PROBE = "+12025550198"
+CHANNEL = "C0ONCALL"
+_BUCKET = "devstack-artifacts"
+_MODULES = {  # what runs as a part of its own
+    "aws": "devstack.aws.front",
+    "gateway": "devstack.aws.gateway",
+    "twilio": "devstack.twilio.api",
+    "slack": "devstack.slack.api",
+    "console": "devstack.console.server",
+    "site": "devstack.system.site",
+    "exporters": "devstack.system.exporters",
+}
+_KEY = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}  # of who deploys, and of tests
+_PARTS = ("aws", "gateway", "twilio", "slack", "site", "console")
+_MONITORING = ("prometheus", "alertmanager", "blackbox_exporter", "exporters")
+
+
+class StackError(Exception):
+    """The system can not start, or a part of it has ended."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """What is started, and where its files go."""
+
+    directory: Path
+    monitoring: bool
+    roster: Path
+    jobs: tuple[str, ...] = ("url",)  # what Prometheus watches: url, ec2, opensearch, elasticsearch
+    schedule_speed: float = 1.0  # times faster than the clock
+
+
+@dataclass(frozen=True)
+class _Secrets:
+    bearer_token: str
+    twilio_account_sid: str
+    twilio_auth_token: str
+    slack_bot_token: str
+    slack_signing_secret: str
+
+    @classmethod
+    def fresh(cls) -> "_Secrets":
+        return cls(
+            bearer_token=secrets.token_urlsafe(32),
+            twilio_account_sid="AC" + secrets.token_hex(16),
+            twilio_auth_token=secrets.token_hex(16),
+            slack_bot_token=f"xoxb-{secrets.randbelow(10**12)}-{secrets.token_hex(12)}",
+            slack_signing_secret=secrets.token_hex(16),
+        )
+
+
+class _Process:
+    """One part of the system: a process that ends with this one, and its log."""
+
+    def __init__(self, name: str, command: list[str], log: Path, environment: Mapping[str, str]):
+        self.name = name
+        self._log = log
+        with log.open("wb") as out:
+            self._process = subprocess.Popen(
+                [*TETHER, *command],
+                cwd=ROOT,
+                env={**os.environ, **environment},
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,  # Ctrl-C is for the supervisor, which then ends its parts
+            )
+
+    def failure(self) -> str | None:
+        """Why it has ended, with the tail of its log; None while it runs."""
+        code = self._process.poll()
+        if code is None:
+            return None
+        tail = self._log.read_text(errors="replace").strip().splitlines()[-25:]
+        return f"{self.name} has ended with {code}. The end of {self._log}:\n" + "\n".join(tail)
+
+    def wait(self, seconds: float) -> int:
+        """Wait for its end. Raises subprocess.TimeoutExpired."""
+        return self._process.wait(seconds)
+
+    def ask_to_end(self) -> None:
+        """Send SIGTERM."""
+        if self._process.poll() is None:
+            self._process.terminate()
+
+    def end(self) -> None:
+        """Wait a little for its end, then kill it."""
+        try:
+            self._process.wait(3)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+
+class Stack:
+    """The running system."""
+
+    def __init__(self, options: Options):
+        self._options = options
+        self._directory = options.directory.absolute()
+        self._logs = self._directory / "logs"
+        self._secrets = _Secrets.fresh()
+        self._ports = {name: free_port() for name in (*_PARTS, *(_MONITORING if options.monitoring else ()))}
+        self._ports["console"] = self._console_port()
+        self._processes: dict[str, _Process] = {}
+        self._ending = threading.Event()
+        self.endpoints: dict[str, str] = {}
+
+    def start(self) -> None:
+        """Start everything. Raises StackError."""
+        self._logs.mkdir(parents=True, exist_ok=True)
+        self._endpoints_file.unlink(missing_ok=True)
+        self._start_python("site", [])
+        self._start_python(
+            "aws",
+            [
+                "--directory",
+                str(self._directory),
+                "--runtime",
+                str(ROOT / ".devstack/runtime/bin/python"),
+                "--region",
+                REGION,
+                "--schedule-speed",
+                str(self._options.schedule_speed),
+            ],
+        )
+        self._await("aws", "/_sim/sns")
+        with (ROOT / ".aws-sam/lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH)  # nobody builds meanwhile
+            template = self._template()
+            self._put_secrets(template)
+            stage = os.environ.get("STAGE") or template["Parameters"]["StageName"]["Default"]
+            self._deploy(stage)
+        outputs = self._outputs()
+        self.endpoints = self._collect_endpoints(stage, outputs)
+        self._start_simulators(outputs)
+        self._start_gateway()
+        self._start_python("console", self._console_arguments())
+        for name in ("twilio", "slack", "site", "gateway"):
+            self._await(name)
+        self._load_roster(outputs["TableName"])
+        if self._options.monitoring:
+            self._start_monitoring(outputs["FallbackTopicArn"])
+        self._await("console")
+        fresh = self._endpoints_file.with_suffix(".new")
+        fresh.write_text(json.dumps(self.endpoints, indent=1) + "\n")
+        fresh.chmod(0o600)
+        fresh.replace(self._endpoints_file)
+
+    def watch(self) -> None:
+        """Return when stop() is called. Raises StackError when a part ends. A new deployment restarts the gateway."""
+        definition = self._directory / "gateway.json"
+        deployed = definition.stat().st_mtime_ns
+        while not self._ending.wait(0.2):
+            for process in self._processes.values():
+                if failure := process.failure():
+                    raise StackError(failure)
+            if definition.stat().st_mtime_ns != deployed:
+                deployed = definition.stat().st_mtime_ns
+                gateway = self._processes.pop("gateway")
+                gateway.ask_to_end()
+                gateway.end()
+                self._start_gateway()
+                self._await("gateway")
+
+    def stop(self) -> None:
+        """Let watch() return."""
+        self._ending.set()
+
+    def end(self) -> None:
+        """End every part."""
+        self._endpoints_file.unlink(missing_ok=True)
+        for process in self._processes.values():
+            process.ask_to_end()
+        for process in self._processes.values():
+            process.end()
+        self._processes.clear()
+
+    # Steps of starting.
+
+    def _console_port(self) -> int:
+        """That of the last run if it is free: an open page then finds this one."""
+        last = self._directory / "console-port"
+        port = free_port(int(last.read_text())) if last.exists() else free_port()
+        self._directory.mkdir(parents=True, exist_ok=True)
+        last.write_text(str(port))
+        return port
+
+    @property
+    def _endpoints_file(self) -> Path:
+        return self._directory / "endpoints.json"
+
+    def _url(self, name: str) -> str:
+        return f"http://127.0.0.1:{self._ports[name]}"
+
+    def _start(self, name: str, command: list[str], environment: Mapping[str, str] | None = None) -> None:
+        self._processes[name] = _Process(name, command, self._logs / f"{name}.log", environment or {})
+
+    def _start_python(self, name: str, arguments: list[str], environment: Mapping[str, str] | None = None) -> None:
+        command = [sys.executable, "-m", _MODULES[name], "--port", str(self._ports[name]), *arguments]
+        self._start(name, command, {"PYTHONUNBUFFERED": "1", **(environment or {})})
+
+    def _await(self, name: str, path: str = "/", seconds: float = 60) -> None:
+        """Wait until a part answers anything. Raises StackError."""
+        self._await_url(name, self._url(name) + path, seconds)
+
+    def _await_url(self, name: str, url: str, seconds: float, *, status: int | None = None) -> None:
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            if failure := self._processes[name].failure():
+                raise StackError(failure)
+            try:
+                with urlopen(url, timeout=5) as answer:  # noqa: S310 - http, to this machine
+                    if status in {None, answer.status}:
+                        return
+            except HTTPError as error:
+                error.close()
+                if status in {None, error.code}:
+                    return
+            except (URLError, OSError):
+                pass  # not yet
+            if self._ending.wait(0.03):
+                raise StackError("told to end while starting")
+        raise StackError(f"{name} did not answer within {seconds:.0f} s at {url}; see {self._logs / name}.log")
+
+    def _template(self) -> dict[str, Any]:
+        from devstack.aws.template import parse  # noqa: PLC0415 - slow to import, and wanted once the parts are starting
+
+        return parse((ROOT / ".aws-sam/build/template.yaml").read_text())
+
+    def _client(self, service: str) -> Any:
+        session: Any = boto3.Session("test", "test", region_name=REGION)
+        return session.client(service, endpoint_url=self._url("aws"))
+
+    def _put_secrets(self, template: Mapping[str, Any]) -> None:
+        """Into the SSM parameters that the template's parameters name."""
+        ssm = self._client("ssm")
+        for parameter, value in {
+            "BearerTokenParameter": self._secrets.bearer_token,
+            "TwilioAccountSidParameter": self._secrets.twilio_account_sid,
+            "TwilioAuthTokenParameter": self._secrets.twilio_auth_token,
+            "SlackBotTokenParameter": self._secrets.slack_bot_token,
+            "SlackSigningSecretParameter": self._secrets.slack_signing_secret,
+        }.items():
+            name = template["Parameters"][parameter]["Default"]
+            ssm.put_parameter(Name=name, Value=value, Type="SecureString")
+        self._client("s3").create_bucket(Bucket=_BUCKET)
+
+    def _deploy(self, stage: str) -> None:
+        """Run `sam deploy` as anybody would. Raises StackError with the end of what it said."""
+        parameters = {
+            "StageName": stage,
+            "SlackChannel": CHANNEL,
+            "CallerNumber": CALLER,
+            "TextSender": CALLER,
+            "ProbeNumber": PROBE,
+            "TwilioApiUrl": self._url("twilio"),
+            "SlackApiUrl": self._url("slack") + "/api/",
+            "PublicUrl": f"{self._url('gateway')}/{stage}",
+            "LogLevel": os.environ.get("LOG_LEVEL", "INFO"),
+            "DeletionProtection": "false",
+            # Without Alertmanager there is no heartbeat to miss, until somebody sends one.
+            "HeartbeatExpected": os.environ.get("HEARTBEAT_EXPECTED") or str(self._options.monitoring).lower(),
+        }
+        if schedule := os.environ.get("PROBE_SCHEDULE"):
+            parameters["ProbeSchedule"] = schedule
+        if ring := os.environ.get("RING_SECONDS"):
+            parameters["RingSeconds"] = ring
+        command = [
+            str(Path(sys.executable).with_name("sam")),
+            "deploy",
+            "--template-file",
+            str(ROOT / ".aws-sam/build/template.yaml"),
+            "--stack-name",
+            STACK_NAME,
+            "--s3-bucket",
+            _BUCKET,
+            "--region",
+            REGION,
+            "--capabilities",
+            "CAPABILITY_IAM",
+            "--no-confirm-changeset",
+            "--no-fail-on-empty-changeset",
+            "--no-progressbar",
+            "--parameter-overrides",
+            *(f'{name}="{value}"' for name, value in parameters.items()),
+        ]
+        environment = {
+            **_KEY,
+            "AWS_ENDPOINT_URL": self._url("aws"),
+            "SAM_CLI_TELEMETRY": "0",
+            "SAM_CLI_POLL_DELAY": "0.1",
+        }
+        deploy = _Process("sam deploy", command, self._logs / "sam-deploy.log", environment)
+        try:
+            code = deploy.wait(180)
+        except subprocess.TimeoutExpired as error:
+            raise StackError("sam deploy did not end within 180 s") from error
+        finally:
+            deploy.ask_to_end()
+            deploy.end()
+        if code != 0:
+            raise StackError(deploy.failure() or "")
+
+    def _outputs(self) -> dict[str, str]:
+        stack = self._client("cloudformation").describe_stacks(StackName=STACK_NAME)["Stacks"][0]
+        return {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
+
+    def _collect_endpoints(self, stage: str, outputs: Mapping[str, str]) -> dict[str, str]:
+        return {
+            "gateway": f"{self._url('gateway')}/{stage}",
+            "bearer_token": self._secrets.bearer_token,
+            "aws": self._url("aws"),
+            "region": REGION,
+            "table": outputs["TableName"],
+            "state_machine_arn": outputs["StateMachineArn"],
+            **{name: self._url(name) for name in ("twilio", "slack", "console", "site")},
+            **{name: self._url(name) for name in ("prometheus", "alertmanager", "exporters") if name in self._ports},
+            "twilio_auth_token": self._secrets.twilio_auth_token,
+            "slack_signing_secret": self._secrets.slack_signing_secret,
+        }
+
+    def _start_simulators(self, outputs: Mapping[str, str]) -> None:
+        self._start_python(
+            "twilio",
+            ["--number", CALLER, "--number", f"{PROBE}={self.endpoints['gateway']}/calls/probe"],
+            {
+                "TWILIO_ACCOUNT_SID": self._secrets.twilio_account_sid,
+                "TWILIO_AUTH_TOKEN": self._secrets.twilio_auth_token,
+            },
+        )
+        roster = yaml.safe_load(self._options.roster.read_text())
+        arguments = ["--channel", f"{CHANNEL}:on-call"]
+        products = roster.get("products") or {}
+        for name, product in products.items():
+            if isinstance(product, dict) and product.get("slack_channel"):
+                arguments += ["--channel", f"{product['slack_channel']}:{name}"]
+        for key, responder in (roster.get("responders") or {}).items():
+            if isinstance(responder, dict) and responder.get("slack_user"):
+                arguments += ["--user", f"{responder['slack_user']}:{responder.get('name', key)}:{key}@example.com"]
+        manifest = yaml.safe_load((ROOT / "oncall_cli/slack_manifest.yaml").read_text())
+        for scope in manifest["oauth_config"]["scopes"]["bot"]:
+            arguments += ["--scope", scope]
+        options = {"Actions": "--interactivity-url", "Commands": "--commands-url", "Events": "--events-url"}
+        for name, option in options.items():
+            arguments += [option, self._url("gateway") + urlparse(outputs[f"Slack{name}Url"]).path]
+        self._start_python(
+            "slack",
+            arguments,
+            {
+                "SLACK_BOT_TOKEN": self._secrets.slack_bot_token,
+                "SLACK_SIGNING_SECRET": self._secrets.slack_signing_secret,
+            },
+        )
+
+    def _start_gateway(self) -> None:
+        arguments = ["--definition", str(self._directory / "gateway.json"), "--aws-endpoint", self._url("aws")]
+        self._start_python("gateway", [*arguments, "--region", REGION])
+
+    def _console_arguments(self) -> list[str]:
+        names = ["twilio", "slack", "site", "aws", "region", "table", "state_machine_arn"]
+        names += ["gateway", "prometheus", "alertmanager"]
+        return [
+            argument
+            for name in names
+            if name in self.endpoints
+            for argument in (f"--{name.replace('_', '-')}", self.endpoints[name])
+        ]
+
+    def _load_roster(self, table: str) -> None:
+        command = [sys.executable, "-m", "oncall_cli", "roster", "apply", "--yes", str(self._options.roster)]
+        command += ["--table", table, "--endpoint-url", self._url("aws"), "--region", REGION]
+        load = _Process("oncall roster apply", command, self._logs / "roster.log", _KEY)
+        code = load.wait(60)
+        if code != 0:
+            raise StackError(load.failure() or "")
+
+    def _start_monitoring(self, topic: str) -> None:
+        from devstack.system.monitoring import render  # noqa: PLC0415 - not without monitoring
+
+        self._start_python("exporters", [])
+        if "ec2" in self._options.jobs:
+            self._start_instances()
+        commands = render(
+            self._directory,
+            gateway_url=self.endpoints["gateway"],
+            bearer_token=self._secrets.bearer_token,
+            site_url=self.endpoints["site"],
+            ports={name: self._ports[name] for name in _MONITORING},
+            aws_url=self._url("aws"),
+            region=REGION,
+            topic=topic,
+            jobs=self._options.jobs,
+        )
+        for command in commands:
+            self._start(command.name, list(command.argv))
+        for command in commands:
+            self._await_url(command.name, command.ready_url, 60, status=200)
+
+    def _start_instances(self) -> None:
+        """Two EC2 instances, for the job ec2 to find."""
+        for name in ("web-1", "web-2"):
+            tags = {"Name": name, "product": "product-a", "monitoring": "prometheus"}
+            self._client("ec2").run_instances(
+                ImageId="ami-12c6146b",  # moto has it
+                InstanceType="t4g.small",
+                MinCount=1,
+                MaxCount=1,
+                TagSpecifications=[
+                    {
+                        "ResourceType": "instance",
+                        "Tags": [{"Key": key, "Value": value} for key, value in tags.items()],
+                    }
+                ],
+            )
+
+
+@contextmanager
+def _alone(directory: Path) -> Iterator[TextIO]:
+    """Only one system in a directory. Raises StackError."""
+    directory.mkdir(parents=True, exist_ok=True)
+    with (directory / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise StackError(f"it is already running in {directory}") from error
+        yield lock
+
+
+@contextmanager
+def running(options: Options) -> Iterator[Stack]:
+    """A started system, ended on leaving. SIGINT and SIGTERM let its watch() return. Raises StackError."""
+    with _alone(options.directory):
+        stack = Stack(options)
+
+        def stop(signum: int, frame: Any) -> None:
+            del signum, frame
+            stack.stop()
+
+        signal.signal(signal.SIGINT, stop)
+        signal.signal(signal.SIGTERM, stop)
+        try:
+            stack.start()
+            yield stack
+        finally:
+            stack.end()

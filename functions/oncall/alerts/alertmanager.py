@@ -1,0 +1,184 @@
+"""Alertmanager's webhook, version 4: from what was posted to an alert group.
+
+Alertmanager: payload version "4" has version, groupKey, truncatedAlerts, receiver, status, alerts, groupLabels,
+commonLabels, commonAnnotations, externalURL; unknown fields are tolerated, and only groupKey, status and alerts are
+needed.
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from oncall.clock import milliseconds
+from oncall.errors import WebhookError
+
+Severity = Literal["critical", "warning"]
+Status = Literal["firing", "resolved"]
+
+TEXT_LIMIT = 1_000  # characters of one label or annotation that are kept
+LABELS = 50  # of an alert, and its annotations, that are kept
+MATCHERS_LIMIT = 1_000  # characters; more is no link that anybody could use
+KEPT_ALERTS = 10  # alerts of a group whose texts are kept; all are counted
+
+
+@dataclass(frozen=True, slots=True)
+class Alert:
+    """One alert. Times are RFC 3339 as Alertmanager wrote them."""
+
+    status: Status
+    labels: Mapping[str, str]
+    annotations: Mapping[str, str]
+    starts_at: str
+    ends_at: str
+    generator_url: str
+    fingerprint: str
+
+    @property
+    def started_at(self) -> int:
+        """When it began, in epoch milliseconds; 0 if that is not written as a time."""
+        return milliseconds(self.starts_at)
+
+
+@dataclass(frozen=True, slots=True)
+class AlertGroup:
+    """One webhook: what Alertmanager says of a group at one moment."""
+
+    key: str
+    status: Status
+    severity: Severity
+    severity_note: str  # why the severity is not the written one: "missing", "unseen", "odd …"; empty if it is
+    product: str
+    alerts: tuple[Alert, ...]
+    left_out: int  # alerts that Alertmanager or the gateway cut off
+    cut_characters: int  # size of a webhook that the gateway cut to fit, in characters; 0 if it was not
+    external_url: str
+    received_at: int  # when the gateway took it, epoch milliseconds
+    matchers: str = (
+        ""  # what selects these alerts in Alertmanager's pages and silences; empty if that cannot be written
+    )
+
+    @property
+    def id(self) -> str:
+        """The group key as a key of the table: it can hold any character and be of any length."""
+        return hashlib.sha256(self.key.encode()).hexdigest()[:32]
+
+    @property
+    def firing(self) -> tuple[Alert, ...]:
+        """The alerts that fire."""
+        return tuple(alert for alert in self.alerts if alert.status == "firing")
+
+
+def read_webhook(webhook: object, *, received_at: int, cut: Mapping[str, Any] | None = None) -> AlertGroup:
+    """The alert group in a webhook. `cut` is what the gateway says of one that it cut to fit: {"alerts", "characters"}.
+
+    Raises WebhookError with what is wrong.
+    """
+    if not isinstance(webhook, dict):
+        raise WebhookError("the webhook is not a JSON object")
+    key = _text(webhook.get("groupKey"), limit=None)
+    if not cut:
+        key = _short(key)
+    if not key:
+        raise WebhookError("the webhook has no groupKey")
+    written = webhook.get("alerts")
+    if not isinstance(written, list) or not written:
+        raise WebhookError("the webhook has no alerts")
+    alerts = tuple(_alert(alert, number) for number, alert in enumerate(written))
+    total = _count(cut.get("alerts")) if cut else len(alerts)
+    firing = tuple(alert for alert in alerts if alert.status == "firing")
+    status: Status = "resolved" if webhook.get("status") == "resolved" else "firing"
+    common = _texts(webhook.get("commonLabels"))
+    left_out = total - len(alerts) + _count(webhook.get("truncatedAlerts"))
+    shown = firing or alerts
+    severity, note = _severity(shown, common, unseen=left_out > 0)
+    loudest = tuple(alert for alert in shown if alert.labels.get("severity") != "warning") or shown
+    return AlertGroup(
+        key=key,
+        status=status,
+        severity=severity,
+        severity_note=note,
+        product=common.get("product") or next((a.labels["product"] for a in loudest if a.labels.get("product")), ""),
+        alerts=alerts,
+        left_out=left_out,
+        cut_characters=_count(cut.get("characters")) if cut else 0,
+        external_url=_text(webhook.get("externalURL")),
+        received_at=received_at,
+        matchers="" if cut else _matchers(common),
+    )
+
+
+def _alert(written: object, number: int) -> Alert:
+    if not isinstance(written, dict):
+        raise WebhookError(f"alert {number} of the webhook is not a JSON object")
+    labels = _texts(written.get("labels"))
+    fingerprint = _text(written.get("fingerprint"))
+    return Alert(
+        status="resolved" if written.get("status") == "resolved" else "firing",
+        labels=labels,
+        annotations=_texts(written.get("annotations")),
+        starts_at=_text(written.get("startsAt")),
+        ends_at=_text(written.get("endsAt")),
+        generator_url=_text(written.get("generatorURL")),
+        fingerprint=fingerprint or hashlib.sha256(repr(sorted(labels.items())).encode()).hexdigest()[:16],
+    )
+
+
+def _severity(alerts: tuple[Alert, ...], common: Mapping[str, str], *, unseen: bool) -> tuple[Severity, str]:
+    """The highest severity of the alerts. Whatever is not known to be a warning is critical: better woken than not."""
+    written = {alert.labels.get("severity", "") for alert in alerts}
+    if "critical" in written:
+        return "critical", ""
+    unknown = sorted(severity for severity in written if severity != "warning")
+    if unknown and unknown[0] == "":
+        return "critical", "missing"
+    if unknown:
+        return "critical", f"odd {unknown[0][:50]}"
+    if unseen and common.get("severity") != "warning":
+        return "critical", "unseen"
+    return "warning", ""
+
+
+def _matchers(common: Mapping[str, str]) -> str:
+    """The labels that all alerts have, as Alertmanager's pages read them in an address: {name="value", …}.
+
+    Alertmanager (ui/app/src/Utils/Filter.elm): values are JSON strings, names hold no reserved character. One matcher
+    less would silence more, so it is all of them or nothing.
+    """
+    is_cut = len(common) >= LABELS or any(len(value) >= TEXT_LIMIT for value in common.values())
+    if is_cut or any(re.search(r"""[\s{}!=~,\\"'`]""", name) for name in common):
+        return ""
+    written = ", ".join(f"{name}={json.dumps(value, ensure_ascii=False)}" for name, value in sorted(common.items()))
+    return f"{{{written}}}" if 0 < len(written) <= MATCHERS_LIMIT else ""
+
+
+def _texts(written: object) -> dict[str, str]:
+    """Labels or annotations: the first LABELS, each cut to TEXT_LIMIT characters."""
+    if not isinstance(written, dict):
+        return {}
+    return {_text(name)[:200]: _text(value) for name, value in list(written.items())[:LABELS] if name}
+
+
+def _text(value: object, limit: int | None = TEXT_LIMIT) -> str:
+    """A text as it can be stored: half characters (lone surrogates, which JSON can spell) replaced, and cut."""
+    if value is None:
+        return ""
+    text = value if isinstance(value, str) else str(value)
+    text = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text if limit is None or len(text) <= limit else text[: limit - 1] + "…"
+
+
+def _short(key: str) -> str:
+    """A long group key as the gateway shortens it when it cuts a webhook, so that its resolution finds the same incident."""
+    units = key.encode("utf-16-le")  # Java's and so the mapping template's characters
+    length = len(units) // 2
+    if length <= 2_000:
+        return key
+    start, end = units[:2_000].decode("utf-16-le", "replace"), units[-2_000:].decode("utf-16-le", "replace")
+    return f"{start}...{length}...{end}"
+
+
+def _count(value: object) -> int:
+    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else 0

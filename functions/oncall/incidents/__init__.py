@@ -1,0 +1,43 @@
+"""Incidents: one episode of one alert group each, with its timeline."""
+
+from oncall.incidents.store import (
+    GRACE_MS,
+    PROBE_POLICY,
+    TEST_LABEL,
+    TRIES,
+    Event,
+    about,
+    is_probe,
+    is_test,
+    open_incident,
+    open_since,
+    opened_since,
+    pointer,
+    read,
+    resolve,
+    resolve_group,
+    summary,
+    tell,
+    timeline,
+)
+
+__all__ = [
+    "GRACE_MS",
+    "PROBE_POLICY",
+    "TEST_LABEL",
+    "TRIES",
+    "Event",
+    "about",
+    "is_probe",
+    "is_test",
+    "open_incident",
+    "open_since",
+    "opened_since",
+    "pointer",
+    "read",
+    "resolve",
+    "resolve_group",
+    "summary",
+    "tell",
+    "timeline",
+]

@@ -1,0 +1,427 @@
+"""Incidents: one episode of one alert group each, with its timeline.
+
+An incident is the partition INCIDENT#id: the item STATE, and the events EVENT#000001, EVENT#000002 ... of its timeline.
+Each change writes the state (on the condition of the version that was read) and its event in one transaction, so the
+timeline has no gap and no two orders. A pointer in the partition GROUP#hash leads from the alert group to its open
+incident; opening is a conditional write on it, so that a group has one open incident however many webhooks arrive.
+The partitions INCIDENTS#2026-11 list the incidents of each month, and which of them are resolved; the list is written in
+the same transaction.
+"""
+
+import hashlib
+import random
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal, get_args
+
+from oncall.alerts.alertmanager import KEPT_ALERTS, Alert, AlertGroup
+from oncall.clock import at
+from oncall.roster import Language
+from oncall.table import DUE, ConditionFailedError, ConflictError, Item, Put, Table, Update
+
+State = Literal["triggered", "acknowledged", "resolved"]
+
+KEPT_DAYS = 400  # how long a resolved incident and its timeline stay
+GRACE_MS = 45_000  # after a change, so long may Slack take before the reconciler looks after it
+PROBE_POLICY = "oncall:probe"  # of the alert that tries the whole way; no policy of a roster can be called so
+TEST_LABEL = "oncall_test"  # with the value true it marks any other alert that is only a test
+TRIES = 12  # at a write that others keep changing under our hands
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One line of a timeline: what happened, and who did it. `key` is unique in the incident: said twice, it stays once."""
+
+    kind: str
+    key: str
+    who: str = ""  # a responder's or Slack user's name
+    detail: Mapping[str, Any] | None = None
+    in_thread: bool = True  # whether Slack's thread tells it; the message itself shows the rest
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """What came of opening an incident for a firing group: it is ours, or another one stands there.
+
+    Or the webhook is late: the incident that it told of is over. One that a retry finds is ours, but others know it.
+    """
+
+    incident: Item
+    is_new: bool
+    is_late: bool = False
+    is_known: bool = True
+
+
+def incident_id(execution: str, now: int) -> str:
+    """A new incident's id: its time (UTC) and six digits of the execution that opens it, so that a retry finds its own."""
+    return f"{at(now):%Y%m%d-%H%M%S}-{hashlib.sha256(execution.encode()).hexdigest()[:6]}"
+
+
+def partition(incident: str) -> str:
+    """The partition of an incident."""
+    return f"INCIDENT#{incident}"
+
+
+def read(table: Table, incident: str) -> Item | None:
+    """The incident's state, or None."""
+    return table.get(partition(incident), "STATE")
+
+
+def opened_since(table: Table, since: int, *, now: int) -> list[str]:
+    """The ids of the incidents that were opened since a time, the oldest first. Times are epoch milliseconds."""
+    return [str(item["sk"]) for item in _listed(table, since, now=now)]
+
+
+def open_since(table: Table, since: int, *, now: int) -> list[str]:
+    """The same of those that are not resolved."""
+    return [str(item["sk"]) for item in _listed(table, since, now=now) if not item.get("resolved")]
+
+
+def _listed(table: Table, since: int, *, now: int) -> list[Item]:
+    """The items of the months' lists."""
+    first, last = at(max(since, now - 2 * KEPT_DAYS * 86_400_000)), at(now)
+    found: list[Item] = []
+    for month in range(first.year * 12 + first.month - 1, last.year * 12 + last.month):
+        partition_key = _month(first.replace(year=month // 12, month=month % 12 + 1, day=1))
+        found += table.query(partition_key, after=f"{first:%Y%m%d-%H%M%S}")
+    return found
+
+
+def is_probe(incident: Item) -> bool:
+    """Whether an incident is the probe's: nobody has to look at it."""
+    return incident.get("policy") == PROBE_POLICY
+
+
+def is_test(incident: Item) -> bool:
+    """Whether an incident is the probe's or somebody's test: such never count in reports."""
+    labels = [alert["labels"] for alert in incident["alerts"]]
+    return is_probe(incident) or any(one.get(TEST_LABEL) == "true" for one in labels)
+
+
+def pointer(table: Table, group: AlertGroup) -> Item | None:
+    """What the table knows of an alert group: its incident, whether that is open, when it was last resolved."""
+    return table.get(f"GROUP#{group.id}", "GROUP")
+
+
+def open_incident(
+    table: Table, group: AlertGroup, *, execution: str, now: int, attributes: Mapping[str, Any]
+) -> Opened:
+    """Opens an incident for a firing group, or finds the open one, or the one that this very execution opened.
+
+    A group that was resolved after this webhook was received gets an incident that is resolved from the start: it ends
+    in Slack and rings nobody. Unless that resolution ended an incident: then this is a late repeat, and finds that one.
+    One round trip when the group is new.
+    """
+    ended = 0
+    for attempt in range(TRIES):
+        try:
+            return _open(table, group, execution=execution, now=now, attributes=attributes, ended_received_at=ended)
+        except ConditionFailedError as refused:
+            known = refused.item or {}
+            is_late = known.get("ended_received_at", 0) > group.received_at
+            if known.get("open") or known.get("opened_by") == execution or is_late:
+                incident = read(table, known["incident"])
+                if incident is not None:
+                    return Opened(incident, is_new=incident["opened_by"] == execution, is_late=is_late)
+            elif known.get("resolved_received_at", 0) > group.received_at:
+                ended = known["resolved_received_at"]
+                continue
+        except ConflictError:
+            pass
+        _pause(attempt)
+    raise ConflictError
+
+
+def _open(
+    table: Table,
+    group: AlertGroup,
+    *,
+    execution: str,
+    now: int,
+    attributes: Mapping[str, Any],
+    ended_received_at: int,
+) -> Opened:
+    """Writes the pointer, the state and the first event. Raises ConditionFailedError with the pointer, ConflictError.
+
+    `ended_received_at` is when the gateway took its resolution, if that was faster; else 0.
+    """
+    new = incident_id(execution, now)
+    state: State = "resolved" if ended_received_at else "triggered"
+    incident: Item = {
+        "pk": partition(new),
+        "sk": "STATE",
+        "id": new,
+        "state": state,
+        "group": group.id,
+        "opened_by": execution,
+        "opened_at": now,
+        "changed_at": now,
+        "version": 1,
+        "slack_version": 0,
+        DUE: DUE,
+        "due_at": now + GRACE_MS,
+        **summary(group),
+        **attributes,
+    }
+    pointer_set: dict[str, Any] = {"incident": new, "opened_by": execution}
+    if state == "triggered":
+        pointer_set["open"] = True
+        condition = (
+            "(attribute_not_exists(#open) OR #open = :no) AND (attribute_not_exists(#opened_by) OR #opened_by <> :me)"
+            " AND (attribute_not_exists(#resolved_received_at) OR #resolved_received_at <= :received)"
+        )
+        values = {"no": False, "me": execution, "received": group.received_at}
+    else:
+        pointer_set["ended_received_at"] = ended_received_at
+        incident |= {"resolved_at": now, "expires_at": now // 1000 + KEPT_DAYS * 86400}
+        condition = "#open = :no AND (attribute_not_exists(#ended_received_at) OR #ended_received_at < :ended)"
+        values = {"no": False, "ended": ended_received_at}
+    opening = Event(state, key=f"{state}/{execution}", in_thread=False)
+    table.transact(
+        [
+            Update(f"GROUP#{group.id}", "GROUP", set=pointer_set, condition=condition, values=values),
+            Put(incident, condition="attribute_not_exists(pk)"),
+            Put(_event_item(incident, opening, number=1, now=now)),
+            Put({"pk": _month(at(now)), "sk": new, "resolved": state == "resolved", **_expiry(incident)}),
+        ]
+    )
+    return Opened(incident, is_new=True, is_known=False)
+
+
+def resolve_group(table: Table, group: AlertGroup, *, now: int) -> Item | None:
+    """Resolves the group's open incident and returns it. None if there is none: then the resolution waits for its firing.
+
+    Asked again it returns the same incident. A resolution that a newer firing has overtaken leaves it open.
+    """
+    for attempt in range(TRIES):
+        known = pointer(table, group)
+        if known is None or "incident" not in known:
+            try:
+                table.update(
+                    Update(
+                        f"GROUP#{group.id}",
+                        "GROUP",
+                        set={"open": False, "resolved_received_at": group.received_at},
+                        condition="attribute_not_exists(#incident)",
+                    )
+                )
+            except ConditionFailedError:
+                continue  # its firing was faster
+            return None
+        incident = read(table, known["incident"])
+        if incident is None:
+            return None
+        if incident["state"] == "resolved":
+            if known.get("resolved_received_at", 0) < group.received_at and not known.get("open"):
+                table.update(Update(f"GROUP#{group.id}", "GROUP", set={"resolved_received_at": group.received_at}))
+            return incident
+        if group.received_at < incident["received_at"]:
+            return incident
+        event = Event("resolved", key="resolved", detail={"by": "alertmanager"})
+        try:
+            return _resolve(table, incident, event, now=now, received_at=group.received_at)
+        except (ConditionFailedError, ConflictError):
+            _pause(attempt)
+    raise ConflictError
+
+
+def resolve(table: Table, incident_id: str, *, who: str, via: str, now: int) -> Item | None:
+    """Somebody resolves an incident, whatever its alerts do: those that fire on open another one at their next repeat.
+
+    None if there is no such incident, or it is resolved already. Raises ConflictError after many tries.
+    """
+    for attempt in range(TRIES):
+        incident = read(table, incident_id)
+        if incident is None or incident["state"] == "resolved":
+            return None
+        event = Event("resolved", key="resolved", who=who, detail={"via": via})
+        try:
+            return _resolve(table, incident, event, now=now, received_at=max(now, incident["received_at"]))
+        except (ConditionFailedError, ConflictError):
+            _pause(attempt)
+    raise ConflictError
+
+
+def _resolve(table: Table, incident: Item, event: Event, *, now: int, received_at: int) -> Item:
+    """Resolves an incident and lets go of its group. Raises as `change` does."""
+    release = Update(
+        f"GROUP#{incident['group']}",
+        "GROUP",
+        set={"open": False, "resolved_received_at": received_at, "ended_received_at": received_at},
+        condition="#incident = :incident",
+        values={"incident": incident["id"]},
+    )
+    listed = Update(_month(at(incident["opened_at"])), incident["id"], set={"resolved": True, **_expiry(incident)})
+    changes = {
+        "resolved_at": now,
+        "firing": 0,
+        "alerts": [dict(alert, status="resolved") for alert in incident["alerts"]],
+        "expires_at": now // 1000 + KEPT_DAYS * 86400,
+    }
+    return change(table, incident, event, now=now, state="resolved", set_=changes, also=[release, listed])
+
+
+def change(
+    table: Table,
+    incident: Item,
+    event: Event,
+    *,
+    now: int,
+    state: State | None = None,
+    set_: Mapping[str, Any] | None = None,
+    also: Sequence[Update] = (),
+) -> Item:
+    """Changes an incident and tells it in its timeline, or neither. Returns the state after it.
+
+    An event whose key the timeline has already changes nothing. Raises ConditionFailedError if `incident` is out of
+    date, ConflictError.
+    """
+    number = incident["version"] + 1
+    changes: dict[str, Any] = {"version": number, "changed_at": now, DUE: DUE, "due_at": now + GRACE_MS, **(set_ or {})}
+    if state:
+        changes["state"] = state
+    writes: list[Update | Put] = [
+        Put(
+            {"pk": incident["pk"], "sk": f"ONCE#{event.key}", "version": number, **_expiry(incident)},
+            condition="attribute_not_exists(pk)",
+        ),
+        Update(
+            incident["pk"],
+            "STATE",
+            set=changes,
+            condition="#version = :version",
+            values={"version": incident["version"]},
+        ),
+        Put(_event_item(incident, event, number=number, now=now)),
+        *also,
+    ]
+    try:
+        table.transact(writes)
+    except ConditionFailedError as refused:
+        if refused.index == 0:
+            return read(table, incident["id"]) or incident
+        raise
+    return {**incident, **changes}
+
+
+def tell(
+    table: Table,
+    incident: str,
+    event: Event,
+    *,
+    now: int,
+    state: State | None = None,
+    unless: tuple[State, ...] = (),
+    set_: Mapping[str, Any] | None = None,
+) -> Item | None:
+    """Reads an incident and changes it, again and again until nobody is in between. None if it is in a state of `unless`.
+
+    Raises ConflictError after many tries.
+    """
+    for attempt in range(TRIES):
+        current = read(table, incident)
+        if current is None or current["state"] in unless:
+            return None
+        try:
+            return change(table, current, event, now=now, state=state, set_=set_)
+        except (ConditionFailedError, ConflictError):
+            _pause(attempt)
+    raise ConflictError
+
+
+def timeline(table: Table, incident: str, *, after: int = 0) -> list[Item]:
+    """The events after the one of that number, in order."""
+    items = table.query(partition(incident), after=f"EVENT#{after:06d}")
+    return [item for item in items if item["sk"].startswith("EVENT#")]
+
+
+def summary(group: AlertGroup) -> dict[str, Any]:
+    """What an incident keeps of its alert group."""
+    # The most telling first: what fires, and of that what is critical.
+    ordered = sorted(group.alerts, key=lambda a: (a.status != "firing", a.labels.get("severity") == "warning"))
+    shown = ordered[:KEPT_ALERTS]
+    return {
+        "group_key": group.key[:500],
+        "severity": group.severity,
+        "severity_note": group.severity_note,
+        "product": group.product,
+        "title": title(shown[0]),
+        "summary": shown[0].annotations.get("summary") or shown[0].annotations.get("description") or title(shown[0]),
+        "firing": len(group.firing) + group.left_out if group.status == "firing" else 0,
+        "alerts": [_kept(alert) for alert in shown],
+        "fingerprints": [alert.fingerprint for alert in group.firing][:1000],
+        "left_out": group.left_out + len(ordered) - len(shown),
+        "cut_characters": group.cut_characters,
+        "external_url": group.external_url,
+        "matchers": group.matchers,
+        "received_at": group.received_at,
+    }
+
+
+def about(incident: Item) -> dict[str, Any]:
+    """What a call says of an incident."""
+    annotations = incident["alerts"][0]["annotations"]
+    return {
+        "incident": incident["id"],
+        "product": incident["product"],
+        "summary": incident["summary"],
+        "summaries": {
+            language: annotations[f"summary_{language}"]
+            for language in get_args(Language)
+            if f"summary_{language}" in annotations
+        },
+        "firing": incident["firing"],
+        "test": is_test(incident),
+        "language": incident.get("language") or "",
+    }
+
+
+def title(alert: Alert) -> str:
+    """What an alert is called: its name and what it is about."""
+    name = alert.labels.get("alertname") or "an alert without a name"
+    instance = alert.labels.get("instance")
+    return f"{name}: {instance}" if instance else name
+
+
+def _kept(alert: Alert) -> dict[str, Any]:
+    """An alert as an incident keeps it: an item of the table holds 400 KB, so long texts are cut."""
+    return {
+        "status": alert.status,
+        "title": title(alert)[:300],
+        "labels": {name: value[:200] for name, value in list(alert.labels.items())[:20]},
+        "annotations": {name: value[:500] for name, value in list(alert.annotations.items())[:10]},
+        "starts_at": alert.starts_at,
+        "generator_url": alert.generator_url,
+        "fingerprint": alert.fingerprint,
+    }
+
+
+def _month(moment: datetime) -> str:
+    """The partition that lists the incidents of a month."""
+    return f"INCIDENTS#{moment:%Y-%m}"
+
+
+def _event_item(incident: Item, event: Event, *, number: int, now: int) -> Item:
+    return {
+        "pk": incident["pk"],
+        "sk": f"EVENT#{number:06d}",
+        "number": number,
+        "at": now,
+        "kind": event.kind,
+        "who": event.who,
+        "detail": dict(event.detail or {}),
+        "in_thread": event.in_thread,
+        **_expiry(incident),
+    }
+
+
+def _expiry(incident: Item) -> dict[str, int]:
+    """Events end after the incident: a long one is told to the end."""
+    return {"expires_at": incident["opened_at"] // 1000 + 2 * KEPT_DAYS * 86400}
+
+
+def _pause(attempt: int) -> None:
+    """Lets whoever else writes finish: up to 25 ms, then more, and never in step with them."""
+    time.sleep(random.uniform(0.005, 0.025 * (attempt + 1)))  # noqa: S311  # not a secret

@@ -1,0 +1,262 @@
+"""A run of the probe: posts its alert as Alertmanager would, watches it travel, ends it, and says how long each hop took.
+
+It looks at the table alone, as everybody else does. Whatever happens, the incident is resolved and the run has an end.
+"""
+
+import json
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from http.client import HTTPException
+from typing import Any
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
+
+from aws_lambda_powertools import Logger
+
+from oncall import actions, incidents, pages
+from oncall.alerts.alertmanager import read_webhook
+from oncall.errors import ConfigurationError
+from oncall.fallback import Fallback
+from oncall.incidents import PROBE_POLICY, Event
+from oncall.probe import record
+from oncall.table import Item
+
+logger = Logger(child=True)
+
+SECONDS = 75  # from the accepted webhook to the key: the ringing, the words twice, and Twilio's delays
+SLACK_SECONDS = 25
+EVERY_SECONDS = 0.5
+POST_SECONDS = 10  # one request; the gateway answers or gives up by then
+POST_TRIES = 4  # as Alertmanager: again when it may pass
+
+_ENDS = {
+    "busy": "the automatic number was busy",
+    "no-answer": "the automatic number did not answer",
+    "canceled": "the call was stopped while it rang",
+    "completed": "the automatic number answered, and no key was heard",
+    "passed": "the automatic number pressed 2 and not 1",
+}
+
+
+class NotAcceptedError(Exception):
+    """The gateway has not accepted the webhook; the message says why and what that means."""
+
+
+@dataclass(frozen=True, slots=True)
+class Desk(actions.Desk):
+    """What a run works with."""
+
+    post: Callable[[Mapping[str, Any]], str]  # a webhook to the gateway; returns the execution's name
+    fallback: Fallback
+    sleep: Callable[[float], None]  # seconds
+    patience: int  # milliseconds until the next run is missed; 0 for never
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a run went. `hops` are milliseconds from its start; `problem` is empty if a key was heard."""
+
+    hops: Mapping[str, int]
+    problem: str
+    slack: str  # why Slack does not show it; empty if it does
+
+
+@dataclass(slots=True)
+class _Run:
+    desk: Desk
+    id: str
+    started_at: int
+    hops: dict[str, int] = field(default_factory=dict)
+    execution: str = ""
+    incident: str = ""
+
+    def reach(self, hop: str, moment: int) -> None:
+        """Notes a hop, once."""
+        if hop not in self.hops:
+            self.hops[hop] = max(0, moment - self.started_at)
+            record.note(self.desk.table, self.id, {"hops": self.hops})
+
+
+def run(desk: Desk, run_id: str, *, owner: str) -> Outcome | None:
+    """Tries the whole way. None if there is nothing to try: another run is under way, or this one is over.
+
+    Raises whatever the table raises; asked again by the same owner, it ends what was begun.
+    """
+    started_at = desk.now()
+    what, before = record.begin(desk.table, run_id, owner=owner, now=started_at, patience=desk.patience)
+    if what == "busy" and before != run_id:
+        record.refuse(desk.table, run_id, now=started_at)
+    if what in ("busy", "over"):
+        logger.info("nothing is tried", probe=run_id, reason=what)
+        return None
+    going = _Run(desk, run_id, started_at)
+    if what == "died":
+        known = record.read(desk.table, run_id) or {}
+        going.started_at, going.hops = known.get("started_at", started_at), dict(known.get("hops", {}))
+        problem = "the function died in the middle; its log says why"
+        _find(going)
+    else:
+        if before:
+            _resolve(desk, before)  # which may have died
+        problem = _try(going)
+    return _end(going, problem)
+
+
+def _try(run: _Run) -> str:
+    """Returns what went wrong; an empty text if a key was heard."""
+    try:
+        run.execution = run.desk.post(record.webhook(run.id, "firing", now=run.started_at))
+    except (NotAcceptedError, ConfigurationError) as error:
+        return str(error)
+    run.reach("accepted", run.desk.now())
+    until = run.desk.now() + SECONDS * 1000
+    while True:
+        problem = _look(run)
+        if problem is not None:
+            return problem
+        if run.desk.now() >= until:
+            return _stuck(run)
+        run.desk.sleep(EVERY_SECONDS)
+
+
+def _look(run: _Run) -> str | None:
+    """How far it is. None: on its way; a text: what went wrong; an empty one: a key was heard."""
+    table = run.desk.table
+    if not run.incident:
+        _find(run)
+    incident = incidents.read(table, run.incident) if run.incident else None
+    if incident is None:
+        return None
+    run.reach("opened", incident["opened_at"])
+    for event in incidents.timeline(table, run.incident):
+        if event["kind"] == "ringing":
+            run.reach("ringing", event["at"])
+    page = _page(run)
+    call = pages.current_call(page) if page else None
+    if call and "answered_at" in call:
+        run.reach("answered", call["answered_at"])
+    if page and page["state"] == "acknowledged":
+        if call is None or call["status"] != "taken":
+            return f"{page['acknowledged_by']} acknowledged it, and not the automatic number"
+        run.reach("ringing", call["started_at"])  # if its own event is not there yet
+        run.reach("acknowledged", page["acknowledged_at"])
+        return ""
+    if incident["state"] != "triggered" or (page and page["state"] != "open"):
+        return "somebody else ended it meanwhile"
+    if call and pages.has_ended(call):
+        return _ENDS.get(call["status"]) or f"the call failed: {call.get('reason') or 'Twilio says no more'}"
+    return None
+
+
+def _find(run: _Run) -> None:
+    """Looks whether an incident has been opened."""
+    group = read_webhook(record.webhook(run.id, "firing", now=run.started_at), received_at=run.started_at)
+    run.incident = (incidents.pointer(run.desk.table, group) or {}).get("incident", "")
+
+
+def _stuck(run: _Run) -> str:
+    """What a run whose time is up waited for."""
+    page = _page(run) if run.incident else None
+    if page and "unavailable_since" in page:
+        return "Twilio takes no calls"
+    if "answered" in run.hops:
+        return _ENDS["completed"]
+    if "ringing" in run.hops:
+        return f"a call was placed, and nothing was heard of it for {SECONDS} s"
+    if "opened" in run.hops:
+        return f"an incident was opened, and no call was placed within {SECONDS} s: look at execution {run.execution}"
+    return f"the webhook was accepted, and no incident was opened within {SECONDS} s: look at execution {run.execution}"
+
+
+def _page(run: _Run) -> Item | None:
+    page = pages.read(run.desk.table, PROBE_POLICY)
+    return page if page and run.incident in page.get("incidents", set()) else None
+
+
+def _end(run: _Run, problem: str) -> Outcome:
+    """Resolves the incident, waits for Slack, and writes and tells how it went."""
+    desk = run.desk
+    told: dict[str, Any] = {"problem": problem}
+    told |= {hop: run.hops[hop] for hop in ("ringing", "acknowledged") if hop in run.hops}
+    if run.incident:
+        event = Event("probed", key=f"probed/{run.id}", detail=told)
+        incidents.tell(desk.table, run.incident, event, now=desk.now(), unless=("resolved",), set_={"probe": told})
+    run.incident = _resolve(desk, run.id)
+    slack = ""
+    if run.incident:
+        run.reach("resolved", desk.now())
+        slack = _wait_for_slack(run)
+    record.end(desk.table, run.id, {"problem": problem, "slack": slack}, now=desk.now())
+    if problem:
+        logger.error("the probe failed", probe=run.id, problem=problem)
+        hops = ", ".join(f"{hop} after {moment / 1000:.1f} s" for hop, moment in run.hops.items())
+        desk.fallback.tell(
+            "the probe failed",
+            f"An alert of our own did not end with a key that was heard: {problem}.\n"
+            f"It got so far: {hops or 'nowhere'}.\nA real page may fail in the same way. Mend it, then try again: oncall probe"
+            "\n(docs/operations.md, The probe)",
+        )
+    elif slack:
+        desk.fallback.tell(
+            "the probe does not show in Slack",
+            f"The telephone rang and the key was heard, but {slack}.\nPhones are not touched by it; Slack's readers may "
+            "miss what happens.",
+        )
+    return Outcome(run.hops, problem, slack)
+
+
+def _resolve(desk: Desk, run_id: str) -> str:
+    """Resolves a run's incident, and lets no phone ring for it; returns its id. A webhook that is yet to be read rings nobody."""
+    group = read_webhook(record.webhook(run_id, "resolved", now=desk.now()), received_at=desk.now())
+    incident = incidents.resolve_group(desk.table, group, now=desk.now())
+    if incident is None:
+        return ""
+    actions.resolve_incident(desk, incident["id"], who=record.PRODUCT, via="command")
+    return str(incident["id"])
+
+
+def _wait_for_slack(run: _Run) -> str:
+    """Returns why Slack does not show it; an empty text when it does."""
+    until = run.desk.now() + SLACK_SECONDS * 1000
+    while True:
+        incident = incidents.read(run.desk.table, run.incident)
+        if incident and incident["slack_version"] >= incident["version"]:
+            run.reach("slack", run.desk.now())
+            return ""
+        if run.desk.now() >= until:
+            wrong = (incident or {}).get("slack_wrong")
+            return (
+                f"Slack refuses the message ({wrong})" if wrong else f"Slack took no message within {SLACK_SECONDS} s"
+            )
+        run.desk.sleep(EVERY_SECONDS)
+
+
+def post(url: str, token: str, webhook: Mapping[str, Any], *, pause: Callable[[float], None] = time.sleep) -> str:
+    """Posts a webhook as Alertmanager does; returns the name of the execution. Raises NotAcceptedError."""
+    headers = {"Content-Type": "application/json", "Authorization": f"Bearer {token}"}
+    body = json.dumps(webhook).encode()
+    reason = ""
+    for attempt in range(POST_TRIES):
+        if attempt:
+            pause(2**attempt)
+        try:
+            with urlopen(Request(url, body, headers), timeout=POST_SECONDS) as answer:  # noqa: S310  http(s)
+                return str(json.loads(answer.read()).get("execution", ""))
+        except HTTPError as error:
+            with error:
+                reason = _refusal(error.code)
+            if error.code < 500:
+                break
+        except (OSError, HTTPException, ValueError) as error:
+            reason = f"the gateway did not answer ({type(error).__name__})"
+    raise NotAcceptedError(reason)
+
+
+def _refusal(status: int) -> str:
+    if status in (401, 403):
+        return (
+            f"the gateway refuses the bearer token that SSM has ({status}). A changed token counts within five minutes; "
+            "if it stays, Alertmanager is refused as well"
+        )
+    return f"the gateway answered {status}, so Alertmanager's alerts are not accepted either"

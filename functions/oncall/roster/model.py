@@ -1,0 +1,587 @@
+"""The roster: responders, schedules, escalation policies, products and overrides, and how they lie in the table.
+
+Every part is one item of the partition ROSTER, with plain attributes, so one Query reads all of it and a person can
+mend it in the console.
+
+Applied whole: the items of version 12 have `version: 12` and a sort key that ends in `#v12`; the item META, which a
+Query meets first, names the version that counts. An apply writes the items of the new version beside the old ones, and
+then META, on the condition that nobody else did meanwhile; the old items stay for an hour. So whoever has read META
+finds every item of its version in the rest of the same Query, however many pages it takes.
+Items without a version (made by hand, and overrides) always count; without META, the version is 0.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, time, timedelta
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+from aws_lambda_powertools import Logger
+
+from oncall.roster.attributes import (
+    DAYS,
+    Attributes,
+    Problem,
+    attributes_of,
+    format_days,
+    kind_of,
+    parse_clock,
+    parse_day,
+    parse_days,
+    unknown,
+)
+
+if TYPE_CHECKING:
+    from oncall.table import Table
+
+logger = Logger(child=True)
+
+Language = Literal["ja", "en"]
+Answer = Literal["key", "connected"]
+StepKind = Literal["everyone", "schedule", "responder"]
+
+PARTITION = "ROSTER"
+META = "META"
+EVERYONE = "everyone"  # the step, and the schedule that says whose turn it is
+DEFAULT_POLICY = "default"
+DEFAULT_TIME_ZONE = "UTC"
+DEFAULT_START = date(2024, 1, 1)  # a Monday
+DEFAULT_HAND_OVER = time(9)
+
+_KINDS = {
+    "RESPONDER": "responders",
+    "SCHEDULE": "schedules",
+    "OVERRIDE": "overrides",
+    "POLICY": "policies",
+    "PRODUCT": "products",
+}
+_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
+_PRODUCT_ID = re.compile(r"[^\x00-\x1f\x7f]{1,200}")  # a label's value; a sort key takes 1,024 bytes
+_CHANNEL = re.compile(r"[CG][A-Z0-9]{2,20}")  # Slack reads a channel's messages by its ID only
+_E164 = re.compile(r"\+[1-9][0-9]{6,14}")
+_SHIFT = re.compile(r"([0-9]{1,3}) (hour|day|week)s?")
+
+
+class RosterError(Exception):
+    """The roster holds something that cannot be used."""
+
+    def __init__(self, problems: Iterable[Problem]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("; ".join(str(problem) for problem in self.problems))
+
+
+@dataclass(frozen=True, slots=True)
+class Responder:
+    """A person who can be rung. `phone` is E.164."""
+
+    id: str
+    name: str
+    phone: str = field(repr=False)  # a repr may end in a log
+    slack_user: str | None = None
+    language: Language | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """Hours of the week: from `start` to `end` local time on each of `days` (0 is Monday).
+
+    An `end` at or before `start` is on the next day.
+    """
+
+    days: frozenset[int]
+    start: time
+    end: time
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """A rotation: members take shifts of `length` in turn, the first from `start` (local time).
+
+    With windows, it counts only within them. No members: nobody is on call, and on purpose.
+    """
+
+    name: str
+    members: tuple[str, ...]
+    start: datetime
+    length: timedelta
+    windows: tuple[Window, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """Who is on call when: at each moment, the first layer that covers it says who."""
+
+    id: str
+    time_zone: str
+    layers: tuple[Layer, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Override:
+    """`responder` is on call from `start` until `end` instead of whoever `schedule` (None: each schedule) says.
+
+    Where overrides overlap, the latest created wins.
+    """
+
+    id: str
+    responder: str
+    schedule: str | None
+    start: datetime
+    end: datetime
+    created_at: datetime
+    created_by: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A part of an escalation policy: `id` names a schedule or a responder; it is empty for everyone."""
+
+    kind: StepKind
+    id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """An escalation policy: whom to ring, in which order, and how long to go on."""
+
+    id: str
+    steps: tuple[Step, ...] = (Step("everyone"),)
+    calls: int = 1  # per responder in a round; do-not-disturb lets a second call within three minutes through
+    rounds: int = 3
+    pause_seconds: int = 60  # between rounds
+    ring_seconds: int | None = None  # None: the stack's setting
+    quiet_seconds: int = 120  # after an acknowledgement new incidents go to the acknowledger in Slack before they ring
+    answer: Answer = "key"  # what counts as taken: a key pressed, or a connected call
+    ring_on_new_alerts: bool = True  # new critical alerts that join an acknowledged incident ring again
+    remind_after_minutes: int | None = None  # acknowledged and not resolved for so long: remind in Slack, then ring
+    repeat_page: bool = True  # start again at Alertmanager's next repeat after an unanswered page
+    sms_before_call: bool = False  # a text message tells each responder why the phone is about to ring
+
+
+@dataclass(frozen=True, slots=True)
+class Product:
+    """What an alert's `product` label names."""
+
+    id: str
+    policy: str
+    slack_channel: str | None = None
+    call: bool = True
+    language: Language | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Roster:
+    """One version of the roster. Responders are in the order of the file."""
+
+    responders: Mapping[str, Responder]
+    schedules: Mapping[str, Schedule]
+    policies: Mapping[str, Policy]
+    products: Mapping[str, Product]
+    overrides: Mapping[str, Override] = field(default_factory=dict)
+    time_zone: str = DEFAULT_TIME_ZONE
+    default: str = DEFAULT_POLICY
+    version: int = 0
+    applied_at: datetime | None = None
+
+    def product(self, name: str) -> Product:
+        """The product, or for an unknown or empty name one with the default policy."""
+        return self.products.get(name) or Product(id=name, policy=self.default)
+
+    def policy_for(self, name: str) -> Policy:
+        """The escalation policy of a product; without any in the roster, everyone in turn."""
+        return self.policies.get(self.product(name).policy) or self.policies.get(self.default) or Policy(self.default)
+
+    def turn(self) -> Schedule:
+        """The schedule that says with whom `everyone` begins: the one called so, or a week each from Monday 09:00."""
+        start = datetime.combine(DEFAULT_START, DEFAULT_HAND_OVER)
+        layer = Layer("", tuple(self.responders), start, timedelta(weeks=1))
+        return self.schedules.get(EVERYONE) or Schedule(EVERYONE, self.time_zone, (layer,))
+
+
+def from_items(items: Iterable[Mapping[str, Any]]) -> Roster:
+    """The roster from all items of the partition ROSTER.
+
+    Raises RosterError, which names each bad item, what is wrong and what to do.
+    """
+    roster, problems = read_items(items)
+    if problems:
+        raise RosterError(problems)
+    return roster
+
+
+def read_table(table: "Table") -> Roster:
+    """The roster as it is now. What is wrong in it is left out and told in the log: the rest may still wake somebody."""
+    known, problems = read_items(table.query(PARTITION))
+    for problem in problems:
+        logger.warning("the roster has a mistake", problem=str(problem))
+    return known
+
+
+def read_items(items: Iterable[Mapping[str, Any]]) -> tuple[Roster, tuple[Problem, ...]]:
+    """The roster from what is good in the items, and the problems with the rest.
+
+    A slip made by hand in the console then does not leave everyone unrung.
+    """
+    ordered = sorted(items, key=lambda item: str(item["sk"]))
+    meta = next((item for item in ordered if item["sk"] == META), {})
+    version = str(meta.get("version", 0))
+    document: dict[str, Any] = {key: meta[key] for key in ("time_zone", "default", "applied_at") if key in meta}
+    document["version"] = meta.get("version")
+    groups: dict[str, dict[str, Mapping[str, Any]]] = {group: {} for group in _KINDS.values()}
+    for item in ordered:
+        kind, _, rest = str(item["sk"]).partition("#")
+        if kind in _KINDS and str(item.get("version", version)) == version:
+            # A sort key without a version sorts first: what was made by hand wins.
+            groups[_KINDS[kind]].setdefault(str(item.get("id", rest)), item)
+    groups["responders"] = dict(sorted(groups["responders"].items(), key=lambda pair: (_position(pair[1]), pair[0])))
+    roster, problems = parse(document | groups)
+    rows = {group: kind for kind, group in _KINDS.items()}
+    return roster, tuple(
+        Problem((f"{rows[str(p.path[0])]}#{p.path[1]}", *p.path[2:]), p.message)
+        if len(p.path) > 1 and p.path[0] in rows
+        else Problem((META, *p.path), p.message)
+        for p in problems
+    )
+
+
+def _position(item: Mapping[str, Any]) -> int:
+    """Where a responder stands in the file; one added by hand comes last."""
+    position = str(item.get("position"))
+    return int(position) if position.isdecimal() else 10**9
+
+
+def parse(document: Mapping[str, Any]) -> tuple[Roster, tuple[Problem, ...]]:
+    """The roster from mappings shaped like the file, and the problems; the unusable is left out or has its default."""
+    reader = _Reader(document)
+    return reader.roster(), tuple(reader.problems)
+
+
+class _Reader:
+    """Reads a document part by part and notes each problem."""
+
+    def __init__(self, document: Mapping[str, Any]) -> None:
+        self.document = document
+        self.problems: list[Problem] = []
+        self.time_zone = DEFAULT_TIME_ZONE
+
+    def roster(self) -> Roster:
+        top = Attributes(self.document, (), self.problems)
+        self.time_zone = top.time_zone("time_zone", DEFAULT_TIME_ZONE)
+        responders = self._group("responders", _ID, _responder)
+        schedules = self._group("schedules", _ID, lambda part: _schedule(part, self.time_zone, responders))
+        policies = self._group("policies", _ID, lambda part: _policy(part, responders, schedules))
+        default = top.text("default") or DEFAULT_POLICY
+        if default not in policies and default != DEFAULT_POLICY:
+            top.problem("default", f"there is no policy {default!r}", choices=policies)
+            default = DEFAULT_POLICY
+        products = self._group("products", _PRODUCT_ID, lambda part: _product(part, policies, default))
+        overrides = self._group("overrides", re.compile(".+"), lambda part: _override(part, responders, schedules))
+        return Roster(
+            responders=responders,
+            schedules=schedules,
+            policies=policies,
+            products=products,
+            overrides=overrides,
+            time_zone=self.time_zone,
+            default=default,
+            version=top.integer("version", 0, 0, 10**9),
+            applied_at=top.instant("applied_at"),
+        )
+
+    def _group[T](self, name: str, ids: re.Pattern[str], read: Callable[[Attributes], T | None]) -> dict[str, T]:
+        found: dict[str, T] = {}
+        bodies = self.document.get(name) or {}
+        if not isinstance(bodies, Mapping):
+            message = f"expected ids with their settings (id: ...), found {kind_of(bodies)}"
+            self.problems.append(Problem((name,), message))
+            return found
+        for key, body in bodies.items():
+            if not ids.fullmatch(key):
+                message = f"{key!r} is no usable id: write letters, digits, '.', '_' and '-', at most 63 of them"
+                self.problems.append(Problem((name, key), message))
+                continue
+            part = attributes_of(body, (name, key), self.problems)
+            if part and (value := read(part)) is not None:
+                found[key] = value
+        return found
+
+
+def _responder(part: Attributes) -> Responder | None:
+    phone = part.text("phone")
+    if phone is None:
+        if part.body.get("phone") is None:
+            part.problem(None, "has no phone: add phone: +12025550100 (the country code first)")
+        return None
+    if not _E164.fullmatch(phone):
+        part.problem(
+            "phone", "is not in E.164: write + and the country code, then the number without spaces and its first 0"
+        )
+        return None
+    name = part.text("name") or part.id
+    return Responder(part.id, name, phone, part.text("slack_user"), part.one_of("language", get_args(Language)))
+
+
+def _schedule(part: Attributes, time_zone: str, responders: Mapping[str, Responder]) -> Schedule | None:
+    zone = part.time_zone("time_zone", time_zone)
+    written = part.body.get("layers")
+    if written is None:
+        layer = _layer(part, "", responders)
+        return Schedule(part.id, zone, (layer,)) if layer else None
+    if not isinstance(written, list | tuple) or not written:
+        part.problem("layers", "expected a list of layers, each with members")
+        return None
+    layers = []
+    for number, body in enumerate(written):
+        inner = attributes_of(body, (*part.path, "layers", number), part.problems)
+        if inner and (layer := _layer(inner, inner.text("name") or "", responders)):
+            layers.append(layer)
+    return Schedule(part.id, zone, tuple(layers)) if layers else None
+
+
+def _layer(part: Attributes, name: str, responders: Mapping[str, Responder]) -> Layer | None:
+    written = part.body.get("members")
+    if not isinstance(written, list | tuple):
+        part.problem(None, "has no members: add members: [alice, bob], or [] if nobody is to be rung then")
+        return None
+    members = []
+    for number, member in enumerate(written):
+        if isinstance(member, str) and member in responders:
+            members.append(member)
+        else:
+            part.problems.append(unknown((*part.path, "members", number), "responder", member, responders))
+    if written and not members:
+        return None
+    windows = tuple(_windows(part))
+    if part.body.get("during") is not None and not windows:
+        return None
+    return Layer(name, tuple(members), *_rotation(part), windows)
+
+
+def _rotation(part: Attributes) -> tuple[datetime, timedelta]:
+    """The first hand-over (local time) and the length of a shift."""
+    length, unit = timedelta(weeks=1), "week"
+    shift = part.text("shift")
+    if shift is not None:
+        found = _SHIFT.fullmatch(shift)
+        if found and 0 < int(found[1]) <= {"hour": 999, "day": 366, "week": 53}[found[2]]:
+            unit = found[2]
+            length = timedelta(**{f"{unit}s": int(found[1])})
+        else:
+            part.problem("shift", f"{shift!r} is not a length: write it like 12 hours, 1 day or 2 weeks")
+    day, at = None, DEFAULT_HAND_OVER
+    hand_over = part.text("hand_over")
+    if hand_over is not None:
+        words = hand_over.split()
+        clock = parse_clock(words[-1])
+        day = parse_day(words[0]) if len(words) == 2 else None
+        if clock is None or len(words) > 2 or (len(words) == 2 and day is None):
+            part.problem("hand_over", f"{hand_over!r} is not a hand-over: write it like monday 09:00, or 09:00")
+        elif day is not None and unit != "week":
+            part.problem("hand_over", f"shifts of {shift} change on other days too: leave {words[0]} out")
+        else:
+            at = clock
+    return datetime.combine(_start(part, day), at), length
+
+
+def _start(part: Attributes, day: int | None) -> date:
+    """The date of the first hand-over: as written, else long ago, on the day of the hand-over."""
+    value = part.text("start")
+    fallback = DEFAULT_START + timedelta(days=day or 0)
+    if value is None:
+        return fallback
+    try:
+        start = date.fromisoformat(value)
+    except ValueError:
+        part.problem("start", f"{value!r} is not a date that exists: write it like 2026-11-02")
+        return fallback
+    if day is not None and start.weekday() != day:
+        before = start - timedelta(days=(start.weekday() - day) % 7)
+        part.problem(
+            "start",
+            f"{value} is a {DAYS[start.weekday()]}, but the hand-over is on {DAYS[day]}: "
+            f"write {before} or {before + timedelta(weeks=1)}",
+        )
+        return before
+    return start
+
+
+def _windows(part: Attributes) -> Iterable[Window]:
+    written = part.body.get("during")
+    if written is None:
+        return
+    if not isinstance(written, list | tuple):
+        part.problem("during", "expected a list, such as [{days: mon-fri, from: 09:00, to: 18:00}]")
+        return
+    for number, body in enumerate(written):
+        inner = attributes_of(body, (*part.path, "during", number), part.problems)
+        if inner is None:
+            continue
+        days = parse_days(inner.text("days") or "mon-sun")
+        if days is None:
+            inner.problem("days", f"{inner.text('days')!r} are not days: write them like mon-fri or sat, sun")
+        else:
+            yield Window(days, inner.clock("from", time(0)), inner.clock("to", time(0)))
+
+
+def _policy(part: Attributes, responders: Mapping[str, Responder], schedules: Mapping[str, Schedule]) -> Policy | None:
+    steps = tuple(_steps(part, responders, schedules))
+    if not steps:
+        return None
+    return Policy(
+        id=part.id,
+        steps=steps,
+        calls=part.integer("calls", 1, 1, 5),
+        rounds=part.integer("rounds", 3, 1, 20),
+        pause_seconds=part.integer("pause_seconds", 60, 0, 3600),
+        ring_seconds=part.integer("ring_seconds", None, 5, 600),  # Twilio: Timeout at most 600
+        quiet_seconds=part.integer("quiet_seconds", 120, 0, 3600),
+        answer=part.one_of("answer", get_args(Answer)) or "key",
+        ring_on_new_alerts=part.boolean("ring_on_new_alerts", default=True),
+        remind_after_minutes=part.integer("remind_after_minutes", None, 1, 10080),
+        repeat_page=part.boolean("repeat_page", default=True),
+        sms_before_call=part.boolean("sms_before_call", default=False),
+    )
+
+
+def _steps(part: Attributes, responders: Mapping[str, Responder], schedules: Mapping[str, Schedule]) -> Iterable[Step]:
+    written = part.body.get("steps", [EVERYONE])
+    if not isinstance(written, list | tuple) or not written:
+        part.problem("steps", "expected a list, such as [schedule: primary, responder: alice, everyone]")
+        return
+    for number, body in enumerate(written):
+        path = (*part.path, "steps", number)
+        if body == EVERYONE:
+            yield Step("everyone")
+            continue
+        kind, target = next(iter(body.items())) if isinstance(body, Mapping) and len(body) == 1 else ("", None)
+        known = {"schedule": {*schedules, EVERYONE}, "responder": {*responders}}.get(kind, set())
+        if isinstance(target, str) and target in known:
+            yield Step("schedule" if kind == "schedule" else "responder", target)
+        elif kind in ("schedule", "responder"):
+            part.problems.append(unknown((*path, kind), kind, target, schedules if kind == "schedule" else responders))
+        else:
+            part.problems.append(Problem(path, "is no step: write schedule: ID, responder: ID, or everyone"))
+
+
+def _product(part: Attributes, policies: Mapping[str, Policy], default: str) -> Product:
+    policy = part.text("policy") or default
+    if policy not in policies and policy != default:
+        part.problems.append(unknown((*part.path, "policy"), "policy", policy, policies))
+        policy = default
+    channel = part.text("slack_channel")
+    if channel and not _CHANNEL.fullmatch(channel):
+        part.problem(
+            "slack_channel", "is not a channel's ID such as C0123456789: in Slack, channel details, at the bottom"
+        )
+        channel = None
+    return Product(
+        id=part.id,
+        policy=policy,
+        slack_channel=channel,
+        call=part.boolean("call", default=True),
+        language=part.one_of("language", get_args(Language)),
+    )
+
+
+def _override(
+    part: Attributes, responders: Mapping[str, Responder], schedules: Mapping[str, Schedule]
+) -> Override | None:
+    """An override; one whose responder or schedule has left the roster since is nothing to complain about."""
+    responder, schedule = part.text("responder"), part.text("schedule")
+    expires_at = part.integer("expires_at", None, 0, 253_402_300_799)
+    end = part.instant("end") or (datetime.fromtimestamp(expires_at, UTC) if expires_at is not None else None)
+    if responder is None or end is None:
+        part.problem(None, "needs responder and end: without an end nobody would notice that it is still there")
+        return None
+    if responder not in responders or (schedule is not None and schedule != EVERYONE and schedule not in schedules):
+        return None
+    beginning = datetime(1970, 1, 1, tzinfo=UTC)
+    start = part.instant("start") or beginning
+    created_at = part.instant("created_at") or start
+    return Override(part.id, responder, schedule, start, end, created_at, part.text("created_by"))
+
+
+def to_items(roster: Roster) -> list[dict[str, Any]]:
+    """The items of the roster for the table, META last: written in this order, a reader never sees half of it."""
+    version = {"version": roster.version} if roster.version else {}
+    suffix = f"#v{roster.version}" if roster.version else ""
+    items = []
+    for kind, group in _KINDS.items():
+        if kind == "OVERRIDE":
+            items += [override_item(override) for override in roster.overrides.values()]
+            continue
+        for number, (key, attributes) in enumerate(to_document(roster)[group].items(), 1):
+            position = {"position": number} if kind == "RESPONDER" else {}
+            items.append(
+                {"pk": PARTITION, "sk": f"{kind}#{key}{suffix}", "id": key, **version, **position, **attributes}
+            )
+    settings: dict[str, Any] = {"time_zone": roster.time_zone, "default": roster.default}
+    if roster.applied_at:
+        settings["applied_at"] = roster.applied_at.isoformat()
+    return [*items, {"pk": PARTITION, "sk": META, **version, **settings}]
+
+
+def override_item(override: Override) -> dict[str, Any]:
+    """The item of one override; `expires_at` (epoch seconds) is what the table's TTL goes by."""
+    return _without_none(
+        {
+            "pk": PARTITION,
+            "sk": f"OVERRIDE#{override.id}",
+            "id": override.id,
+            "responder": override.responder,
+            "schedule": override.schedule,
+            "start": override.start.isoformat(),
+            "end": override.end.isoformat(),
+            "expires_at": int(override.end.timestamp()),
+            "created_at": override.created_at.isoformat(),
+            "created_by": override.created_by,
+        }
+    )
+
+
+def to_document(roster: Roster) -> dict[str, Any]:
+    """The roster shaped like the file, every setting written out; `parse` reads it back."""
+    return {
+        "time_zone": roster.time_zone,
+        "default": roster.default,
+        "responders": {r.id: _plain(r, "name", "phone", "slack_user", "language") for r in roster.responders.values()},
+        "schedules": {
+            s.id: {"time_zone": s.time_zone, "layers": [_layer_document(layer) for layer in s.layers]}
+            for s in roster.schedules.values()
+        },
+        "policies": {
+            p.id: {
+                "steps": [step.kind if step.kind == EVERYONE else {step.kind: step.id} for step in p.steps],
+                **_plain(p, *(name for name in Policy.__slots__ if name not in ("id", "steps"))),
+            }
+            for p in roster.policies.values()
+        },
+        "products": {p.id: _plain(p, "policy", "slack_channel", "call", "language") for p in roster.products.values()},
+    }
+
+
+def _layer_document(layer: Layer) -> dict[str, Any]:
+    hours = int(layer.length.total_seconds()) // 3600
+    units = ((168, "week"), (24, "day"), (1, "hour"))
+    count, unit = next((hours // size, unit) for size, unit in units if hours % size == 0)
+    day = f"{DAYS[layer.start.weekday()]} " if unit == "week" else ""
+    document: dict[str, Any] = {
+        "name": layer.name or None,
+        "members": list(layer.members),
+        "shift": f"{count} {unit}{'s' if count > 1 else ''}",
+        "hand_over": f"{day}{layer.start:%H:%M}",
+        "start": f"{layer.start:%Y-%m-%d}",
+        "during": [
+            {"days": format_days(w.days), "from": f"{w.start:%H:%M}", "to": f"{w.end:%H:%M}"} for w in layer.windows
+        ]
+        or None,
+    }
+    return _without_none(document)
+
+
+def _plain(value: object, *names: str) -> dict[str, Any]:
+    return _without_none({name: getattr(value, name) for name in names})
+
+
+def _without_none(attributes: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in attributes.items() if value is not None}

@@ -1,0 +1,56 @@
+"""The functions' settings: read once from the environment."""
+
+import os
+from dataclasses import dataclass
+from functools import cache
+from typing import cast
+
+from oncall.roster import Language
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The environment that template.yaml gives the functions; each function has only what it needs."""
+
+    table: str
+    fallback_topic: str
+    state_machine: str
+    slack_notification_function: str
+    slack_channel: str
+    slack_user_group: str
+    phone_call_function: str
+    caller_number: str
+    text_sender: str
+    ring_seconds: int
+    language: Language
+    twilio_api_url: str
+    slack_api_url: str
+    public_url: str
+    gateway_url: str
+    probe_number: str
+    probe_schedule: str
+
+
+@cache
+def read_settings() -> Settings:
+    """The settings of this function."""
+    env = os.environ.get
+    return Settings(
+        table=env("TABLE_NAME", ""),
+        fallback_topic=env("FALLBACK_TOPIC_ARN", ""),
+        state_machine=env("STATE_MACHINE_ARN", ""),
+        slack_notification_function=env("SLACK_NOTIFICATION_FUNCTION", ""),
+        slack_channel=env("SLACK_CHANNEL", ""),
+        slack_user_group=env("SLACK_USER_GROUP", ""),
+        phone_call_function=env("PHONE_CALL_FUNCTION", ""),
+        caller_number=env("CALLER_NUMBER", ""),
+        text_sender=env("TEXT_SENDER", ""),
+        ring_seconds=int(env("RING_SECONDS", "25")),
+        language=cast("Language", env("LANGUAGE", "ja")),
+        twilio_api_url=env("TWILIO_API_URL", ""),
+        slack_api_url=env("SLACK_API_URL", ""),
+        public_url=env("PUBLIC_URL", ""),
+        gateway_url=env("GATEWAY_URL", ""),
+        probe_number=env("PROBE_NUMBER", ""),
+        probe_schedule=env("PROBE_SCHEDULE", ""),
+    )

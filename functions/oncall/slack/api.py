@@ -1,0 +1,102 @@
+"""What SlackNotification does for others beside incidents: a word to one person, somebody's home, the user group."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from http.client import HTTPException
+from urllib.parse import urlsplit
+
+from aws_lambda_powertools import Logger
+from slack_sdk import WebClient
+from slack_sdk.errors import SlackApiError
+from slack_sdk.webhook import WebhookClient
+
+from oncall import roster
+from oncall.clock import at
+from oncall.roster import Language
+from oncall.slack import command, home
+from oncall.slack.user_group import RefusedError
+from oncall.table import Table
+
+logger = Logger(child=True)
+
+TIMEOUT_SECONDS = 10  # of one request to Slack
+# Slack's errors that pass by themselves.
+PASSING = frozenset({"ratelimited", "internal_error", "fatal_error", "service_unavailable", "request_timeout"})
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """What an errand works with."""
+
+    table: Table
+    slack: Callable[[], WebClient]
+    now: Callable[[], int]  # epoch milliseconds
+    language: Language
+
+
+def tell(response_url: str, text: str, *, api_url: str = "") -> None:
+    """Says something to the one who pressed a button, and to nobody else. Slack: within 30 minutes of the press.
+
+    Only to Slack: the address came with a request, and whoever knew the signing secret could name any other. `api_url` is
+    that of Slack's API if it stands elsewhere.
+    """
+    if not _is_slacks(response_url, api_url):
+        logger.warning("whoever pressed could not be told: the address is not Slack's")
+        return
+    client = WebhookClient(response_url, timeout=TIMEOUT_SECONDS, retry_handlers=[])
+    try:
+        answer = client.send(text=text, response_type="ephemeral", replace_original=False)
+    except (OSError, HTTPException) as error:
+        logger.warning("whoever pressed could not be told", error=type(error).__name__)
+        return
+    if answer.status_code != 200:
+        logger.warning("whoever pressed could not be told", status=answer.status_code, error=answer.body[:100])
+
+
+def _is_slacks(url: str, api_url: str) -> bool:
+    """Slack: a response_url begins with https://hooks.slack.com; it stands beside the API, or with it, if that is elsewhere."""
+    known = {("https", "hooks.slack.com")}
+    if api_url:
+        api = urlsplit(api_url)
+        known |= {(api.scheme, api.netloc), (api.scheme, f"hooks.{api.netloc}")}
+    try:
+        return urlsplit(url)[:2] in known
+    except ValueError:  # no address at all
+        return False
+
+
+def publish_home(desk: Desk, user: str, notice: str = "") -> None:
+    """Shows a user the app's home as it is now. Done again, it is the same."""
+    known, _ = roster.read_items(desk.table.query(roster.PARTITION))
+    found, count = command.open_incidents(desk.table, desk.now(), home.MOST_INCIDENTS)
+    try:
+        shown = home.view(
+            known,
+            found,
+            count=count,
+            user=user,
+            now=at(desk.now()),
+            language=desk.language,
+            notice=notice,
+        )
+        desk.slack().views_publish(user_id=user, view=shown)
+    except SlackApiError as error:
+        logger.warning("a home could not be shown", error=_code(error))
+    except (OSError, HTTPException) as error:
+        logger.warning("a home could not be shown", error=type(error).__name__)
+
+
+def set_members(slack: WebClient, group: str, users: list[str]) -> None:
+    """Gives a user group its members. Raises RefusedError."""
+    try:
+        slack.usergroups_users_update(usergroup=group, users=users)
+    except SlackApiError as error:
+        code = _code(error)
+        may_pass = code in PASSING or error.response.status_code >= 429
+        raise RefusedError(code, may_pass=may_pass) from error
+    except (OSError, HTTPException) as error:
+        raise RefusedError(f"no answer ({type(error).__name__})", may_pass=True) from error
+
+
+def _code(error: SlackApiError) -> str:
+    return str(error.response.get("error", error.response.status_code))[:100]

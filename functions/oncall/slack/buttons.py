@@ -1,0 +1,194 @@
+"""The buttons that people press in Slack, on an incident's message and in the app's home. In Japanese or English.
+
+A press does something, or finds that what was pressed is out of date; then whoever pressed is told what is true by now.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from aws_lambda_powertools import Logger
+
+from oncall import actions, incidents, roster
+from oncall.clock import at
+from oncall.roster import EVERYONE, Language, Responder, Roster, overrides
+from oncall.slack import messages
+from oncall.slack.messages import escape
+from oncall.slack.mrkdwn import code, moment
+
+logger = Logger(child=True)
+
+# The action_id, before its slash and number, of buttons in the app's home; their value is a schedule's id.
+TAKE_SCHEDULE = "take_schedule"
+
+_WORDS: Mapping[Language, Mapping[str, str]] = {
+    "en": {
+        "taken": "{who} has it already, since {at}.",
+        "over": "It is over already: this incident is resolved.",
+        "unknown": "This incident is not known any more.",
+        "quiet": "No phone rings for it at the moment, so there is nobody to skip.",
+        "again": "{who} has just asked for the next one, who is called now.",
+        "next": "{who} is called now, since a moment ago.",
+        "on_call": "You are on call ({schedule}) until {until}.",
+        "lost": "{who} has just taken that shift ({schedule}), until {until}.",
+        "no_shift": "Nobody is called by a schedule for this, so there is no shift to take.",
+        "no_schedule": "There is no schedule {schedule} any more.",
+        "stranger": (
+            "You are not in the roster yet. Put `slack_user: {user}` with your name and phone into roster.yaml (or ask whoever "
+            "keeps it), then `oncall roster apply roster.yaml`."
+        ),
+        "everyone": "everyone in turn",
+    },
+    "ja": {
+        "taken": "すでに{who}さんが対応中です({at}から)。",
+        "over": "このインシデントはすでに解決しています。",
+        "unknown": "このインシデントの記録はもうありません。",
+        "quiet": "いまは誰にも架電していないため、飛ばす相手がいません。",
+        "again": "{who}さんが次の人への架電を求めたばかりです。いま次の人に架電しています。",
+        "next": "ちょうど{who}さんへの架電が始まったところです。",
+        "on_call": "{until}まで、あなたが当番です({schedule})。",
+        "lost": "たったいま{who}さんがこの当番({schedule})を引き受けました。{until}までです。",
+        "no_shift": "この件はスケジュールによる当番がないため、代われません。",
+        "no_schedule": "スケジュール {schedule} はもうありません。",
+        "stranger": (
+            "名簿にまだ登録されていません。名簿 (roster.yaml) の自分の欄に、名前・電話番号と `slack_user: {user}` を書いて"
+            "(または管理者に頼んで) `oncall roster apply roster.yaml` を実行してください。"
+        ),
+        "everyone": "全員の持ち回り",
+    },
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Press:
+    """A pressed button. `seen_at` (epoch milliseconds) is how old what they saw is, if that is known."""
+
+    action: str
+    value: str  # an incident's id, or a schedule's
+    user: str  # Slack's id
+    name: str  # as Slack shows it
+    seen_at: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Desk(actions.Desk):
+    """What a press works with."""
+
+    language: Language
+
+
+def press(desk: Desk, pressed: Press) -> str:
+    """Does what a pressed button says. Returns what whoever pressed it has to be told, if anything (mrkdwn)."""
+    known, _ = roster.read_items(desk.table.query(roster.PARTITION))
+    responder = by_slack_user(known, pressed.user)
+    language = (responder and responder.language) or desk.language
+    words = _WORDS[language]
+    match pressed.action:
+        case messages.ACKNOWLEDGE:
+            said = _acknowledge(desk, pressed, responder, words)
+        case messages.RING_NEXT:
+            said = _ring_next(desk, pressed, responder, words)
+        case messages.RESOLVE:
+            said = _resolve(desk, pressed, responder, words)
+        case messages.TAKE_SHIFT:
+            said = _take_shift(desk, pressed, known, responder, words)
+        case action if action == TAKE_SCHEDULE:
+            return _take_schedule(desk, pressed, known, responder, words)
+        case other:
+            logger.info("an action that means nothing here", action=other)
+            return ""
+    if said:
+        desk.slack([pressed.value])  # the message may be out of date, too
+    return said
+
+
+def by_slack_user(known: Roster, user: str) -> Responder | None:
+    """Whom the roster knows by a Slack user's id."""
+    return next((one for one in known.responders.values() if user and one.slack_user == user), None)
+
+
+def shift_words(language: Language, taken: overrides.TakenShift, known: Roster, responder: Responder, name: str) -> str:
+    """What came of taking a schedule's shift, in words."""
+    words = _WORDS[language]
+    values = {"until": moment(taken.end), "schedule": schedule_words(language, name)}
+    if taken.responder == responder.id:
+        return words["on_call"].format(**values)
+    other = known.responders.get(taken.responder)
+    return words["lost"].format(who=escape(other.name if other else taken.responder, 100), **values)
+
+
+def schedule_words(language: Language, name: str) -> str:
+    """What a schedule is called."""
+    return _WORDS[language]["everyone"] if name == EVERYONE else escape(name, 100)
+
+
+def stranger_words(language: Language, user: str) -> str:
+    """What somebody is told whom the roster does not know."""
+    return _WORDS[language]["stranger"].format(user=code(user))
+
+
+def _acknowledge(desk: Desk, pressed: Press, responder: Responder | None, words: Mapping[str, str]) -> str:
+    taken = actions.acknowledge_incident(desk, pressed.value, slack_user=pressed.user, name=pressed.name)
+    if taken.ours:
+        return ""
+    if taken.by == (responder.name if responder else pressed.name):
+        desk.slack([pressed.value])
+        return ""  # that they have it already is no news to them
+    if taken.by:
+        return _taken(words, taken.by, taken.at)
+    return _over(desk, pressed.value, words)
+
+
+def _ring_next(desk: Desk, pressed: Press, responder: Responder | None, words: Mapping[str, str]) -> str:
+    who = responder.name if responder else pressed.name
+    skipped = actions.ring_next(desk, pressed.value, who=who, via="slack", seen_at=pressed.seen_at)
+    match skipped.outcome:
+        case "ours":
+            return ""
+        case "taken":
+            return _taken(words, skipped.who, skipped.at)
+        case "over":
+            return _over(desk, pressed.value, words)
+        case outcome:
+            return words[outcome].format(who=escape(skipped.who, 100))
+
+
+def _resolve(desk: Desk, pressed: Press, responder: Responder | None, words: Mapping[str, str]) -> str:
+    who = responder.name if responder else pressed.name
+    resolved = actions.resolve_incident(desk, pressed.value, who=who, via="slack")
+    return "" if resolved else _over(desk, pressed.value, words)
+
+
+def _take_schedule(
+    desk: Desk, pressed: Press, known: Roster, responder: Responder | None, words: Mapping[str, str]
+) -> str:
+    if responder is None:
+        return stranger_words(desk.language, pressed.user)
+    if pressed.value not in overrides.schedules_in_use(known):
+        return words["no_schedule"].format(schedule=f"`{code(pressed.value)}`")
+    taken = overrides.take_shift(desk.table, known, responder, pressed.value, now=at(desk.now()))
+    return shift_words(responder.language or desk.language, taken, known, responder, pressed.value)
+
+
+def _take_shift(
+    desk: Desk, pressed: Press, known: Roster, responder: Responder | None, words: Mapping[str, str]
+) -> str:
+    if responder is None:
+        return stranger_words(desk.language, pressed.user)
+    incident = incidents.read(desk.table, pressed.value)
+    if incident is None:
+        return words["unknown"]
+    policy = known.policies.get(incident["policy"]) or known.policy_for(incident["product"])
+    # The schedule that is rung by first: those after it stay as they are, so that there is still somebody to escalate to.
+    schedule = next(iter(overrides.schedules_of(policy)), None)
+    if schedule is None:
+        return words["no_shift"]
+    taken = actions.take_shift(desk, known, incident["id"], responder, schedule=schedule, via="slack")
+    return shift_words(responder.language or desk.language, taken, known, responder, schedule)
+
+
+def _taken(words: Mapping[str, str], who: str, since: int) -> str:
+    return words["taken"].format(who=escape(who, 100), at=moment(at(since)))
+
+
+def _over(desk: Desk, incident: str, words: Mapping[str, str]) -> str:
+    return words["over" if incidents.read(desk.table, incident) else "unknown"]

@@ -1,0 +1,430 @@
+"""The SlackAlert and SlackNotification steps: bring the channel up to date with an incident.
+
+Slack is a projection of the timeline: the incident's message, then every event that the thread has not yet. Whoever
+asks, however often and beside whom, the result is the same: one projector at a time holds the incident's Slack lease;
+what is about to be posted is noted first, with a key that the message carries as metadata, so that a post whose answer
+was lost is found in the channel and not posted again.
+"""
+
+import hashlib
+import json
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from http.client import HTTPException
+from typing import Any, cast
+
+from aws_lambda_powertools import Logger
+from slack_sdk import WebClient
+from slack_sdk.errors import SlackApiError
+
+from oncall import incidents, pages, roster
+from oncall.errors import ConfigurationError
+from oncall.fallback import Fallback
+from oncall.roster import Language
+from oncall.slack import messages, probe_message
+from oncall.table import DUE, ConditionFailedError, Item, Table, Update
+
+logger = Logger(child=True)
+
+TIMEOUT_SECONDS = 10  # of one request to Slack
+LEASE_MS = 60_000  # longer than the function's time limit allows one incident to take
+SPACING_MS = 1_100  # Slack: about one message a second and channel
+SHORT_WAIT_MS = 3_000  # a turn that comes so soon is waited for in the function
+BEHIND_MS = 900_000  # after this long without success the execution ends, and the reconciler goes on
+EVENT_TYPE = "oncall_incident"  # of the messages' metadata
+
+# Slack's errors that last until a person does something.
+WRONG = frozenset(
+    {
+        *("channel_not_found", "not_in_channel", "is_archived", "restricted_action", "ekm_access_denied"),
+        *("invalid_auth", "not_authed", "account_inactive", "token_revoked", "token_expired", "missing_scope"),
+        *("no_permission", "team_access_not_granted", "access_denied"),
+    }
+)
+# Slack's errors about the blocks of a message. Its words alone are better than no message.
+BLOCKS_REFUSED = frozenset({"invalid_blocks", "invalid_blocks_format", "msg_blocks_too_long", "blocks_mismatch"})
+# Slack's errors when somebody has deleted the message, or it is too old to be changed.
+GONE = frozenset({"message_not_found", "thread_not_found", "cant_update_message", "edit_window_closed"})
+
+
+class NotNowError(Exception):
+    """Slack did not take it this time.
+
+    `seconds` is how long to wait, `code` Slack's error, `wrong` the same if a person has to mend something.
+    """
+
+    def __init__(self, reason: str, *, seconds: int, code: str = "", wrong: str = "") -> None:
+        super().__init__(reason)
+        self.seconds = seconds
+        self.code = code
+        self.wrong = wrong
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """What the step works with."""
+
+    table: Table
+    slack: Callable[[], WebClient]
+    fallback: Fallback
+    now: Callable[[], int]  # epoch milliseconds
+    language: Language
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far the channel is: done, or to be asked for again in so many seconds."""
+
+    done: bool
+    wait_seconds: int = 0
+
+
+DONE = Progress(done=True)
+BUSY = Progress(done=False, wait_seconds=2)  # somebody else is at it, and looks for changes before he leaves
+CHANGED = Progress(done=False, wait_seconds=1)  # while we were at it
+
+
+def bring_up_to_date(desk: Desk, incident_ids: list[str], *, me: str, until: int) -> Progress:
+    """Brings the channel up to date with incidents, as many as fit until a time (epoch milliseconds).
+
+    `me` tells this projector from others. Never raises for Slack's sake: what Slack does not take comes later.
+    """
+    waits = []
+    for incident in incident_ids:
+        if desk.now() > until:
+            waits.append(1)
+            break
+        try:
+            while (progress := _project(desk, incident, me=me)) == CHANGED and desk.now() <= until:
+                pass  # who has changed it found us at it, and may not ask again
+        except NotNowError as error:
+            progress = _later(desk, incident, error)
+        if not progress.done:
+            waits.append(progress.wait_seconds)
+            if len(waits) >= 3:  # Slack has enough for now
+                break
+    return Progress(done=not waits, wait_seconds=max(waits, default=0))
+
+
+def _project(desk: Desk, incident_id: str, *, me: str) -> Progress:
+    now = desk.now()
+    incident = incidents.read(desk.table, incident_id)
+    if incident is None or incident["slack_version"] >= incident["version"]:
+        return DONE
+    if incidents.is_probe(incident) and incident["state"] != "resolved":
+        return DONE  # told in one quiet line, when it is over
+    try:
+        incident = desk.table.update(
+            Update(
+                incident["pk"],
+                "STATE",
+                set={"slack_lease": now + LEASE_MS, "slack_owner": me},
+                condition="attribute_not_exists(#slack_lease) OR #slack_lease < :now OR #slack_owner = :me",
+                values={"now": now, "me": me},
+            )
+        )
+    except ConditionFailedError:
+        return BUSY
+    try:
+        _write(desk, incident)
+    finally:
+        release = Update(
+            incident["pk"],
+            "STATE",
+            remove=("slack_lease", "slack_owner"),
+            condition="#slack_owner = :me",
+            values={"me": me},
+        )
+        with suppress(ConditionFailedError):  # the lease ran out, and somebody else has it
+            desk.table.update(release)
+    current = incidents.read(desk.table, incident_id) or incident
+    return DONE if current["slack_version"] >= current["version"] else CHANGED
+
+
+def _write(desk: Desk, incident: Item) -> None:
+    """Posts or updates the message, then the thread's missing lines. Raises NotNowError."""
+    language = cast("Language", incident.get("language") or desk.language)
+    may_ring = incident["state"] == "triggered" and incident["severity"] == "critical" and incident["call"]
+    page = pages.read(desk.table, incident["policy"]) if may_ring else None
+    is_probe = incidents.is_probe(incident)
+    text, blocks = probe_message.message(incident, language) if is_probe else messages.message(incident, language, page)
+    look = hashlib.sha256(json.dumps([text, blocks]).encode()).hexdigest()[:32]
+    pk = incident["pk"]
+    if "slack_ts" not in incident:
+        channel, ts, posted = _post(desk, incident, what="message", look=look, text=text, blocks=blocks)
+        changes = {"slack_channel": channel, "slack_ts": ts, "slack_thread": 0}
+        changes |= {"slack_shown": posted["version"], "slack_look": posted["look"]}
+        incident = desk.table.update(Update(pk, "STATE", set=changes, remove=("slack_posting",)))
+    elif incident["slack_shown"] < incident["version"]:
+        if incident.get("slack_look") != look:  # else nothing that it shows has changed
+            desk.table.update(Update(pk, "STATE", remove=("slack_look",)))  # if no answer comes, it is not known
+            _update(desk, incident, text, blocks)
+        changes = {"slack_shown": incident["version"], "slack_look": look}
+        incident = desk.table.update(Update(pk, "STATE", set=changes))
+    shown = incident["slack_shown"]
+    events = incidents.timeline(desk.table, incident["id"], after=incident["slack_thread"])
+    people = _people(desk) if any(event["in_thread"] for event in events) and not is_probe else {}
+    for event in events:
+        if event["in_thread"] and not is_probe:
+            words = messages.line(event, language, people)
+            _reply(desk, incident, event, words)
+        incident = desk.table.update(
+            Update(pk, "STATE", set={"slack_thread": event["number"]}, remove=("slack_posting",))
+        )
+    if "slack_wrong" in incident:  # mended: the next time is news again
+        for name in {incident["slack_channel"], incident["channel"]}:
+            desk.table.update(Update(f"SLACK#{name}", "WRONG", remove=("wrong",)))
+    told = min(shown, incident["slack_thread"])
+    link = {} if "slack_link" in incident else _link(desk, incident)
+    done: dict[str, Any] = {"slack_version": told, **link}
+    over = ["slack_wrong", "slack_behind_since"]
+    if incident["state"] == "acknowledged" and "remind_at" in incident:
+        done |= {DUE: DUE, "due_at": incident["remind_at"]}
+    else:
+        over += [DUE, "due_at"]
+    try:
+        desk.table.update(
+            Update(
+                pk,
+                "STATE",
+                set=done,
+                remove=over,
+                condition="#version = :version",
+                values={"version": told},
+            )
+        )
+    except ConditionFailedError:
+        desk.table.update(Update(pk, "STATE", set={"slack_version": told, **link}))  # it changed meanwhile: still due
+
+
+def _link(desk: Desk, incident: Item) -> dict[str, str]:
+    """The message's address, for text messages, as an attribute; nothing if Slack does not say: then they do without."""
+    try:
+        answer = _call(desk, "chat_getPermalink", channel=incident["slack_channel"], message_ts=incident["slack_ts"])
+    except NotNowError as error:
+        logger.warning("the message's address is not known", incident=incident["id"], reason=str(error))
+        return {}
+    return {"slack_link": str(answer["permalink"])}
+
+
+def _people(desk: Desk) -> dict[str, str]:
+    """The Slack users of the roster's responders, by name. Who shares a name with another is not mentioned."""
+    known, _ = roster.read_items(desk.table.query(roster.PARTITION))
+    names = Counter(responder.name for responder in known.responders.values())
+    return {
+        responder.name: responder.slack_user
+        for responder in known.responders.values()
+        if responder.slack_user and names[responder.name] == 1
+    }
+
+
+def _is_news(desk: Desk, channel: str, wrong: str) -> bool:
+    """Whether nobody has been told yet what is wrong with a channel; notes that it is told now."""
+    try:
+        told = Update(
+            f"SLACK#{channel}",
+            "WRONG",
+            set={"wrong": wrong, "expires_at": desk.now() // 1000 + 86_400},
+            condition="attribute_not_exists(#wrong) OR #wrong <> :wrong",
+            values={"wrong": wrong},
+        )
+        desk.table.update(told)
+    except ConditionFailedError:
+        return False
+    return True
+
+
+def _update(desk: Desk, incident: Item, text: str, blocks: list[dict[str, Any]]) -> None:
+    """Updates the message. One that somebody has deleted is posted anew. Raises NotNowError."""
+    try:
+        _say(desk, "chat_update", blocks, channel=incident["slack_channel"], ts=incident["slack_ts"], text=text)
+    except NotNowError as error:
+        _forget_if_gone(desk, incident, error)
+        raise
+
+
+def _reply(desk: Desk, incident: Item, event: Item, words: str) -> None:
+    """Posts a line of the thread; a loud one to the channel as well. Raises NotNowError."""
+    more: dict[str, Any] = {"reply_broadcast": True} if messages.is_loud(event) else {}
+    try:
+        _post(desk, incident, what=f"event {event['number']}", text=words, thread_ts=incident["slack_ts"], **more)
+    except NotNowError as error:
+        _forget_if_gone(desk, incident, error)
+        raise
+
+
+def _forget_if_gone(desk: Desk, incident: Item, error: NotNowError) -> None:
+    """A message that somebody has deleted is posted anew the next time, with its thread."""
+    if error.code in GONE:
+        desk.table.update(Update(incident["pk"], "STATE", remove=("slack_ts", "slack_link")))
+
+
+def _post(
+    desk: Desk,
+    incident: Item,
+    *,
+    what: str,
+    text: str,
+    look: str = "",
+    blocks: list[dict[str, Any]] | None = None,
+    **more: Any,
+) -> tuple[str, str, Mapping[str, Any]]:
+    """Posts a message once. Returns its channel, its ts, and its "version" and "look". Raises NotNowError."""
+    channel = incident.get("slack_channel") or incident["channel"]
+    posting = incident.get("slack_posting")
+    if posting and posting["what"] == what:
+        found = _find(desk, channel, f"{incident['id']} {what}", since=posting["at"], thread=more.get("thread_ts"))
+        if found:
+            return channel, found, {"version": 0, "look": "", **posting}  # it may have been posted long before
+    _take_turn(desk, incident, channel)
+    posting = {"what": what, "at": desk.now(), "version": incident["version"], "look": look}
+    desk.table.update(Update(incident["pk"], "STATE", set={"slack_posting": posting}))
+    metadata = {"event_type": EVENT_TYPE, "event_payload": {"key": f"{incident['id']} {what}"}}
+    answer = _say(
+        desk,
+        "chat_postMessage",
+        blocks,
+        channel=channel,
+        text=text,
+        metadata=metadata,
+        unfurl_links=False,
+        unfurl_media=False,
+        **more,
+    )
+    return str(answer["channel"]), str(answer["ts"]), posting
+
+
+def _find(desk: Desk, channel: str, key: str, *, since: int, thread: str | None) -> str | None:
+    """The ts of a message that was posted although its answer was lost."""
+    oldest = f"{since / 1000 - 60:.6f}"
+    if thread:
+        answer = _call(
+            desk,
+            "conversations_replies",
+            channel=channel,
+            ts=thread,
+            oldest=oldest,
+            include_all_metadata=True,
+            limit=200,
+        )
+    else:
+        answer = _call(
+            desk, "conversations_history", channel=channel, oldest=oldest, include_all_metadata=True, limit=200
+        )
+    for message in answer["messages"]:
+        if message.get("metadata", {}).get("event_payload", {}).get("key") == key:
+            return str(message["ts"])
+    return None
+
+
+def _take_turn(desk: Desk, incident: Item, channel: str) -> None:
+    """Waits for this post's turn in the channel, so that a storm of incidents does not run into Slack's limit.
+
+    Raises NotNowError when the turn is far off; it is kept for the incident until then.
+    """
+    now = desk.now()
+    turn = incident.get("slack_turn")
+    if not turn or turn < now - 30_000:
+        turn = _next_turn(desk, channel, now)
+    if turn - now > SHORT_WAIT_MS:
+        desk.table.update(Update(incident["pk"], "STATE", set={"slack_turn": turn}))
+        raise NotNowError("the channel has a queue", seconds=-(-(turn - now) // 1000))
+    if turn > now:
+        time.sleep((turn - now) / 1000)
+    if "slack_turn" in incident:
+        desk.table.update(Update(incident["pk"], "STATE", remove=("slack_turn",)))
+        del incident["slack_turn"]
+
+
+def _next_turn(desk: Desk, channel: str, now: int) -> int:
+    """Takes the channel's next free turn (epoch milliseconds)."""
+    pk = f"SLACK#{channel}"
+    while True:
+        try:
+            free = Update(
+                pk,
+                "TURN",
+                set={"next": now + SPACING_MS, "expires_at": now // 1000 + 86_400},
+                condition="attribute_not_exists(#next) OR #next <= :now",
+                values={"now": now},
+            )
+            desk.table.update(free)
+        except ConditionFailedError:
+            try:
+                queued = Update(pk, "TURN", add={"next": SPACING_MS}, condition="#next > :now", values={"now": now})
+                return int(desk.table.update(queued)["next"]) - SPACING_MS
+            except ConditionFailedError:
+                continue
+        return now
+
+
+def _say(desk: Desk, method: str, blocks: list[dict[str, Any]] | None, **arguments: Any) -> Mapping[str, Any]:
+    """Posts or updates a message. Its words alone, should Slack refuse its blocks. Raises NotNowError."""
+    if not blocks:
+        return _call(desk, method, **arguments)
+    try:
+        return _call(desk, method, blocks=blocks, **arguments)
+    except NotNowError as error:
+        if error.code not in BLOCKS_REFUSED:
+            raise
+        logger.exception("Slack refuses the blocks of a message, so it goes without", code=error.code)
+        return _call(desk, method, **arguments)
+
+
+def _call(desk: Desk, method: str, **arguments: Any) -> Mapping[str, Any]:
+    """One request to Slack. Raises NotNowError."""
+    try:
+        answer = getattr(desk.slack(), method)(**arguments)
+    except SlackApiError as error:
+        code = str(error.response.get("error", ""))[:100]
+        if error.response.status_code == 429:
+            raise NotNowError("Slack asks for patience", seconds=_retry_after(error.response.headers)) from error
+        wrong = code if code in WRONG else ""
+        reason = f"Slack answered {code or error.response.status_code}"
+        raise NotNowError(reason, seconds=60 if wrong else 10, code=code, wrong=wrong) from error
+    except ConfigurationError as error:
+        raise NotNowError(str(error), seconds=60, wrong=str(error)) from error
+    except (OSError, HTTPException) as error:
+        raise NotNowError(f"Slack did not answer ({type(error).__name__})", seconds=10) from error
+    return cast("Mapping[str, Any]", answer)
+
+
+def _retry_after(headers: Mapping[str, Any]) -> int:
+    """Slack's Retry-After in seconds; slack_sdk gives each header as a list or a text."""
+    value = next((value for name, value in headers.items() if name.lower() == "retry-after"), "1")
+    first = value[0] if isinstance(value, list) else value
+    return int(first) if str(first).isdigit() else 1
+
+
+def _later(desk: Desk, incident_id: str, error: NotNowError) -> Progress:
+    """Notes that an incident is behind, and when it is tried again; tells people what they have to mend."""
+    now = desk.now()
+    incident = incidents.read(desk.table, incident_id)
+    if incident is None:
+        return DONE
+    logger.warning("Slack is behind", incident=incident_id, reason=str(error), wait_seconds=error.seconds)
+    since = incident.get("slack_behind_since", now)
+    changes = {
+        "slack_behind_since": since,
+        DUE: DUE,
+        "due_at": now + error.seconds * 1000 + incidents.GRACE_MS,
+    }
+    channel = incident.get("slack_channel") or incident["channel"]
+    if error.wrong and _is_news(desk, channel, error.wrong):
+        desk.fallback.tell(
+            "Slack refuses messages",
+            f"Slack answered {error.wrong} for the channel {channel}. Phones ring all the same; Slack's readers see "
+            f"nothing of incident {incident_id}: {incident['summary']}\n"
+            "channel_not_found, not_in_channel: check the parameter SlackChannel or the product's slack_channel, and invite "
+            "the app to the channel. invalid_auth, token_…: store a valid bot token in SSM. missing_scope: reinstall the app.\n"
+            "It is tried again every minute.",
+        )
+    if error.wrong:
+        changes["slack_wrong"] = error.wrong
+    desk.table.update(Update(incident["pk"], "STATE", set=changes))
+    if error.wrong or now - since > BEHIND_MS:
+        return DONE  # as far as this execution goes: the reconciler goes on
+    return Progress(done=False, wait_seconds=max(1, error.seconds))

@@ -1,0 +1,358 @@
+"""The command `/oncall` in Slack: who is on call, take a shift, page somebody, what is open. In Japanese or English."""
+
+import hashlib
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from aws_lambda_powertools import Logger
+
+from oncall import incidents, pages, roster
+from oncall.alerts import by_hand
+from oncall.alerts.by_hand import NobodyRingsError
+from oncall.clock import at
+from oncall.roster import Language, Responder, Roster, overrides
+from oncall.roster.overview import Rung, overview
+from oncall.slack import buttons
+from oncall.slack.messages import escape
+from oncall.slack.mrkdwn import code, moment, typed
+from oncall.table import Item, Table
+
+logger = Logger(child=True)
+
+SINCE_MS = 90 * 86_400_000  # how far back open incidents are looked for
+SHOWN = 15  # incidents, and policies
+SHOWN_NAMES = 5
+_SUBCOMMANDS = ("who", "take", "page", "incidents", "help")
+_LENGTH = re.compile(r"([0-9]{1,3})\s*(m|min|minutes?|h|hours?|d|days?|分|時間|日)間?")
+
+_WORDS: Mapping[Language, Mapping[str, str]] = {
+    "en": {
+        "help": (
+            "`/oncall` or `/oncall who`: who is on call now and next\n"
+            "`/oncall take [schedule] [for 2h]`: be the one on call from now, without a length until the shift ends\n"
+            "`/oncall page PRODUCT what is wrong`: ring whoever is on call for a product, at once\n"
+            "`/oncall incidents`: what is open\n"
+            "`/oncall help`: this"
+        ),
+        "unknown": "There is no `/oncall {word}`.",
+        "meant": "Did you mean `/oncall {word}`?",
+        "policy": "*Policy {policy}*{products}",
+        "for": " for {products}",
+        "rings": "Rings {names}",
+        "then": ", then ",
+        "more": " and {count} more",
+        "nobody_rung": ":warning: *Nobody is on call: no phone would ring.*",
+        "turn": "• {schedule}: {who} until {until}, then {next}",
+        "turn_on": "• {schedule}: {who}",
+        "nobody": "nobody",
+        "more_policies": "… and {count} more policies",
+        "no_roster": "There is no roster yet: `oncall roster apply roster.yaml`",
+        "none_open": ":large_green_circle: Nothing is open.",
+        "open": "*{count} open*",
+        "incident": "{sign} {what} ({product}, since {since}): {state}",
+        "triggered": "nobody has it",
+        "unanswered": "UNANSWERED, nobody has it",
+        "acknowledged": "{who} has it",
+        "more_incidents": "… and {count} more: `oncall incidents --open`",
+        "which": "Which schedule? {choices}",
+        "no_schedule": "There is no schedule {name}. {choices}",
+        "no_shift": "No policy rings by a schedule, so there is no shift to take.",
+        "length": "{text} is not a length of time: write it like `for 90m`, `for 2h` or `for 1d`, a week at most.",
+        "page_what": "Which product, and what is wrong? `/oncall page {product} checkout is slow`",
+        "page_meant": "There is no product {product}, and nobody was rung. Did you mean `/oncall page {meant} …`?",
+        "page_silent": "{product} is for Slack only, so nobody was rung.",
+        "page_nobody": ":warning: Nobody is on call by policy {policy}, so *nobody was rung*. Call somebody yourself.",
+        "paged": ":telephone_receiver: {names} is called now. Its message comes into <#{channel}>.",
+        "page_unknown": "{product} is not in the roster: the default policy counts.",
+    },
+    "ja": {
+        "help": (
+            "`/oncall` または `/oncall who`: いまと次の当番\n"
+            "`/oncall take [スケジュール] [for 2h]`: いまから当番を代わる。時間を書かなければ、いまの当番の終わりまで\n"
+            "`/oncall page プロダクト 内容`: そのプロダクトの当番にすぐ架電する\n"
+            "`/oncall incidents`: 未解決のインシデント\n"
+            "`/oncall help`: この説明"
+        ),
+        "unknown": "`/oncall {word}` というコマンドはありません。",
+        "meant": "`/oncall {word}` でしょうか。",
+        "policy": "*ポリシー {policy}*{products}",
+        "for": " (プロダクト: {products})",
+        "rings": "架電順: {names}",
+        "then": " → ",
+        "more": " ほか{count}人",
+        "nobody_rung": ":warning: *当番がいません。誰にも架電されません。*",
+        "turn": "• {schedule}: {who}、{until}まで。次は{next}",
+        "turn_on": "• {schedule}: {who}",
+        "nobody": "なし",
+        "more_policies": "… ほか{count}件のポリシー",
+        "no_roster": "名簿がまだありません: `oncall roster apply roster.yaml`",
+        "none_open": ":large_green_circle: 未解決のインシデントはありません。",
+        "open": "*未解決 {count}件*",
+        "incident": "{sign} {what} ({product}、{since}から): {state}",
+        "triggered": "未対応",
+        "unanswered": "応答なし。誰も対応していません",
+        "acknowledged": "{who}さんが対応中",
+        "more_incidents": "… ほか{count}件: `oncall incidents --open`",
+        "which": "どのスケジュールですか。 {choices}",
+        "no_schedule": "スケジュール {name} はありません。 {choices}",
+        "no_shift": "スケジュールで架電するポリシーがないため、代わる当番がありません。",
+        "length": "{text} は時間として読めません。`for 90m`、`for 2h`、`for 1d` のように書いてください(1週間まで)。",
+        "page_what": "どのプロダクトの、何が起きていますか。 `/oncall page {product} 決済が遅い`",
+        "page_meant": "プロダクト {product} はないため、架電していません。`/oncall page {meant} …` でしょうか。",
+        "page_silent": "{product} は架電しないプロダクトのため、架電していません。",
+        "page_nobody": ":warning: ポリシー {policy} の当番がいないため、*架電していません*。直接連絡してください。",
+        "paged": ":telephone_receiver: {names}さんに架電しています。メッセージは <#{channel}> に出ます。",
+        "page_unknown": "{product} は名簿にないため、既定のポリシーで架電します。",
+    },
+}
+_SIGNS = {"triggered": ":red_circle:", "unanswered": ":sos:", "acknowledged": ":large_yellow_circle:"}
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """What somebody has typed, and where."""
+
+    text: str
+    user: str  # Slack's id
+    name: str  # as Slack shows it
+    trigger: str  # Slack's id of this very command
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """What the command works with."""
+
+    table: Table
+    start: Callable[[str, Mapping[str, Any]], None]  # an execution's name and input; the same name again does nothing
+    now: Callable[[], int]  # epoch milliseconds
+    language: Language
+    gateway: str  # its address without https://, stage included
+    slack_channel: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Caller:
+    """Who has typed it, and what is known of them."""
+
+    command: Command
+    known: Roster
+    responder: Responder | None
+    language: Language
+
+    def say(self, key: str, /, **values: object) -> str:
+        """The caller's language; values are written as they are."""
+        return _WORDS[self.language][key].format(**values)
+
+
+def answer(desk: Desk, command: Command) -> str:
+    """Does what was typed; returns what the one who typed it is told (mrkdwn). Done twice, it has one effect."""
+    known, _ = roster.read_items(desk.table.query(roster.PARTITION))
+    responder = buttons.by_slack_user(known, command.user)
+    caller = _Caller(command, known, responder, (responder and responder.language) or desk.language)
+    word, _, rest = typed(command.text).partition(" ")
+    match word.lower():
+        case "" | "who":
+            return _who(desk, caller)
+        case "take":
+            return _take(desk, caller, rest)
+        case "page":
+            return _page(desk, caller, rest)
+        case "incidents":
+            return _incidents(desk, caller)
+        case "help":
+            return caller.say("help")
+        case unknown:
+            meant = _closest(unknown, _SUBCOMMANDS)
+            lines = [caller.say("unknown", word=code(unknown)), caller.say("meant", word=meant) if meant else ""]
+            return "\n".join([" ".join(filter(None, lines)), caller.say("help")])
+
+
+# ---------------------------------------------------------------- who
+
+
+def _who(desk: Desk, caller: _Caller) -> str:
+    if not caller.known.responders:
+        return caller.say("no_roster")
+    found = overview(caller.known, at(desk.now()))
+    parts = [rung_words(caller.language, rung) for rung in found[:SHOWN]]
+    if len(found) > SHOWN:
+        parts.append(caller.say("more_policies", count=len(found) - SHOWN))
+    return "\n\n".join(parts)
+
+
+def rung_words(language: Language, rung: Rung) -> str:
+    """Whom a policy rings now, and whose turn comes next."""
+    words = _WORDS[language]
+    products = _listed([escape(name, 60) for name in rung.products], ", ", words)
+    lines = [
+        words["policy"].format(
+            policy=escape(rung.policy, 100), products=words["for"].format(products=products) if products else ""
+        )
+    ]
+    if rung.order:
+        names = _listed([escape(responder.name, 60) for responder in rung.order], words["then"], words)
+        lines.append(words["rings"].format(names=names))
+    else:
+        lines.append(words["nobody_rung"])
+    for turn in rung.turns:
+        values = {"schedule": buttons.schedule_words(language, turn.schedule), "who": _name(turn.now, words)}
+        if turn.until:
+            values |= {"until": moment(turn.until), "next": _name(turn.next, words)}
+        lines.append(words["turn" if turn.until else "turn_on"].format(**values))
+    return "\n".join(lines)
+
+
+def _listed(names: Sequence[str], between: str, words: Mapping[str, str]) -> str:
+    more = words["more"].format(count=len(names) - SHOWN_NAMES) if len(names) > SHOWN_NAMES else ""
+    return between.join(names[:SHOWN_NAMES]) + more
+
+
+def _name(responder: Responder | None, words: Mapping[str, str]) -> str:
+    return escape(responder.name, 60) if responder else words["nobody"]
+
+
+# ---------------------------------------------------------------- take
+
+
+def _take(desk: Desk, caller: _Caller, rest: str) -> str:
+    if caller.responder is None:
+        return buttons.stranger_words(caller.language, caller.command.user)
+    now = at(desk.now())
+    name, end = rest, None
+    asked = re.search(r"(?:^|\s)for\s+(.*)$", rest, re.IGNORECASE) or re.search(r"(?:^|\s)([0-9]\S*)$", rest)
+    if asked:
+        name = rest[: asked.start()]
+        end = _end(asked[1], now)
+        if end is None:
+            return caller.say("length", text=_quoted(asked[1]))
+    name = name.strip()
+    choices = overrides.schedules_in_use(caller.known)
+    if not choices:
+        return caller.say("no_shift")
+    if not name and len(choices) > 1:
+        return caller.say("which", choices=_take_choices(choices))
+    schedule = next((one for one in choices if one.lower() == name.lower()), None) if name else choices[0]
+    if schedule is None:
+        return caller.say("no_schedule", name=_quoted(name), choices=_take_choices(choices))
+    taken = overrides.take_shift(desk.table, caller.known, caller.responder, schedule, now=now, end=end)
+    logger.info("a shift was taken", schedule=schedule, responder=caller.responder.id, ours=bool(taken.override))
+    return buttons.shift_words(caller.language, taken, caller.known, caller.responder, schedule)
+
+
+def _end(text: str, now: datetime) -> datetime | None:
+    """When a length of time that begins now ends; None if it cannot be read, or is longer than a week."""
+    found = _LENGTH.fullmatch(text.strip().lower())
+    if not found:
+        return None
+    units = {"m": "minutes", "分": "minutes", "h": "hours", "時": "hours", "d": "days", "日": "days"}
+    length = timedelta(**{units[found[2][0]]: int(found[1])})
+    return (now + length).replace(microsecond=0) if timedelta(0) < length <= overrides.LONGEST else None
+
+
+def _take_choices(choices: Sequence[str]) -> str:
+    return " ".join(f"`/oncall take {code(name)}`" for name in choices[:SHOWN])
+
+
+# ---------------------------------------------------------------- page
+
+
+def _page(desk: Desk, caller: _Caller, rest: str) -> str:
+    known = caller.known
+    product, text = _product(known, rest)
+    if not product or not text:
+        return caller.say("page_what", product=code(product or next(iter(known.products), "shop")))
+    notes = []
+    if product not in known.products:
+        meant = _closest(product, known.products)
+        if meant:  # rather ask than wake the wrong ones
+            return caller.say("page_meant", product=_quoted(product), meant=code(meant))
+        notes.append(caller.say("page_unknown", product=_quoted(product)))
+    try:
+        order = by_hand.whom(known, product, desk.now())
+    except NobodyRingsError as error:
+        if error.slack_only:
+            return caller.say("page_silent", product=_quoted(product))
+        return caller.say("page_nobody", policy=_quoted(error.policy))
+    name = "page-slack-" + hashlib.sha256(caller.command.trigger.encode()).hexdigest()[:32]
+    by = caller.responder.name if caller.responder else caller.command.name
+    desk.start(
+        name,
+        by_hand.request(name, product=product, text=text, by=by, now=desk.now(), gateway=desk.gateway),
+    )
+    logger.info("paged by hand", execution=name, product=product)
+    channel = known.product(product).slack_channel or desk.slack_channel
+    said = caller.say("paged", names=escape(order[0].responder.name, 60), channel=channel)
+    return "\n".join([said, *notes])
+
+
+def _product(known: Roster, rest: str) -> tuple[str, str]:
+    """The product that a text begins with, and what follows; a product may have several words."""
+    for product in sorted(known.products, key=len, reverse=True):
+        if rest.lower() == product.lower() or rest.lower().startswith(f"{product.lower()} "):
+            return product, rest[len(product) :].strip()
+    product, _, text = rest.partition(" ")
+    return product, text.strip()
+
+
+# ---------------------------------------------------------------- incidents
+
+
+def _incidents(desk: Desk, caller: _Caller) -> str:
+    found, count = open_incidents(desk.table, desk.now(), SHOWN)
+    if not found:
+        return caller.say("none_open")
+    lines = [incident_words(caller.language, one) for one in found]
+    if count > len(found):
+        lines.append(caller.say("more_incidents", count=count - len(found)))
+    return "\n".join([caller.say("open", count=count), *lines])
+
+
+def open_incidents(table: Table, now: int, most: int) -> tuple[list[Item], int]:
+    """The incidents that are open, the newest first and at most so many; and how many there are in all."""
+    ids = incidents.open_since(table, now - SINCE_MS, now=now)
+    listed = ids[-most:]
+    read = (incidents.read(table, one) for one in reversed(listed))
+    are_open = (one for one in read if one and one["state"] != "resolved" and not incidents.is_probe(one))
+    found = [_as_its_page_says(table, one) for one in are_open]
+    return found, len(ids) - len(listed) + len(found)
+
+
+def _as_its_page_says(table: Table, incident: Item) -> Item:
+    """An incident whose page somebody took a moment ago, as it will be in another moment."""
+    page = pages.read(table, incident["policy"]) if incident["state"] == "triggered" else None
+    if page is None or page["state"] != "acknowledged" or incident["id"] not in page.get("incidents", ()):
+        return incident
+    if "settled_at" in page:  # it may have reached the incident after that was read
+        return incidents.read(table, incident["id"]) or incident
+    return {**incident, "state": "acknowledged", "acknowledged_by": page["acknowledged_by"]}
+
+
+def incident_words(language: Language, incident: Item) -> str:
+    """One open incident, with a link to its message as soon as there is one."""
+    words = _WORDS[language]
+    state = "unanswered" if incident["state"] == "triggered" and incident.get("unanswered") else incident["state"]
+    what = escape(incident["summary"], 150)
+    if "slack_link" in incident:
+        what = f"<{incident['slack_link']}|{what.replace('|', '¦')}>"  # what is shown must not end the link
+    return words["incident"].format(
+        sign=_SIGNS[state],
+        what=what,
+        product=escape(incident["product"] or "-", 60),
+        since=moment(at(incident["opened_at"])),
+        state=words[state].format(who=escape(incident.get("acknowledged_by", ""), 60)),
+    )
+
+
+def _closest(word: str, names: Sequence[str] | Mapping[str, object]) -> str | None:
+    """The name that was probably meant. difflib is only loaded when something is wrong."""
+    from difflib import get_close_matches  # noqa: PLC0415
+
+    by_small = {name.lower(): name for name in names}
+    return next((by_small[close] for close in get_close_matches(word.lower(), by_small, 1)), None)
+
+
+def _quoted(text: str) -> str:
+    return f"`{code(text)}`"

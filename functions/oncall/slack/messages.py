@@ -1,0 +1,378 @@
+"""What Slack's readers see of an incident: its message, and the lines of its thread.
+
+An open incident is large and has buttons, one that is over is two quiet lines; each state has a sign and words, since a
+colour alone is not readable by everyone. (Attachments have a coloured bar; Slack calls them legacy and advises blocks.)
+
+Labels and annotations can hold anything. They stand where Slack reads no markup (plain_text, and the text elements of
+rich_text), on one line, without characters that are unseen or turn the line around. The text for notifications and the
+lines of the thread are mrkdwn: there, what would be markup is replaced.
+
+Slack: 50 blocks a message, header 150, text objects 3,000, button value 2,000, about 13,000 characters in all.
+"""
+
+import json
+import re
+import unicodedata
+from collections.abc import Iterator, Mapping
+from string import Formatter
+from typing import Any
+from urllib.parse import quote
+
+from oncall import incidents, pages
+from oncall.clock import at, milliseconds
+from oncall.phone import refusals
+from oncall.roster import Language
+from oncall.slack import mrkdwn
+from oncall.slack.words import WORDS
+from oncall.table import Item
+
+# The action_ids of the buttons; their value is the incident's id.
+ACKNOWLEDGE = "acknowledge"
+RING_NEXT = "ring_next"
+RESOLVE = "resolve"
+TAKE_SHIFT = "take_shift"
+
+# How many alerts are listed, with addresses of which length: what is too large for Slack tries the next.
+DETAILS = ((5, 2_000), (2, 800), (1, 200))
+LARGEST = 12_000  # characters of JSON in ASCII: more than Slack counts, whichever way it does
+SAME_DAY_MS = 43_200_000  # so long an incident may last and its end need no date
+
+_SIGNS = {"triggered": "🔴", "unanswered": "🆘", "acknowledged": "🟡", "resolved": "🟢", "warning": "🟠"}
+_MENTIONING = frozenset({"ringing", "acknowledged", "reminded", "overdue"})  # the people whom an event is about
+_BROADCAST = frozenset({"unanswered"})  # when nobody answers, everybody hears of it
+_KEPT = 500  # characters of an annotation that an incident keeps: a longer address is cut, so it is none
+
+# Characters that mean something in mrkdwn, with others that look like them: it has no way to escape them.
+_LOOKALIKES = {"*": "∗", "~": "∼", "`": "ˋ", "_": "\uff3f", ":": "∶", ">": "\uff1e"}
+_FORMATTING = re.compile(r"[*~`]|(?<!\w)_|_(?!\w)|:(?=[a-z0-9_+'-]+:)|^>")
+
+Json = dict[str, Any]
+Words = Mapping[str, str]
+
+
+def message(incident: Item, language: Language, page: Item | None = None) -> tuple[str, list[Json]]:
+    """The incident's message: its text (for notifications) and its blocks. `page` is the page of its policy."""
+    words = WORDS[language]
+    state = "unanswered" if incident["state"] == "triggered" and incident.get("unanswered") else incident["state"]
+    sign = _SIGNS["warning" if state == "triggered" and incident["severity"] == "warning" else state]
+    status = words[state].format(who=plain(incident.get("acknowledged_by", ""), 80))
+    summary = (
+        plain(_annotation(incident["alerts"][0], "summary", language) or incident["summary"], 1_000)
+        or plain(incident["title"], 300)
+        or words["nameless"]
+    )
+    test = f" ({words['test']})" if incidents.is_test(incident) else ""
+    text = f"{escape(f'{sign} {summary}', 600)} | {escape(f'{words[incident["severity"]]} | {status}{test}', 300)}"
+    if state == "resolved":
+        return text, _over(incident, words, f"{sign} ", f"{status}{test}", summary)
+    blocks: list[Json] = []
+    for shown, longest in DETAILS:
+        blocks = [
+            {"type": "header", "text": _plain_text(cut(f"{sign} {summary}", 150), emoji=False)},
+            _rich(_section(*_facts(incident, language, f"{words[incident['severity']]} | {status}{test}", page))),
+            _actions(incident, words),
+            *_details(incident, language, summary, shown=shown, longest=longest),
+            *_small_print(incident, words),
+        ]
+        if len(json.dumps(blocks)) <= LARGEST:
+            break
+    return text, blocks
+
+
+def line(event: Mapping[str, Any], language: Language, people: Mapping[str, str] | None = None) -> str:
+    """One event of the timeline, as a line of the thread. `people` are those whom Slack knows: their users by name."""
+    words = WORDS[language]
+    detail = dict(event["detail"])
+    kind = event["kind"]
+    if kind == "call_ended" and detail.get("reason") and not detail.get("answered"):
+        kind = "refused"
+    if kind == "unanswered" and not detail["rounds"]:
+        kind = "nobody"
+    if kind == "resolved" and event["who"]:
+        kind = "resolved_by"
+    values = {"after": "", "covering": ""} | {name: escape(str(value), 300) for name, value in detail.items()}
+    values["who"] = f"<@{detail['slack_user']}>" if detail.get("slack_user") else escape(str(event["who"]), 100)
+    if "until" in detail:
+        values["until"] = _time(detail["until"])
+    if "via" in detail:
+        values["via"] = words.get(f"via_{detail['via']}", values["via"])
+    if "status" in detail:
+        values["status"] = words.get(f"status_{detail['status']}", values["status"])
+    if kind == "acknowledged" and "seconds" in detail:
+        values["after"] = words["after"].format(**values)
+    if kind == "acknowledged" and detail.get("covered", 1) > 1:
+        values["covering"] = words["covering"].format(**values)
+    said = words.get(f"event_{kind}", kind).format(**values)  # an event of a later version is told by its name
+    said = f"{said} {escape(refusals.words(str(detail.get('remedy', '')), language), 400)}".strip()
+    user = (people or {}).get(event["who"]) if event["kind"] in _MENTIONING else None
+    if user:
+        return f"{said} <@{user}>"
+    return f"<!here> {said}" if is_loud(event) else said
+
+
+def is_loud(event: Mapping[str, Any]) -> bool:
+    """Whether an event is told to everybody in the channel, not in the thread alone."""
+    return event["kind"] in _BROADCAST
+
+
+def plain(text: str, limit: int) -> str:
+    """A text for where Slack reads no markup: on one line, of characters that are seen, at most `limit` of them.
+
+    What would begin a mention or a link elsewhere does not, should somebody copy or forward it.
+    """
+    return cut(re.sub(r"<(?=[!@#]|https?:|mailto:)", "\u2039", " ".join(_seen(text).split())), limit)
+
+
+def escape(text: str, limit: int) -> str:
+    """A text for mrkdwn in which nothing is markup, at most `limit` characters. Slack: & < > are written as entities."""
+    harmless = _FORMATTING.sub(lambda match: _LOOKALIKES[match[0]], " ".join(_seen(text).split()))
+    escaped = harmless.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    short = cut(escaped, limit)
+    return short if short == escaped else re.sub("&[a-z]{0,3}…$", "…", short)  # no half of an entity
+
+
+def cut(text: str, limit: int) -> str:
+    """A text of at most `limit` characters, counted as UTF-16 does: Slack does not say how it counts."""
+    units = text.encode("utf-16-le")
+    return text if len(units) <= 2 * limit else units[: 2 * (limit - 1)].decode("utf-16-le", "ignore") + "…"
+
+
+def _seen(text: str) -> str:
+    """A text without control and format characters (zero width, right to left ...), and with few accents on a letter."""
+    kept, accents = [], 0
+    for character in text:
+        category = unicodedata.category(character)
+        accents = accents + 1 if category in ("Mn", "Me") else 0
+        if character.isspace() or (category not in ("Cc", "Cf", "Cs") and accents <= 3):
+            kept.append(character)
+    return "".join(kept)
+
+
+# ---------------------------------------------------------------- parts of the message
+
+
+def _facts(incident: Item, language: Language, status: str, page: Item | None) -> Iterator[Json]:
+    """How bad it is, who has it, who is called, for which product, since when, how many alerts: a line each."""
+    words = WORDS[language]
+    yield _text(status, bold=True)
+    if incident["state"] == "acknowledged":
+        yield from _filled(words["taken_since"], since=_date(incident["acknowledged_at"]))
+    calls = list(_calls(incident, language, page))
+    if calls:
+        yield _text("\n📞 ")
+        yield from calls
+    product = plain(incident["product"], 100)
+    yield _text("\n")
+    yield from _filled(words["product"], product=_text(product, bold=True)) if product else [_text(words["no_product"])]
+    yield _text("\n")
+    yield from _filled(words["since"], since=_date(_since(incident)))
+    count = incident["firing"]
+    yield _text(f" | {words['firing_1' if count == 1 else 'firing'].format(count=count)}")
+
+
+def _calls(incident: Item, language: Language, page: Item | None) -> Iterator[Json]:
+    """Who is being called, as the page says. Nothing that changes without a new version of the incident."""
+    words = WORDS[language]
+    if incident["state"] != "triggered" or incident["severity"] != "critical" or incident.get("unanswered"):
+        return
+    if not incident["call"]:
+        yield _text(words["no_call"])
+        return
+    if page is None or page["state"] != "open" or incident["id"] not in page.get("incidents", ()):
+        return
+    call = pages.current_call(page)
+    if page["about"]["incident"] != incident["id"]:
+        about = page["about"]
+        other = about.get("summaries", {}).get(language) or about["summary"]
+        yield from _filled(words["calling_together"], summary=_text(plain(other, 80) or "-"))
+    elif "unavailable_since" in page:
+        yield _text(words["calling_unavailable"])
+    elif call and not pages.has_ended(call):
+        name = _text(plain(call["name"], 80) or "-", bold=True)
+        yield from _filled(words["calling"], who=name, number=_text(str(call["number"])))
+    elif call is None and "quiet_for" in page:
+        name = _text(plain(page["quiet_for"]["name"] or "", 80) or "-", bold=True)
+        yield from _filled(words["calling_later"], who=name, until=_date(page["ring_at"]))
+    else:
+        yield _text(words["calling_soon"])
+
+
+def _details(incident: Item, language: Language, summary: str, *, shown: int, longest: int) -> Iterator[Json]:
+    """Where to look, and the most telling alerts of those that fire."""
+    words = WORDS[language]
+    links = _links(incident, words, longest=longest)
+    if links:
+        yield _rich(_section(*_joined(links, "  |  ")))
+    listed = [alert for alert in incident["alerts"] if alert["status"] == "firing"][:shown]
+    if listed:
+        bullets = [_section(*_alert(alert, words, longest=longest)) for alert in listed]
+        bullets[0]["elements"] += _about(listed[0], language, summary)  # of the others the names are enough
+        more = incident["firing"] - len(listed)
+        rest = [_section(_text(words["more"].format(count=more)))] if more > 0 else []
+        yield _rich({"type": "rich_text_list", "style": "bullet", "elements": bullets}, *rest)
+
+
+def _alert(alert: Mapping[str, Any], words: Words, *, longest: int) -> Iterator[Json]:
+    """What an alert is about, linked to its graph, and its value."""
+    title = plain(alert["title"], 150) or words["nameless"]
+    yield _link(alert["generator_url"], title, longest=longest) or _text(title, bold=True)
+    value = plain(alert["annotations"].get("value", ""), 60)
+    if value:
+        yield _text(f" ({words['value'].format(value=value)})")
+
+
+def _annotation(alert: Mapping[str, Any], name: str, language: Language) -> str:
+    """An annotation, in a language if the rule has that: `summary_ja`, as calls say it."""
+    annotations: Mapping[str, str] = alert["annotations"]
+    return annotations.get(f"{name}_{language}") or annotations.get(name, "")
+
+
+def _about(alert: Mapping[str, Any], language: Language, summary: str) -> list[Json]:
+    """What an alert's annotations add to the headline."""
+    written = _annotation(alert, "description", language) or _annotation(alert, "summary", language)
+    about = plain(written, 1_000)
+    return [_text(f"\n{cut(about, 300)}")] if about and about != summary else []
+
+
+def _links(incident: Item, words: Words, *, longest: int) -> list[Json]:
+    """What one opens first: the runbook, the graph, and Alertmanager, with a silence ready to be confirmed."""
+    alerts = incident["alerts"]
+    runbooks = [url for alert in alerts if 0 < len(url := alert["annotations"].get("runbook_url", "")) < _KEPT]
+    graphs = [alert["generator_url"] for alert in alerts if alert["generator_url"]]
+    base, matchers = incident["external_url"].rstrip("/"), quote(incident.get("matchers", ""), safe="")
+    found = [
+        _link(next(iter(runbooks), ""), words["runbook"], longest=longest),
+        _link(next(iter(graphs), ""), words["graph"], longest=longest),
+        # Alertmanager 0.25 and later: ui/app/src/Views/SilenceForm/Parsing.elm, AlertList/Parsing.elm
+        _link(f"{base}/#/silences/new?filter={matchers}" if matchers else "", words["silence"], longest=longest),
+        _link(f"{base}/#/alerts?filter={matchers}" if matchers else base, words["alertmanager"], longest=longest),
+    ]
+    return [link for link in found if link]
+
+
+def _actions(incident: Item, words: Words) -> Json:
+    """What can be done about an incident that is open, the most urgent first."""
+    rings = incident["severity"] == "critical" and incident["call"]
+    buttons = []
+    if incident["state"] == "triggered":
+        buttons.append(_button(incident, words, ACKNOWLEDGE, style="primary"))
+        if rings and not incident.get("unanswered"):
+            buttons.append(_button(incident, words, RING_NEXT))
+    confirm = {
+        "title": _plain_text(words["resolve_title"]),
+        "text": _plain_text(words["resolve_text"]),
+        "confirm": _plain_text(words["resolve"]),
+        "deny": _plain_text(words["resolve_deny"]),
+        "style": "danger",
+    }
+    buttons.append(_button(incident, words, RESOLVE, style="danger", confirm=confirm))
+    if rings:
+        buttons.append(_button(incident, words, TAKE_SHIFT))
+    block: Json = {"type": "actions", "elements": buttons}
+    if any(button["action_id"] == RING_NEXT for button in buttons):
+        # What is behind the last slash tells a press how old is what was seen: which phone rang then.
+        block["block_id"] = f"{incident['id']}/{incident['changed_at']}"
+    return block
+
+
+def _small_print(incident: Item, words: Words) -> Iterator[Json]:
+    notes = [incident["id"]]
+    if incident["cut_characters"]:
+        notes.append(words["cut"].format(count=incident["cut_characters"]))
+    reason, _, odd = incident["severity_note"].partition(" ")
+    if f"severity_{reason}" in words:
+        notes.append(words[f"severity_{reason}"].format(severity=plain(odd, 60)))
+    yield {"type": "context", "elements": [_plain_text(note, emoji=False) for note in notes]}
+
+
+def _over(incident: Item, words: Words, sign: str, status: str, summary: str) -> list[Json]:
+    """What is over needs nobody: one line, and the rest in small print."""
+    since, until = _since(incident), incident["resolved_at"]
+    time = _time(until, "{time}") if until - since < SAME_DAY_MS else _time(until)
+    lasted = words["lasted"].format(since=_time(since), until=time, duration=_duration(until - since, words))
+    notes = [_plain_text(plain(incident["product"], 100) or words["no_product"], emoji=False), _mrkdwn(lasted)]
+    if incident.get("acknowledged_by"):
+        notes.append(_plain_text(words["had"].format(who=plain(incident["acknowledged_by"], 80)), emoji=False))
+    notes.append(_plain_text(incident["id"], emoji=False))
+    return [
+        _rich(_section(_text(sign), _text(status, bold=True), _text(f" | {cut(summary, 300)}"))),
+        {"type": "context", "elements": notes},
+    ]
+
+
+def _since(incident: Item) -> int:
+    """When the first of its alerts began, as far as they say."""
+    fires = [alert for alert in incident["alerts"] if alert["status"] == "firing"] or incident["alerts"]
+    began = [milliseconds(alert["starts_at"]) for alert in fires]
+    opened: int = incident["opened_at"]
+    return min([opened, *(moment for moment in began if moment > 0)])
+
+
+def _duration(length: int, words: Words) -> str:
+    minutes = max(1, round(length / 60_000))
+    hours, days = minutes // 60, minutes // 1_440
+    if days:
+        return words["days"].format(days=days, hours=hours % 24)
+    return words["hours" if hours else "minutes"].format(hours=hours, minutes=minutes % 60)
+
+
+# ---------------------------------------------------------------- Block Kit
+
+
+def _button(incident: Item, words: Words, action: str, **more: Any) -> Json:
+    return {"type": "button", "text": _plain_text(words[action]), "action_id": action, "value": incident["id"], **more}
+
+
+def _plain_text(text: str, *, emoji: bool = True) -> Json:
+    """A text of which nothing is markup. Without `emoji` not even :words: are."""
+    return {"type": "plain_text", "text": text, "emoji": emoji}
+
+
+def _mrkdwn(text: str) -> Json:
+    return {"type": "mrkdwn", "text": text, "verbatim": True}
+
+
+def _rich(*elements: Json) -> Json:
+    return {"type": "rich_text", "elements": list(elements)}
+
+
+def _section(*elements: Json) -> Json:
+    return {"type": "rich_text_section", "elements": list(elements)}
+
+
+def _text(text: str, *, bold: bool = False) -> Json:
+    return {"type": "text", "text": text, **({"style": {"bold": True}} if bold else {})}
+
+
+def _link(url: str, words: str, *, longest: int) -> Json | None:
+    """A link, if it is one: `longest` is how many characters its address may have."""
+    if len(url) > longest or not re.fullmatch(r"https?://[^\s<>|\"…]+", url) or not url.isprintable():
+        return None
+    return {"type": "link", "url": url, "text": words}
+
+
+def _date(moment: int) -> Json:
+    """A moment in the reader's own time zone."""
+    form = "{date_short_pretty} {time}"
+    return {"type": "date", "timestamp": moment // 1000, "format": form, "fallback": mrkdwn.utc(at(moment))}
+
+
+def _time(moment: int, form: str = "{date_short_pretty} {time}") -> str:
+    """The same for mrkdwn."""
+    return mrkdwn.moment(at(moment), form)
+
+
+def _filled(words: str, **elements: Json) -> Iterator[Json]:
+    """A sentence with rich text elements at its {places}."""
+    for before, name, _, _ in Formatter().parse(words):
+        if before:
+            yield _text(before)
+        if name:
+            yield elements[name]
+
+
+def _joined(elements: list[Json], by: str) -> Iterator[Json]:
+    for number, element in enumerate(elements):
+        if number:
+            yield _text(by)
+        yield element

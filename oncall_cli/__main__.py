@@ -1,0 +1,5 @@
+"""`python -m cli` is `oncall`."""
+
+from oncall_cli.main import main
+
+main()

@@ -1,0 +1,382 @@
+"""`oncall doctor`: is it ready tonight? Looks at everything that a page needs, and says what to do about what is wrong."""
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
+from importlib.metadata import version
+from typing import Any, Literal
+
+import phonenumbers
+import typer
+
+from oncall import incidents, probe
+from oncall.clock import at
+from oncall.clock import now as milliseconds
+from oncall.phone import proofs
+from oncall.roster import Roster
+from oncall.roster.schedules import responders_on_call
+from oncall.table import Table
+from oncall_cli import secret_store
+from oncall_cli.call_test import last_proof
+from oncall_cli.errors import CommandError, aws_errors
+from oncall_cli.incident_commands import recent
+from oncall_cli.output import print_json
+from oncall_cli.probe import last_run, set_up
+from oncall_cli.providers import ProviderError
+from oncall_cli.roster_check import DAYS_AHEAD, gaps, unreachable
+from oncall_cli.roster_table import read as read_table
+from oncall_cli.secret_store import SECRETS, Secrets
+from oncall_cli.slack_app import scopes as scopes_of_manifest
+from oncall_cli.target import Stack, Target
+from oncall_cli.when import shown
+
+LEAST_BALANCE = 5.0  # in the account's currency; a call costs a few cents, a bad night a few dozen calls
+HEARTBEAT_MINUTES = 5
+LEAST_TOKEN = 20  # characters of a bearer token
+LEAST_CONCURRENCY = 100  # functions at once; a storm of alerts wants several dozen, and other stacks share them
+
+Level = Literal["good", "warning", "failed"]
+_COLOURS = {
+    "good": "green",
+    "warning": "yellow",
+    "failed": "red",
+}  # typer.echo leaves them out where there is no terminal
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """What was looked at, how it is, and what to do about it."""
+
+    name: str
+    level: Level
+    says: str
+    do: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Patient:
+    """What is looked at."""
+
+    target: Target
+    stack: Stack
+    roster: Roster
+    secrets: Secrets
+
+
+def examine(target: Target, *, as_json: bool) -> None:
+    """Prints what was found; exits with 1 if something failed."""
+    checks = _checks(target)
+    is_ready = all(check.level != "failed" for check in checks)
+    if as_json:
+        print_json({"ready": is_ready, "checks": [asdict(check) for check in checks]})
+    else:
+        for check in checks:
+            typer.echo(f"{typer.style(f'{check.level:8}', fg=_COLOURS[check.level])} {check.name}: {check.says}")
+            if check.do:
+                typer.echo(f"         -> {check.do}")
+        typer.echo("ready" if is_ready else "NOT ready: mend what failed, then run oncall doctor again")
+    if not is_ready:
+        raise typer.Exit(1)
+
+
+def _checks(target: Target) -> list[Check]:
+    stack = target.stack()
+    current = read_table(target)
+    secrets = secret_store.read(target.client("ssm"), target.name, stack)
+    patient = Patient(target, stack, current.roster, secrets)
+    problems = [
+        Check("roster", "failed", str(problem), "correct it in the file, and apply it") for problem in current.problems
+    ]
+    parts = (
+        _stack,
+        _concurrency,
+        _roster,
+        _numbers,
+        _secrets,
+        _twilio,
+        _texts,
+        _slack,
+        _fallback,
+        _executions,
+        _alarms,
+        _heard,
+        _probe,
+    )
+    with ThreadPoolExecutor(len(parts)) as pool:  # each mostly waits for somebody's answer
+        found = list(pool.map(lambda part: _run(part, patient), parts))
+    return [*problems, *(check for checks in found for check in checks)]
+
+
+def _run(part: Callable[[Patient], Iterator[Check]], patient: Patient) -> list[Check]:
+    """A part's checks; what cannot be looked at has failed."""
+    found: list[Check] = []
+    try:
+        with aws_errors(patient.target.name):
+            for check in part(patient):
+                found.append(check)  # noqa: PERF402  what was found before an error counts
+    except CommandError as error:
+        found.append(Check(part.__name__.strip("_"), "failed", str(error), "see what is in the way, and try again"))
+    return found
+
+
+def _stack(patient: Patient) -> Iterator[Check]:
+    stack = patient.stack
+    says = f"{stack.name} is {stack.status} since {shown(stack.deployed_at)}; this is oncall {version('oncall')}"
+    if stack.status in ("CREATE_COMPLETE", "UPDATE_COMPLETE"):
+        yield Check("stack", "good", says)
+    elif stack.status == "UPDATE_ROLLBACK_COMPLETE":
+        yield Check("stack", "warning", says, "the last deployment failed and the one before it runs: deploy again")
+    else:
+        yield Check("stack", "failed", says, "look at the stack's events in CloudFormation")
+
+
+def _concurrency(patient: Patient) -> Iterator[Check]:
+    """How many functions AWS runs at once for us. Lambda: a new account's quota is far below the usual 1,000."""
+    limit = patient.target.client("lambda").get_account_settings()["AccountLimit"]["UnreservedConcurrentExecutions"]
+    says = f"AWS runs {limit} functions of this account at once"
+    if limit >= LEAST_CONCURRENCY:
+        yield Check("concurrency", "good", says)
+    else:
+        do = f"in a storm phones would ring late: ask for {LEAST_CONCURRENCY} (Service Quotas, AWS Lambda, Concurrent executions)"
+        yield Check("concurrency", "warning", says, do)
+
+
+def _roster(patient: Patient) -> Iterator[Check]:
+    roster, now = patient.roster, datetime.now(UTC)
+    if not roster.responders:
+        yield Check("roster", "failed", "there is none: nobody can be rung", "oncall roster apply roster.yaml")
+        return
+    yield Check("roster", "good", f"version {roster.version}, {len(roster.responders)} responders")
+    wrong = [*gaps(roster, now), *unreachable(roster, now)]
+    for location, message in wrong:
+        yield Check("coverage", "failed", f"{' '.join(map(str, location))} {message}", "mend the roster, and apply it")
+    if not wrong:
+        yield Check("coverage", "good", f"somebody is on call at each moment of the next {DAYS_AHEAD} days")
+    for policy in roster.policies.values() or [roster.policy_for("")]:
+        order = responders_on_call(roster, policy, now)
+        if order:
+            yield Check(f"policy {policy.id}", "good", f"rings {order[0].responder.name} first, {len(order)} in all")
+        else:
+            yield Check(f"policy {policy.id}", "failed", "rings nobody now", "oncall take, or mend the roster")
+
+
+def _numbers(patient: Patient) -> Iterator[Check]:
+    """A number is proven by a test call in the last 30 days."""
+    items = {item["sk"]: item for item in Table(patient.target.dynamodb, patient.target.table).query(proofs.PARTITION)}
+    for responder in patient.roster.responders.values():
+        item = items.get(responder.id)
+        is_proven = proofs.is_proven(item, responder.phone, now=milliseconds())
+        says = last_proof(item, responder.phone)
+        do = "" if is_proven else f"oncall call-test {responder.id}"
+        yield Check(f"number of {responder.id}", "good" if is_proven else "failed", says, do)
+
+
+def _secrets(patient: Patient) -> Iterator[Check]:
+    secrets = patient.secrets
+    missing = [name for parameter, name in secrets.names.items() if parameter not in secrets.values]
+    for name in missing:
+        yield Check("secrets", "failed", f"SSM has no parameter {name}, or it is empty", "oncall init")
+    if not missing:
+        yield Check("secrets", "good", f"SSM has all {len(SECRETS)}")
+    tokens = secrets.values.get("BearerTokenParameter", "").split()
+    if any(len(token) < LEAST_TOKEN for token in tokens):
+        do = "store a longer one there and with Alertmanager: openssl rand -hex 32"
+        yield Check("bearer token", "failed", f"it has fewer than {LEAST_TOKEN} characters and can be guessed", do)
+
+
+def _twilio(patient: Patient) -> Iterator[Check]:
+    if not {"TwilioAccountSidParameter", "TwilioAuthTokenParameter"} <= patient.secrets.values.keys():
+        return  # told with the secrets
+    twilio = patient.secrets.twilio
+    account = twilio.account()
+    if account["status"] != "active":
+        yield Check("Twilio", "failed", f"the account is {account['status']}", "look at Twilio's console")
+    elif account["type"] == "Trial":
+        yield Check("Twilio", "failed", "the account is on trial: it calls verified numbers only", "upgrade it")
+    else:
+        yield Check("Twilio", "good", "the account is active and its secrets are right")
+    amount, currency = twilio.balance()
+    says = f"{amount:.2f} {currency}"
+    if amount < LEAST_BALANCE:
+        yield Check("Twilio's balance", "failed", says, "pay in, and turn on auto-recharge")
+    else:
+        yield Check("Twilio's balance", "good", says)
+    number = patient.stack.parameters["CallerNumber"]
+    if twilio.may_call_from(number):
+        yield Check("Twilio's number", "good", f"{number} belongs to the account")
+    else:
+        do = "buy or verify it, or deploy with another CallerNumber"
+        yield Check("Twilio's number", "failed", f"{number} does not belong to the account", do)
+    numbers = [phonenumbers.parse(responder.phone) for responder in patient.roster.responders.values()]
+    countries = {phonenumbers.region_code_for_number(one) for one in numbers} - {None, "001"}
+    for country in sorted(map(str, countries)):
+        if twilio.may_call_to(country):
+            yield Check("Twilio's permissions", "good", f"may call {country}")
+        else:
+            do = "allow it: Twilio's console, Voice, Geo permissions"
+            yield Check("Twilio's permissions", "failed", f"may not call {country}", do)
+    policies = max(1, len(patient.roster.policies))
+    if policies > 1:  # Twilio's API does not tell how many calls an account may hold at once
+        says = f"{policies} policies may ring at once; how many calls the account may hold, its API does not tell"
+        yield Check("Twilio's concurrency", "warning", says, "new accounts may hold 2 or 3: look at Twilio's console")
+
+
+def _texts(patient: Patient) -> Iterator[Check]:
+    """Text messages: whether there is something that they come from."""
+    sender = patient.stack.parameters.get("TextSender", "")
+    asking = [policy.id for policy in patient.roster.policies.values() if policy.sms_before_call]
+    if not sender:
+        if asking:
+            says = f"{', '.join(asking)} asks for a text before each call, but the stack sends none"
+            yield Check("texts", "warning", says, "deploy with a TextSender (docs/phone.md)")
+    elif not sender.startswith("+"):
+        yield Check("texts", "good", f"they come from {sender}")
+    elif {"TwilioAccountSidParameter", "TwilioAuthTokenParameter"} <= patient.secrets.values.keys():
+        number = patient.secrets.twilio.number(sender)
+        if number and number["capabilities"]["sms"]:
+            yield Check("texts", "good", f"they come from {sender}")
+        else:
+            do = "deploy with another TextSender, or with none (docs/phone.md)"
+            yield Check("texts", "failed", f"{sender} cannot send text messages", do)
+
+
+def _slack(patient: Patient) -> Iterator[Check]:
+    if "SlackBotTokenParameter" not in patient.secrets.values:
+        return
+    slack = patient.secrets.slack
+    identity, scopes = slack.identity()
+    # Whether the history of its channels can be read, is tried below.
+    wanted = scopes_of_manifest() - {"channels:history", "groups:history"}
+    if not patient.stack.parameters.get("SlackUserGroup"):
+        wanted -= {"usergroups:write"}
+    missing = wanted - scopes if scopes else frozenset()
+    if missing:
+        do = "paste what oncall slack manifest prints into the app's settings, App Manifest, and install it again"
+        yield Check("Slack", "failed", f"the app lacks {', '.join(sorted(missing))}", do)
+    else:
+        yield Check("Slack", "good", f"{identity.get('user', 'the app')} in {identity.get('team', 'the workspace')}")
+    products = patient.roster.products.values()
+    channels = {patient.stack.parameters["SlackChannel"], *(one.slack_channel for one in products if one.slack_channel)}
+    for channel in sorted(channels):
+        name = f"channel {channel}"
+        if channel.startswith("#"):
+            do = "write its ID (channel details, at the bottom)"
+            yield Check(name, "warning", "a channel by name breaks when it is renamed, and cannot be looked at", do)
+            continue
+        try:
+            slack.read(channel)
+        except ProviderError as error:
+            yield Check(name, "failed", str(error), _SLACK_ADVICE.get(error.code, "look at the app's settings"))
+        else:
+            yield Check(name, "good", "the app is in it and reads it")
+
+
+_SLACK_ADVICE = {
+    "not_in_channel": "invite the app: /invite @... in the channel",
+    "channel_not_found": "compare the ID; a private channel is only found by an app that was invited to it",
+    "is_archived": "unarchive it, or name another channel",
+    "missing_scope": "add channels:history (groups:history for a private channel) to the app, and install it again",
+}
+
+
+def _fallback(patient: Patient) -> Iterator[Check]:
+    topic = patient.stack.outputs["FallbackTopicArn"]
+    pages = patient.target.client("sns").get_paginator("list_subscriptions_by_topic").paginate(TopicArn=topic)
+    subscriptions: list[Any] = [one for page in pages for one in page["Subscriptions"]]
+    waiting = [one for one in subscriptions if one["SubscriptionArn"] == "PendingConfirmation"]
+    confirmed = len(subscriptions) - len(waiting)
+    if waiting:
+        do = "open the link in the mail, or remove the subscription"
+        yield Check("fallback topic", "warning", f"{len(waiting)} subscriptions are not confirmed", do)
+    if confirmed:
+        yield Check("fallback topic", "good", f"{confirmed} subscriptions")
+    else:
+        do = "subscribe a mail address or a telephone: parameter FallbackEmail, or SNS"
+        yield Check("fallback topic", "failed", "tells nobody when a page stays unanswered", do)
+
+
+def _executions(patient: Patient) -> Iterator[Check]:
+    machine = patient.stack.outputs["StateMachineArn"]
+    week = datetime.now(UTC) - timedelta(days=7)
+    client = patient.target.client("stepfunctions")
+    for status in ("FAILED", "TIMED_OUT", "ABORTED"):
+        found = client.list_executions(stateMachineArn=machine, statusFilter=status, maxResults=20)["executions"]
+        recently = [one for one in found if one.get("stopDate", one["startDate"]) > week]
+        if recently:
+            says = f"{len(recently)} {status.lower()} within 7 days, the last {shown(recently[0]['startDate'])}"
+            yield Check("executions", "warning", says, f"look at {recently[0]['name']} in Step Functions")
+
+
+def _alarms(patient: Patient) -> Iterator[Check]:
+    client = patient.target.client("cloudwatch")
+    found = client.describe_alarms(AlarmNamePrefix=f"{patient.stack.name}-", StateValue="ALARM")["MetricAlarms"]
+    ringing = [alarm for alarm in found if alarm["StateValue"] == "ALARM"]
+    for alarm in ringing:
+        do = "docs/operations.md says what it means"
+        yield Check("alarm", "failed", f"{alarm['AlarmName']}: {alarm.get('AlarmDescription', '')}", do)
+    if not ringing:
+        yield Check("alarms", "good", "none")
+
+
+def _heard(patient: Patient) -> Iterator[Check]:
+    """The last heartbeat and the last alert."""
+    client = patient.target.client("cloudwatch")
+    now = datetime.now(UTC)
+    points = client.get_metric_statistics(
+        Namespace="OnCall",
+        MetricName="Heartbeats",
+        Dimensions=[{"Name": "service", "Value": patient.stack.name}],
+        StartTime=now - timedelta(hours=24),
+        EndTime=now,
+        Period=60,
+        Statistics=["Sum"],
+    )["Datapoints"]
+    beats = [point["Timestamp"] for point in points if point["Sum"] > 0]
+    if not beats:
+        do = "route Alertmanager's Watchdog to the output HeartbeatUrl (alertmanager/alertmanager.yml)"
+        yield Check("heartbeat", "failed", "none within a day: nobody would know if the monitoring were dead", do)
+    elif max(beats) < now - timedelta(minutes=HEARTBEAT_MINUTES):
+        yield Check("heartbeat", "failed", f"the last one came {shown(max(beats))}", "look at Alertmanager")
+    else:
+        yield Check("heartbeat", "good", f"the last one came {shown(max(beats))}")
+    found = [one for one in recent(patient.target, "30d") if not incidents.is_probe(one)]
+    if found:
+        yield Check("last alert", "good", f"{shown(at(found[-1]['opened_at']))}: {found[-1]['summary'][:60]}")
+    else:
+        yield Check("last alert", "warning", "none within 30 days", 'try it: oncall page PRODUCT "a test" --test')
+
+
+def _probe(patient: Patient) -> Iterator[Check]:
+    """The number that answers by itself, and the last run."""
+    stack = patient.stack
+    number = stack.parameters.get("ProbeNumber", "")
+    if not number:
+        yield Check("probe", "warning", "off: the whole way of an alert is tried by real ones only", set_up(stack))
+        return
+    if {"TwilioAccountSidParameter", "TwilioAuthTokenParameter"} <= patient.secrets.values.keys():
+        yield _voice_url(patient.secrets.twilio.number(number), number, f"{stack.gateway}/calls/probe")
+    item = probe.last(Table(patient.target.dynamodb, patient.target.table))
+    patience = probe.patience(stack.parameters.get("ProbeSchedule", ""))
+    if item is None:
+        yield Check("last probe", "warning", "there was none yet", "oncall probe")
+    elif item.get("problem") or ("ended_at" not in item and item["started_at"] < milliseconds() - probe.LONGEST_MS):
+        yield Check("last probe", "failed", last_run(item), "docs/operations.md, The probe; then oncall probe")
+    elif patience and item["started_at"] < milliseconds() - patience:
+        do = "look at its schedule's rule in EventBridge, then oncall probe"
+        yield Check("last probe", "failed", f"{last_run(item)}; by its schedule it should have run since", do)
+    else:
+        yield Check("last probe", "good", last_run(item))
+
+
+def _voice_url(found: dict[str, Any] | None, number: str, url: str) -> Check:
+    """Whether the probe's number asks us what to do when it is called."""
+    do = f"set its voice URL (A call comes in: Webhook, POST) to {url} in Twilio's console"
+    if found is None:
+        do = "buy it, or deploy with another ProbeNumber"
+        return Check("probe's number", "failed", f"{number} does not belong to the account", do)
+    if found.get("voice_application_sid") or found.get("trunk_sid"):
+        return Check("probe's number", "failed", f"{number} is handled by an application or a trunk", do)
+    if (found.get("voice_url"), found.get("voice_method")) != (url, "POST"):
+        return Check("probe's number", "failed", f"{number} does not answer as the probe needs it", do)
+    return Check("probe's number", "good", f"{number} answers by itself")

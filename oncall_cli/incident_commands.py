@@ -1,0 +1,234 @@
+"""`oncall incidents`, `incident`, `acknowledge`, `resolve` and `page`."""
+
+import getpass
+import json
+import secrets
+import time
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from typing import Any
+
+import typer
+
+from oncall import actions, incidents, signals
+from oncall.alerts.alertmanager import AlertGroup
+from oncall.alerts.by_hand import NobodyRingsError, read_page, request, whom
+from oncall.clock import at, now
+from oncall.roster.attributes import suggestion
+from oncall.table import Item, Table
+from oncall_cli.errors import CommandError, aws_errors
+from oncall_cli.output import confirm, note, print_json, print_table
+from oncall_cli.schedule_commands import read_roster
+from oncall_cli.target import Target
+from oncall_cli.when import parse_duration, shown
+
+READERS = 16  # requests to DynamoDB side by side
+PATIENCE_SECONDS = 30  # for the state machine to open an incident
+
+
+def recent(target: Target, since: str, *, only_open: bool = False) -> list[Item]:
+    """The incidents that were opened within a length of time, the oldest first."""
+    table = Table(target.dynamodb, target.table)
+    moment = now()
+    first = moment - round(parse_duration(since).total_seconds() * 1000)
+    with aws_errors(target.name), ThreadPoolExecutor(READERS) as pool:
+        listed = incidents.open_since if only_open else incidents.opened_since
+        ids = listed(table, first, now=moment)
+        found = [one for one in pool.map(lambda one: incidents.read(table, one), ids) if one]
+    return [one for one in found if not only_open or one["state"] != "resolved"]
+
+
+def show_list(target: Target, *, only_open: bool, since: str, probes: bool, as_json: bool) -> None:
+    """Lists incidents, the newest last; those of the probe only if they are asked for."""
+    found = [one for one in recent(target, since, only_open=only_open) if probes or not incidents.is_probe(one)]
+    if as_json:
+        print_json([_summary(incident) for incident in found])
+    elif found:
+        rows = [
+            (
+                one["id"],
+                shown(at(one["opened_at"])),
+                _state(one),
+                one["severity"],
+                one["product"] or "-",
+                one["summary"][:80],
+            )
+            for one in found
+        ]
+        print_table(["id", "opened", "state", "severity", "product", "what"], rows)
+    else:
+        typer.echo(f"no {'open ' if only_open else ''}incidents within {since}")
+
+
+def show_one(target: Target, incident_id: str, *, as_json: bool) -> None:
+    """Prints an incident with its timeline."""
+    table = Table(target.dynamodb, target.table)
+    incident = _read(target, incident_id)
+    with aws_errors(target.name):
+        events = incidents.timeline(table, incident_id)
+    if as_json:
+        story = [
+            {"at": at(event["at"]), "kind": event["kind"], "who": event["who"] or None, "detail": event["detail"]}
+            for event in events
+        ]
+        print_json(_summary(incident) | {"alerts": incident["alerts"], "timeline": story})
+        return
+    typer.echo(f"{incident['id']}  {_state(incident)}, {incident['severity']}, product {incident['product'] or '-'}")
+    typer.echo(incident["summary"])
+    for alert in incident["alerts"]:
+        typer.echo(f"  {alert['status']}: {alert['title']}")
+    rows = [
+        (shown(at(event["at"]), seconds=True), event["kind"], event["who"], _detail(event["detail"]))
+        for event in events
+    ]
+    print_table(["when", "what", "who", ""], rows)
+
+
+def acknowledge(target: Target, incident_id: str, *, responder: str | None, as_json: bool) -> None:
+    """Takes an incident, and all that its page covers."""
+    name = _me(target, responder)
+    incident = _read(target, incident_id)
+    note(f"~ incident {incident_id}: {_state(incident)} -> acknowledged by {name}, and all that its page covers")
+    with aws_errors(target.name):
+        taken = actions.acknowledge_incident(
+            _desk(target), incident_id, name=name, responder_id=responder or "", via="command"
+        )
+    if as_json:
+        print_json({"incident": incident_id, "acknowledged": taken.ours, "by": taken.by or None})
+    elif taken.ours:
+        typer.echo(f"{taken.by} has incident {incident_id}; no phone rings for it any more")
+    if taken.over or taken.gone:
+        raise CommandError(f"incident {incident_id} is resolved")
+    if not taken.ours:
+        raise CommandError(f"{taken.by} has it already, since {shown(at(taken.at))}")
+
+
+def resolve(target: Target, incident_id: str, *, responder: str | None, yes: bool, as_json: bool) -> None:
+    """Resolves an incident, whatever its alerts do."""
+    name = _me(target, responder)
+    incident = _read(target, incident_id)
+    if incident["state"] == "resolved":
+        raise CommandError(f"incident {incident_id} is resolved already, since {shown(at(incident['resolved_at']))}")
+    note(f"~ incident {incident_id}: {_state(incident)} -> resolved by {name}: {incident['summary']}")
+    if incident["firing"]:
+        note("  Alerts that fire on open another incident at Alertmanager's next repeat: silence them there.")
+    confirm("Resolve it?", yes=yes)
+    with aws_errors(target.name):
+        resolved = actions.resolve_incident(_desk(target), incident_id, who=name, via="command")
+    if as_json:
+        print_json({"incident": incident_id, "resolved": resolved is not None})
+    elif resolved:
+        typer.echo(f"incident {incident_id} is resolved")
+    if resolved is None:
+        raise CommandError(f"incident {incident_id} was resolved by somebody else meanwhile")
+
+
+def page(
+    target: Target, product: str, text: str, *, responder: str | None, is_test: bool, yes: bool, as_json: bool
+) -> None:
+    """Wakes whoever is on call for a product: an incident of its own, without any alert."""
+    name = _me(target, responder)
+    if not text.strip():
+        raise CommandError("what is it about? Write a sentence that can be read aloud")
+    roster = read_roster(target)
+    if product not in roster.products:
+        note(f"{product!r} is not in the roster: the default policy counts{suggestion(product, roster.products)}")
+    try:
+        order = whom(roster, product, now())
+    except NobodyRingsError as error:
+        raise CommandError(f"{product}: {error}: no phone would ring") from error
+    note(f"+ an incident: {text}")
+    note(f"  policy {roster.policy_for(product).id} rings {', then '.join(one.responder.name for one in order)}")
+    confirm(f"Page them by {target.name}?", yes=yes)
+    stack = target.stack()
+    moment = datetime.now(UTC)
+    execution = f"page-{moment:%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
+    given = request(
+        execution,
+        product=product,
+        text=text,
+        by=name,
+        now=round(moment.timestamp() * 1000),
+        gateway=stack.gateway.removeprefix("https://"),
+        is_test=is_test,
+    )
+    with aws_errors(target.name):
+        target.client("stepfunctions").start_execution(
+            stateMachineArn=stack.outputs["StateMachineArn"], name=execution, input=json.dumps(given)
+        )
+        incident = _opened(Table(target.dynamodb, target.table), read_page(given))
+    if incident is None:
+        raise CommandError(f"no incident after {PATIENCE_SECONDS} s: look at the execution {execution} of the stack")
+    if as_json:
+        print_json({"incident": incident, "execution": execution})
+    else:
+        typer.echo(f"incident {incident}: {order[0].responder.name} is rung first")
+        typer.echo(f"oncall incident {incident} tells how it goes; oncall resolve {incident} ends it")
+
+
+def _opened(table: Table, group: AlertGroup) -> str | None:
+    """The incident of a page, as soon as the state machine has opened it."""
+    until = time.monotonic() + PATIENCE_SECONDS
+    while time.monotonic() < until:
+        known = incidents.pointer(table, group)
+        if known and "incident" in known:
+            return str(known["incident"])
+        time.sleep(0.3)
+    return None
+
+
+def _desk(target: Target) -> actions.Desk:
+    """What an action works with. The functions that are told are found before anything is written."""
+    slack_notification = target.physical_id("SlackNotificationFunction")
+    stepfunctions, functions = target.client("stepfunctions"), target.client("lambda")
+    return actions.Desk(
+        table=Table(target.dynamodb, target.table),
+        release=lambda token, answer: signals.release(stepfunctions, token, answer),
+        slack=lambda covered: signals.slack_later(functions, slack_notification, covered),
+        now=target.clock(),
+    )
+
+
+def _me(target: Target, responder: str | None) -> str:
+    """The name of the one who runs the command. Raises CommandError for a responder that the roster does not know."""
+    if responder is None:
+        return getpass.getuser()
+    known = read_roster(target).responders
+    if responder not in known:
+        raise CommandError(f"there is no responder {responder!r}{suggestion(responder, known)}")
+    return known[responder].name
+
+
+def _read(target: Target, incident_id: str) -> Item:
+    with aws_errors(target.name):
+        incident = incidents.read(Table(target.dynamodb, target.table), incident_id)
+    if incident is None:
+        raise CommandError(f"there is no incident {incident_id!r}: oncall incidents lists them")
+    return incident
+
+
+def _state(incident: Item) -> str:
+    match incident["state"]:
+        case "triggered" if incident.get("unanswered"):
+            return "triggered, unanswered"
+        case "acknowledged":
+            return f"acknowledged by {incident['acknowledged_by']}"
+        case state:
+            return str(state)
+
+
+def _summary(incident: Item) -> dict[str, Any]:
+    plain = ("id", "state", "severity", "product", "title", "summary", "policy", "firing")
+    moments = ("opened_at", "acknowledged_at", "resolved_at")
+    return {
+        **{name: incident[name] for name in plain},
+        "unanswered": bool(incident.get("unanswered")),
+        "test": incidents.is_test(incident),
+        "acknowledged_by": incident.get("acknowledged_by"),
+        **{name: at(incident[name]) if name in incident else None for name in moments},
+    }
+
+
+def _detail(detail: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in detail.items() if value not in ("", None))

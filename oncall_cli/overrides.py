@@ -1,0 +1,102 @@
+"""`oncall override ...` and `oncall take`: someone else is on call for a while."""
+
+import getpass
+import secrets
+from datetime import UTC, datetime
+
+import typer
+
+from oncall.roster import EVERYONE, Override, Roster
+from oncall.roster.attributes import suggestion
+from oncall.roster.overrides import replaced
+from oncall_cli import roster_table
+from oncall_cli.errors import CommandError
+from oncall_cli.output import confirm, note, print_json, print_table
+from oncall_cli.schedule_commands import read_roster
+from oncall_cli.target import Target
+from oncall_cli.when import parse_duration, parse_moment, shown
+
+
+def add(
+    target: Target,
+    responder: str,
+    *,
+    start: str,
+    end: str | None,
+    duration: str | None,
+    schedule: str | None,
+    yes: bool,
+    as_json: bool,
+) -> None:
+    """Puts `responder` on call from `start` until `end`, or for `duration`."""
+    now = datetime.now(UTC)
+    roster = read_roster(target)
+    if responder not in roster.responders:
+        raise CommandError(f"there is no responder {responder!r}{suggestion(responder, roster.responders)}")
+    if schedule is not None and schedule not in {*roster.schedules, EVERYONE}:
+        raise CommandError(f"there is no schedule {schedule!r}{suggestion(schedule, roster.schedules)}")
+    if (end is None) == (duration is None):
+        raise CommandError("until when? Give --until TIME or --for LENGTH, one of them")
+    begins = parse_moment(start, now).replace(microsecond=0)
+    ends = parse_moment(end, begins) if end is not None else begins + parse_duration(duration or "")
+    if ends <= max(begins, now):
+        raise CommandError(f"it would be over already: it ends {shown(ends)} and begins {shown(begins)}")
+    name = f"{responder}-{begins.astimezone(UTC):%Y%m%dT%H%M}-{secrets.token_hex(2)}"
+    override = Override(name, responder, schedule, begins, ends, created_at=now, created_by=getpass.getuser())
+    _tell(roster, override)
+    confirm(f"Put {responder} on call on {target.name}?", yes=yes)
+    roster_table.put_override(target, override)
+    if as_json:
+        print_json(_json(override))
+    else:
+        typer.echo(f"override {override.id}: {responder} is on call from {shown(begins)} until {shown(ends)}")
+
+
+def show(target: Target, *, as_json: bool) -> None:
+    """Lists the overrides that are not over."""
+    roster = read_roster(target)
+    now = datetime.now(UTC)
+    current = sorted((o for o in roster.overrides.values() if o.end > now), key=lambda o: (o.start, o.id))
+    if as_json:
+        print_json([_json(override) for override in current])
+    elif current:
+        rows = [
+            (o.id, o.responder, o.schedule or "all", shown(o.start), shown(o.end), o.created_by or "") for o in current
+        ]
+        print_table(["id", "responder", "schedule", "from", "until", "by"], rows)
+    else:
+        typer.echo("no overrides")
+
+
+def remove(target: Target, override_id: str, *, yes: bool, as_json: bool) -> None:
+    """Ends an override now."""
+    roster = read_roster(target)
+    override = roster.overrides.get(override_id)
+    if override is None:
+        raise CommandError(f"there is no override {override_id!r}{suggestion(override_id, roster.overrides)}")
+    note(f"- override {override.id}: {override.responder} until {shown(override.end)}")
+    confirm(f"Remove it from {target.name}?", yes=yes)
+    roster_table.delete_override(target, override_id)
+    if as_json:
+        print_json(_json(override))
+    else:
+        typer.echo(f"removed {override.id}")
+
+
+def _tell(roster: Roster, override: Override) -> None:
+    """Says whom it replaces when, before anything is written."""
+    found = replaced(roster, override)
+    if not found:
+        raise CommandError(
+            f"no policy rings by {f'schedule {override.schedule}' if override.schedule else 'a schedule'}: "
+            "it would change nothing"
+        )
+    for name, shift in found:
+        note(
+            f"~ schedule {name}, {shown(shift.start)} to {shown(shift.end)}: "
+            f"{shift.responder or 'nobody'} -> {override.responder}"
+        )
+
+
+def _json(override: Override) -> dict[str, object]:
+    return {name: getattr(override, name) for name in Override.__slots__}

@@ -1,0 +1,147 @@
+"""`oncall who`, `oncall schedule` and `oncall simulate`."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from oncall.roster import EVERYONE, Roster
+from oncall.roster.attributes import suggestion
+from oncall.roster.schedules import Shift, responders_on_call, schedule_named, shifts
+from oncall_cli.errors import CommandError
+from oncall_cli.output import note, print_json, print_table
+from oncall_cli.target import Target
+from oncall_cli.when import parse_moment, shown
+
+RING_SECONDS = 25  # template.yaml's default, where there is a table and no stack
+
+
+def show_who(target: Target, product: str, at: str, *, as_json: bool) -> None:
+    """Prints the order of calls; exits with 1 if nobody would be rung."""
+    moment = parse_moment(at, datetime.now(UTC))
+    roster = read_roster(target)
+    policy = roster.policy_for(product)
+    found = responders_on_call(roster, policy, moment)
+    calls = roster.product(product).call
+    if as_json:
+        order = [
+            {"id": o.responder.id, "name": o.responder.name, "phone": o.responder.phone, "reason": o.reason}
+            for o in found
+        ]
+        print_json({"product": product, "policy": policy.id, "at": moment, "call": calls, "order": order})
+    else:
+        typer.echo(f"{product or 'products that are not in the roster'}, policy {policy.id}, {shown(moment)}")
+        if not calls:
+            typer.echo(f"{product} is for Slack only: no phone rings. If it had calls:")
+        rows = [(str(n), o.responder.name, o.responder.phone, o.reason) for n, o in enumerate(found, 1)]
+        print_table(["", "name", "phone", "why"], rows)
+    if not found:
+        raise CommandError("nobody would be rung: add the step everyone to the policy, or a layer to the schedule")
+
+
+def read_roster(target: Target) -> Roster:
+    """The roster that counts; what is wrong with it is told."""
+    from oncall_cli import roster_table
+
+    current = roster_table.read(target)
+    for problem in current.problems:
+        note(f"{target.name}: {problem}")
+    if not current.roster.responders:
+        raise CommandError(f"{target.name} has no roster yet: oncall roster apply FILE")
+    return current.roster
+
+
+def show_schedule(target: Target, name: str | None, weeks: int, ical: Path | None, *, as_json: bool) -> None:
+    """Prints who is on call in the coming weeks, or writes it as an iCalendar file."""
+    from oncall.roster.ical import calendar
+
+    now = datetime.now(UTC)
+    roster = read_roster(target)
+    if name is not None and name not in {*roster.schedules, EVERYONE}:
+        raise CommandError(f"there is no schedule {name!r}{suggestion(name, roster.schedules)}")
+    names = [name] if name else list(roster.schedules) or [EVERYONE]
+    today = now.astimezone().replace(hour=0, minute=0, second=0, microsecond=0, tzinfo=None)
+    first = (today - timedelta(days=today.weekday())).astimezone()
+    last = (today - timedelta(days=today.weekday()) + timedelta(weeks=weeks)).astimezone()
+    found = [(key, shift) for key in names for shift in shifts(roster, schedule_named(roster, key), first, last)]
+    if ical:
+        ical.write_text(calendar(roster, found, now), encoding="utf-8", newline="")
+        note(f"wrote {ical}")
+    if as_json:
+        print_json([{"schedule": key, **_shift_json(shift)} for key, shift in found])
+    elif not ical:
+        for key in names:
+            print_calendar(key, [shift for schedule, shift in found if schedule == key], first, weeks)
+
+
+def _shift_json(shift: Shift) -> dict[str, Any]:
+    why = {"layer": shift.layer or None, "override": shift.override.id if shift.override else None}
+    return {"start": shift.start, "end": shift.end, "responder": shift.responder, **why}
+
+
+def print_calendar(schedule: str, found: list[Shift], first: datetime, weeks: int) -> None:
+    """A row for each week and a column for each day, in the zone of the one who reads it."""
+    day = first.replace(tzinfo=None)
+    rows = []
+    for _ in range(weeks):
+        row = []
+        for _ in range(7):
+            begin, day = day.astimezone(), day + timedelta(days=1)
+            pieces = [shift for shift in found if shift.start < day.astimezone() and shift.end > begin]
+            lines = [
+                (f"{shift.start.astimezone():%H:%M} " if shift.start > begin else "")
+                + (shift.responder or "nobody")
+                + (" *" if shift.override else "")
+                for shift in pieces
+            ]
+            row.append("\n".join([f"{begin:%d %b}", *lines, ""]))
+        rows.append(row)
+    print_table(["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"], rows, title=f"{schedule} (* override)")
+
+
+def show_simulation(target: Target, product: str, at: str, silent: str, ring: int | None, *, as_json: bool) -> None:
+    """Prints the calls of a page that would begin at a moment."""
+    from oncall_cli.simulation import simulate
+
+    moment = parse_moment(at, datetime.now(UTC))
+    roster = read_roster(target)
+    names = {name.strip() for name in silent.split(",") if name.strip()}
+    for name in names - {*roster.responders, "all"}:
+        raise CommandError(f"there is no responder {name!r}{suggestion(name, [*roster.responders, 'all'])}")
+    silenced = roster.responders.keys() if "all" in names else names
+    policy = roster.policy_for(product)
+    if ring is None:
+        ring = int(target.stack().parameters["RingSeconds"]) if target.stack_name else RING_SECONDS
+    events = (
+        simulate(roster, policy, moment, silent=silenced, ring_default=ring) if roster.product(product).call else []
+    )
+    if as_json:
+        calls = [
+            {
+                "at": e.at,
+                "second": e.second,
+                "responder": e.responder.id if e.responder else None,
+                "round": e.round or None,
+            }
+            | {"what": e.what, "reason": e.reason or None}
+            for e in events
+        ]
+        print_json({"product": product, "policy": policy.id, "at": moment, "events": calls})
+        return
+    typer.echo(f"{product or 'products that are not in the roster'}, policy {policy.id}, {shown(moment)}")
+    if not events:
+        typer.echo("for Slack only: no phone rings")
+        return
+    rows = [
+        (
+            f"{e.at.astimezone():%H:%M:%S}",
+            f"+{e.second} s",
+            f"round {e.round}" if e.round else "",
+            e.responder.name if e.responder else "",
+            e.what,
+            e.reason,
+        )
+        for e in events
+    ]
+    print_table(["time", "after", "", "rings", "", "why"], rows)
