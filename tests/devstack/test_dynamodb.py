@@ -101,3 +101,68 @@ def test_what_was_only_read_is_forgotten(client: "DynamoDBClient") -> None:
     for _ in range(5):
         _all(client)
     assert kept() == before
+
+
+def _update(client: "DynamoDBClient", expression: str, **values: Any) -> Any:
+    """Updates the first item; returns all of its attributes, but for the keys."""
+    updated = client.update_item(
+        TableName="table",
+        Key={"pk": {"S": "one"}, "sk": {"S": "a"}},
+        UpdateExpression=expression,
+        ExpressionAttributeValues={f":{name}": value for name, value in values.items()},
+        ReturnValues="ALL_NEW",
+    )["Attributes"]
+    return {name: value for name, value in updated.items() if name not in ("pk", "sk")}
+
+
+def test_an_expression_that_was_parsed_before_is_worked_out_anew(client: "DynamoDBClient") -> None:
+    expression = "SET l = list_append(if_not_exists(l, :none), :more), m = :map REMOVE gone ADD n :one"
+    for number in (1, 2):
+        given: Any = {
+            "none": {"L": []},
+            "more": {"L": [{"N": str(number)}]},
+            "map": {"M": {"k": {"BOOL": number == 1}}},
+        }
+        updated = _update(client, expression, one={"N": "1"}, **given)
+    assert updated == {"n": {"N": "3"}, "l": {"L": [{"N": "1"}, {"N": "2"}]}, "m": {"M": {"k": {"BOOL": False}}}}
+    assert _update(client, "SET m.k = :new REMOVE l[0]", new={"NULL": True}) == {
+        "n": {"N": "3"},
+        "l": {"L": [{"N": "2"}]},
+        "m": {"M": {"k": {"NULL": True}}},
+    }
+
+
+def test_an_expression_creates_the_item_that_it_names(client: "DynamoDBClient") -> None:
+    for pk in ("new", "newer"):
+        client.update_item(
+            TableName="table",
+            Key={"pk": {"S": pk}, "sk": {"S": "a"}},
+            UpdateExpression="SET n = if_not_exists(n, :seven)",
+            ExpressionAttributeValues={":seven": {"N": "7"}},
+        )
+    assert {_all(client)["new", "a"], _all(client)["newer", "a"]} == {"7"}
+
+
+@pytest.mark.parametrize(
+    "wrong", ["SET n = :x, n = :x", "SET n = :x SET o = :x", "SET m = :x, m.k = :x", "SET pk = :x"]
+)
+def test_an_expression_that_contradicts_itself_is_refused(client: "DynamoDBClient", wrong: str) -> None:
+    before = _all(client)
+    with pytest.raises(client.exceptions.ClientError, match="ValidationException"):
+        _update(client, wrong, x={"N": "9"})
+    assert _all(client) == before
+
+
+def test_every_type_comes_back_as_it_was_put(client: "DynamoDBClient") -> None:
+    item: Any = {
+        "pk": {"S": "types"},
+        "sk": {"S": "a"},
+        "l": {"L": [{"S": ""}, {"N": "-1.5"}, {"M": {"b": {"B": b"\x00\xff"}}}, {"NULL": True}, {"BOOL": False}]},
+        "b": {"B": b"bytes"},
+        "ss": {"SS": ["x"]},
+        "ns": {"NS": ["1"]},
+        "bs": {"BS": [b"\x01"]},
+        "empty": {"M": {}},
+    }
+    client.put_item(TableName="table", Item=item)
+    assert client.get_item(TableName="table", Key={"pk": {"S": "types"}, "sk": {"S": "a"}})["Item"] == item
