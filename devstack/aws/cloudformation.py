@@ -417,7 +417,7 @@ class CloudFormation:
         except (TemplateError, ClientError, BotoCoreError) as error:
             self._event(stack, f"{verb}_FAILED", logical_id, kind, "", str(error))
             raise
-        resource.retained = declared.get("DeletionPolicy", "Delete") != "Delete"
+        resource.deletion_policy = declared.get("DeletionPolicy", "Delete")
         if existing and existing.physical_id != resource.physical_id:
             replaced.append(existing)
         stack.resources[logical_id] = resource
@@ -434,7 +434,8 @@ class CloudFormation:
                 if old is resource:
                     continue
                 if old is None or old.physical_id != resource.physical_id:
-                    self._resources.delete(resource)
+                    if resource.deletion_policy != "Retain":  # RetainExceptOnCreate: what was made just now is deleted
+                        self._resources.delete(resource)
                     del stack.resources[logical_id]
                 else:
                     self._resources.update(stack.name, resource, old.properties)
@@ -448,7 +449,7 @@ class CloudFormation:
     def _remove(self, stack: Stack, resource: Resource) -> None:
         if stack.resources.get(resource.logical_id) is resource:
             del stack.resources[resource.logical_id]
-        if resource.retained:
+        if resource.deletion_policy != "Delete":
             self._event(stack, "DELETE_SKIPPED", resource.logical_id, resource.type, resource.physical_id)
             return
         self._resources.delete(resource)

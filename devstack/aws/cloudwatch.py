@@ -1,9 +1,10 @@
 """CloudWatch's alarms: metrics as points come in, the alarms of the stacks judged on them, and what follows from a change.
 
 Points come from PutMetricData, from what functions log (in the embedded metric format, or seen by metric filters), and from
-Lambda, Step Functions, DynamoDB and API Gateway themselves. Time runs as fast as the schedules do. Simpler than CloudWatch:
-an alarm is first judged when its own periods have passed since it was made, only whole periods count, and of metric math
-there is FILL of one metric.
+Lambda, Step Functions, DynamoDB and API Gateway themselves. Time runs as fast as the schedules do. As there, an alarm is
+judged from its first minute on, so that one on silence fires before anything could be heard; alarms on DynamoDB's metrics
+ignore missing data whatever they say of it; and FILL makes nothing of a window without any point. Simpler: only whole
+periods count, and of metric math there is FILL of one metric.
 """
 
 import json
@@ -19,7 +20,10 @@ from typing import Any
 from devstack.aws.resources import Resources
 from devstack.aws.template import TemplateError
 
-_KEPT = 10_800  # seconds: how far back FILL looks for the metric's own points
+_KEPT = 10_800  # seconds: how long points are kept
+# Periods before those that an alarm judges, in which FILL looks for a point. CloudWatch's evaluation range is longer than
+# the evaluation periods; by how much, it does not say.
+_RANGE = 2
 _COMPARISONS: Mapping[str, Callable[[float, float], bool]] = {
     "GreaterThanOrEqualToThreshold": lambda value, threshold: value >= threshold,
     "GreaterThanThreshold": lambda value, threshold: value > threshold,
@@ -73,6 +77,8 @@ def read_rule(properties: Mapping[str, Any]) -> Rule:
     if source.get("Statistic") not in _STATISTICS or properties["ComparisonOperator"] not in _COMPARISONS:
         raise TemplateError("only the plain statistics and comparisons with a threshold are judged")
     periods = int(properties["EvaluationPeriods"])
+    # PutMetricAlarm, TreatMissingData: "Alarms that evaluate metrics in the AWS/DynamoDB namespace always ignore missing data"
+    missing = "ignore" if source["Namespace"] == "AWS/DynamoDB" else properties.get("TreatMissingData", "missing")
     return Rule(
         metric=metric(
             source["Namespace"], source["MetricName"], {d["Name"]: d["Value"] for d in source.get("Dimensions", [])}
@@ -84,7 +90,7 @@ def read_rule(properties: Mapping[str, Any]) -> Rule:
         threshold=float(properties["Threshold"]),
         periods=periods,
         points=int(properties.get("DatapointsToAlarm", periods)),
-        missing=properties.get("TreatMissingData", "missing"),
+        missing=missing,
     )
 
 
@@ -119,7 +125,6 @@ def filtered(properties: Mapping[str, Any], logged: Mapping[str, Any]) -> Iterat
 class _Alarm:
     properties: Mapping[str, Any]
     rule: Rule | None  # None: never judged
-    since: float  # stack seconds
     judged: int  # the last minute
     state: str = "INSUFFICIENT_DATA"
     changed_at: str = ""
@@ -211,8 +216,6 @@ class CloudWatch:
                 if rule is None or minute == alarm.judged:
                     continue
                 alarm.judged = minute
-                if minute * 60 - alarm.since < rule.period * rule.periods:
-                    continue
                 values = self._values(rule, minute)
                 state = judge(rule, values, alarm.state)
                 if state != alarm.state:
@@ -230,20 +233,21 @@ class CloudWatch:
                 known = self._alarms.get(name)
                 if known and known.properties is properties:
                     continue
-                now = self._now()
                 try:
                     rule = read_rule(properties)
                 except TemplateError as error:
                     rule = None
                     self._failed(f"the alarm {name} is never judged here: {error}")
                 state = known.state if known else "INSUFFICIENT_DATA"
-                self._alarms[name] = _Alarm(properties, rule, now, int(now // 60), state)
+                self._alarms[name] = _Alarm(properties, rule, int(self._now() // 60), state)
 
     def _values(self, rule: Rule, minute: int) -> list[float | None]:
         """The statistic of each of the last whole periods, oldest first."""
         with self._lock:
             points = list(self._points.get(rule.metric, ()))
         end = minute * 60
+        earliest = end - (rule.periods + _RANGE) * rule.period
+        is_filled = any(earliest <= at < end for at, _ in points)
         found: list[float | None] = []
         for number in range(rule.periods, 0, -1):
             first = end - number * rule.period
@@ -251,7 +255,7 @@ class CloudWatch:
             if values:
                 found.append(_STATISTICS[rule.statistic](values))
             else:
-                found.append(rule.fill if points else None)
+                found.append(rule.fill if is_filled else None)
         return found
 
     def _change(self, name: str, alarm: _Alarm, state: str, values: Sequence[float | None]) -> None:

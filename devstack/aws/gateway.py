@@ -59,6 +59,7 @@ _ERROR_TYPES = {
     "DEFAULT_5XX": "InternalServerErrorException",
     "INTEGRATION_FAILURE": "InternalServerErrorException",
     "INTEGRATION_TIMEOUT": "InternalServerErrorException",
+    "INVALID_SIGNATURE": "IncompleteSignatureException",
     "QUOTA_EXCEEDED": "LimitExceededException",
     "REQUEST_TOO_LARGE": "RequestTooLargeException",
     "THROTTLED": "TooManyRequestsException",
@@ -219,8 +220,12 @@ class _Routes:
                 parts.append(re.escape(part))
         return "/" + "/".join(parts)
 
-    def find(self, http_method: str, path: str) -> tuple[Method, dict[str, str]]:
-        """The method and its path parameters. Raises a MISSING_AUTHENTICATION_TOKEN failure, as API Gateway does."""
+    def find(self, http_method: str, path: str, authorization: str | None) -> tuple[Method, dict[str, str]]:
+        """The method and its path parameters.
+
+        Where there is none, API Gateway asks for a signature of AWS's: it misses the header Authorization, or cannot read
+        what is in it. Raises that failure.
+        """
         for _, pattern, resource in self._patterns:
             match = pattern.fullmatch(path.rstrip("/") or "/")
             methods = self._resources[resource]
@@ -229,6 +234,9 @@ class _Routes:
                 continue
             names = ((bytes.fromhex(name[2:]).decode(), value) for name, value in match.groupdict().items())
             return method, {name: unquote(value) for name, value in names}
+        if authorization:
+            told = f"'{authorization}' not a valid key=value pair (missing equal-sign) in Authorization header."
+            raise _FailureError("INVALID_SIGNATURE", told)
         raise _FailureError("MISSING_AUTHENTICATION_TOKEN", "Missing Authentication Token")
 
 
@@ -443,7 +451,9 @@ class Gateway:
         if raw_path == "/_sim/faults":
             return self._control(request)(environ, start_response)
         started = time.monotonic()
-        call = _Call(request=request, id=str(uuid.uuid4()), path=self._below_stage(raw_path))
+        # A client may choose the request's ID; the extended one is the gateway's own.
+        request_id = request.headers.get("X-Amzn-RequestId") or str(uuid.uuid4())
+        call = _Call(request=request, id=request_id, path=self._below_stage(raw_path))
         self._describe(call, raw_path)
         try:
             response = self._answer(call)
@@ -524,7 +534,9 @@ class Gateway:
         body = self._read(request)
         if not call.path:
             return _json_response(403, {"message": "Forbidden"}, {"x-amzn-ErrorType": "ForbiddenException"})
-        method, call.path_parameters = self._routes.find(request.method, call.path)
+        method, call.path_parameters = self._routes.find(
+            request.method, call.path, request.headers.get("Authorization")
+        )
         call.context["resourcePath"] = method.resource
         call.context["resourceId"] = method.resource.encode().hex()[-6:]
         if self._faults.take("throttle"):

@@ -54,6 +54,12 @@ _SOURCE = re.compile(
 )
 
 
+# "maxItems and minItems tags aren't included in simple request validation": API Gateway's known issues.
+_Validator: type[jsonschema.Draft4Validator] = jsonschema.validators.extend(  # type: ignore[no-untyped-call]  # jsonschema's
+    jsonschema.Draft4Validator, {"minItems": None, "maxItems": None}
+)
+
+
 class DefinitionError(Exception):
     """The API's definition is wrong or beyond this stand-in. The message says where."""
 
@@ -290,9 +296,7 @@ class _Reader:
                 raise DefinitionError(f"{where}: the model {name} is no schema: {error.message}") from error
         # References are to names below components or definitions.
         roots = {"components": self.components, "definitions": self.body.get("definitions", {})}
-        return {
-            kind.lower(): jsonschema.Draft4Validator({"allOf": [schema], **roots}) for kind, schema in schemas.items()
-        }
+        return {kind.lower(): _Validator({"allOf": [schema], **roots}) for kind, schema in schemas.items()}
 
     # Integrations.
 

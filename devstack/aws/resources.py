@@ -40,7 +40,7 @@ class Resource:
     properties: dict[str, Any]  # resolved
     physical_id: str  # what Ref gives
     attributes: dict[str, str] = field(default_factory=dict)  # what GetAtt gives
-    retained: bool = False  # its DeletionPolicy keeps it
+    deletion_policy: str = "Delete"
 
 
 @dataclass(frozen=True)

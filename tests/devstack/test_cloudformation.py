@@ -144,6 +144,29 @@ def test_a_stack_that_can_not_be_created_is_rolled_back(sample: Sample) -> None:
     assert not [topic for topic in topics if topic["TopicArn"].endswith(":rolled-back")]
 
 
+@pytest.mark.parametrize(
+    ("policy", "status"), [("RetainExceptOnCreate", "ROLLBACK_FAILED"), ("Retain", "ROLLBACK_COMPLETE")]
+)
+def test_a_protected_table_may_not_be_deleted_by_the_roll_back(sample: Sample, policy: str, status: str) -> None:
+    """So a first deployment that fails can only be repeated where its table is kept."""
+    table = {
+        "Type": "AWS::DynamoDB::Table",
+        "DeletionPolicy": policy,
+        "Properties": {
+            "BillingMode": "PAY_PER_REQUEST",
+            "DeletionProtectionEnabled": True,
+            "AttributeDefinitions": [{"AttributeName": "pk", "AttributeType": "S"}],
+            "KeySchema": [{"AttributeName": "pk", "KeyType": "HASH"}],
+        },
+    }
+    name = f"first-{policy}"
+    broken = {**_BROKEN, "DependsOn": "Table"}
+    assert _create(sample, name, {"Table": table, "Broken": broken}) == status
+    if status == "ROLLBACK_COMPLETE":
+        sample.client("cloudformation").delete_stack(StackName=name)
+        assert _create(sample, name, {"Table": table}) == "CREATE_COMPLETE"
+
+
 def test_an_update_that_fails_leaves_what_was_there(sample: Sample) -> None:
     def group(days: int) -> dict[str, Any]:
         return {"Type": "AWS::Logs::LogGroup", "Properties": {"LogGroupName": "kept", "RetentionInDays": days}}

@@ -47,6 +47,13 @@ def test_an_alarm_on_a_metric_that_is_filled_is_read() -> None:
     )
 
 
+@pytest.mark.parametrize("missing", ["breaching", "notBreaching", "missing"])
+def test_an_alarm_on_a_metric_of_dynamodb_ignores_missing_data_whatever_it_says(missing: str) -> None:
+    rule = read_rule(PLAIN | {"Namespace": "AWS/DynamoDB", "TreatMissingData": missing})
+    assert rule.missing == "ignore"
+    assert judge(rule, [None, None, None], "ALARM") == "ALARM"
+
+
 @pytest.mark.parametrize(
     "wrong",
     [

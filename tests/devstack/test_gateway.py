@@ -501,6 +501,20 @@ def test_an_unknown_path_or_method_is_a_missing_authentication_token(client: Cli
     assert response.headers["x-amzn-ErrorType"] == "MissingAuthenticationTokenException"
 
 
+def test_an_unknown_path_with_an_authorization_is_a_signature_that_cannot_be_read(client: Client) -> None:
+    response = client.send("POST", "/nothing", headers={"Authorization": "Bearer token"})
+    assert response.status_code == 403
+    assert "not a valid key=value pair (missing equal-sign)" in response.json()["message"]
+    assert response.headers["x-amzn-ErrorType"] == "IncompleteSignatureException"
+
+
+def test_a_client_may_choose_the_requests_id_but_not_the_extended_one(client: Client) -> None:
+    headers = {"X-Amzn-RequestId": "of the client"}
+    answers = [client.send("POST", "/nothing", headers=headers).headers for _ in range(2)]
+    assert [answer["x-amzn-RequestId"] for answer in answers] == ["of the client"] * 2
+    assert answers[0]["x-amz-apigw-id"] != answers[1]["x-amz-apigw-id"]
+
+
 def test_another_stage_is_forbidden(client: Client) -> None:
     response = client.session.post(f"{client.root}/production/alerts", timeout=20)
     assert (response.status_code, response.json()) == (403, {"message": "Forbidden"})
@@ -518,12 +532,17 @@ def test_json_with_parameters_in_capitals_or_undeclared_is_json(client: Client, 
     assert response.status_code == 202
 
 
-@pytest.mark.parametrize("data", [b"", b"{}", b'{"alerts": []}', b'{"alerts": {}}', b"[]", b'"text"', b"null"])
+@pytest.mark.parametrize("data", [b"", b"{}", b'{"alerts": {}}', b"[]", b'"text"', b"null"])
 def test_a_body_that_the_model_refuses_is_a_bad_request_body(client: Client, data: bytes) -> None:
     response = client.alerts(data=data, headers={"Content-Type": "application/json"})
     assert (response.status_code, response.json()["reason"]) == (400, "Invalid request body")
     assert response.json()["details"].startswith("[$")
     assert client.aws.started == []
+
+
+def test_the_length_of_a_list_is_not_looked_at(client: Client) -> None:
+    """API Gateway's known issues: minItems and maxItems are no part of its validation."""
+    assert client.alerts({"alerts": []}).status_code == 202
 
 
 @pytest.mark.parametrize("data", [b"{", b"not json", b"\xff\xfe", b'{"alerts": [NaN]}', b"[" * 100_000])
@@ -909,7 +928,7 @@ def test_swagger_2_declares_the_same(aws: Aws) -> None:
     post["parameters"] = [{"in": "body", "name": "Webhook", "schema": {"$ref": "#/definitions/Webhook"}}]
     with gateway(body, aws) as client:
         assert client.alerts().status_code == 202
-        assert client.alerts({"alerts": []}).status_code == 400
+        assert client.alerts({"alerts": {}}).status_code == 400
         assert client.send("POST", "/alerts", json={}).status_code == 401
 
 
@@ -1043,8 +1062,36 @@ def alert(*, labels: Any = None, **others: Any) -> dict[str, Any]:
 )
 def test_a_webhook_that_fits_is_handed_on_as_it_is(own: Client, payload: dict[str, Any]) -> None:
     response = own.alerts(payload)
-    assert (response.status_code, response.json()) == (202, {"execution": response.headers["x-amzn-RequestId"]})
-    assert json.loads(own.aws.started[0]["input"])["webhook"] == payload
+    (started,) = own.aws.started
+    assert (response.status_code, response.json()) == (202, {"execution": started["name"]})
+    assert json.loads(started["input"])["webhook"] == payload
+
+
+def test_two_webhooks_start_two_executions_also_when_somebody_between_gives_them_one_id(own: Client) -> None:
+    headers = {"X-Amzn-RequestId": "the proxy's"}
+    answers = [own.alerts(webhook([alert()]), headers=headers) for _ in range(2)]
+    assert [answer.status_code for answer in answers] == [202, 202]
+    names = [answer.json()["execution"] for answer in answers]
+    assert names == [started["name"] for started in own.aws.started]
+    assert names[0] != names[1]
+
+
+def test_a_webhook_without_alerts_is_refused_and_says_so(own: Client) -> None:
+    response = own.alerts(webhook([]))
+    assert response.status_code == 400
+    assert "The webhook has no alerts" in response.json()["message"]
+    assert own.aws.started == []
+
+
+@pytest.mark.parametrize("path", ["/alert", "/prod/alerts", "/v1/alerts"])
+@pytest.mark.parametrize("headers", [{}, {"Authorization": "Bearer secret-token"}], ids=["no header", "a bearer"])
+def test_a_wrong_path_says_the_right_one_with_a_bearer_header_too(
+    own: Client, path: str, headers: dict[str, str]
+) -> None:
+    response = own.send("POST", path, headers=headers)
+    assert response.status_code == 404
+    assert "Alertmanager posts to /{stage}/alerts" in response.json()["message"]
+    assert "secret-token" not in response.text
 
 
 @pytest.mark.parametrize(

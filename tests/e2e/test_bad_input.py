@@ -583,10 +583,11 @@ def _bearer(night: Night) -> dict[str, str]:
 
 
 def _has_started_nothing(night: Night, answer: requests.Response) -> None:
-    """The refused request's id, which an execution would have as its name, names none."""
+    """The refused request's extended id, which an execution would be named for, names none."""
     arn = night.system.endpoints["state_machine_arn"].replace(":stateMachine:", ":execution:")
+    name = f"webhook-{re.sub('[^0-9A-Za-z]', '-', answer.headers['x-amz-apigw-id'])}"
     with pytest.raises(night.stepfunctions.exceptions.ExecutionDoesNotExist):
-        night.stepfunctions.describe_execution(executionArn=f"{arn}:{answer.json()['request']}")
+        night.stepfunctions.describe_execution(executionArn=f"{arn}:{name}")
 
 
 def _state(story: Story) -> Any:

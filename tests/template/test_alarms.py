@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from devstack.aws.cloudwatch import read_rule
+from devstack.aws.cloudwatch import judge, read_rule
 from devstack.aws.template import Scope
 from tests.template.conftest import GIVEN, PSEUDO, ROOT
 from tests.template.test_resources import of_type
@@ -49,6 +49,21 @@ def test_silence_is_told_and_paged_within_five_minutes(alarms: dict[str, Any]) -
     assert 60 + rule.period * rule.periods + 60 <= 300
     assert rule.period * rule.points >= 180, "one lost heartbeat, or a restart of Alertmanager, is no silence"
     assert alarms["HeartbeatSilent"]["OKActions"] == [{"Ref": "FallbackTopic"}]
+
+
+def test_an_alarm_on_the_table_recovers_without_points(alarms: dict[str, Any]) -> None:
+    """CloudWatch keeps the state of alarms on DynamoDB's metrics when there is no point, and throttles are rare."""
+    for name in ("TableReadThrottles", "TableWriteThrottles"):
+        rule = read_rule(alarms[name])
+        assert (rule.missing, rule.fill, rule.points) == ("ignore", 0, 1)
+        throttled = [*[0.0] * (rule.periods - 1), 7.0]
+        assert judge(rule, throttled, "OK") == "ALARM"
+        assert judge(rule, [0.0] * rule.periods, "ALARM") == "OK"
+        assert rule.periods > 1, "FILL makes a zero of the last minute, of which CloudWatch has no points yet"
+
+
+def test_no_plain_alarm_on_the_table_waits_for_points(alarms: dict[str, Any]) -> None:
+    assert not [name for name, alarm in alarms.items() if alarm.get("Namespace") == "AWS/DynamoDB"]
 
 
 def test_every_function_has_an_alarm_on_errors_and_on_throttles(alarms: dict[str, Any], translated: Any) -> None:

@@ -21,9 +21,15 @@ NEVER = {
     "BAD_REQUEST_BODY": 400,
     "UNSUPPORTED_MEDIA_TYPE": 415,
     "REQUEST_TOO_LARGE": 413,
+    "INVALID_SIGNATURE": 404,
     "MISSING_AUTHENTICATION_TOKEN": 404,
 }
-CONTEXT = {"requestId": "0f8fad5b-d9cb-469f-a165-70867728950e", "responseOverride": {"header": {}}}
+CONTEXT = {
+    "requestId": "0f8fad5b-d9cb-469f-a165-70867728950e",
+    "extendedRequestId": "JKJa+mPL/HcESHA=",
+    "responseOverride": {"header": {}},
+}
+EXECUTION = "webhook-JKJa-mPL-HcESHA-"
 
 
 @pytest.fixture(scope="module")
@@ -73,6 +79,17 @@ def test_every_response_is_json_with_the_requests_id(responses: dict[str, Any]) 
         assert said(response)["request"] == "id", kind
 
 
+def test_a_wrong_path_is_told_without_the_header_that_came_with_it(responses: dict[str, Any]) -> None:
+    """API Gateway's own message about the header Authorization repeats it."""
+    (text,) = responses["INVALID_SIGNATURE"]["responseTemplates"].values()
+    assert "error" not in text
+    assert responses["INVALID_SIGNATURE"] == responses["MISSING_AUTHENTICATION_TOKEN"]
+
+
+def test_the_model_asks_for_nothing_that_api_gateway_does_not_look_at(body: Any) -> None:
+    assert "Items" not in json.dumps(body["components"]["schemas"])
+
+
 def test_nothing_of_ours_answers_429_or_a_false_2xx(responses: dict[str, Any], integration: Any) -> None:
     statuses = [int(each["statusCode"]) for each in (*responses.values(), *integration["responses"].values())]
     assert not [status for status in statuses if status == 429 or status < 202 or 203 <= status < 400]
@@ -94,7 +111,7 @@ def answer(integration: Any, status: int, text: str) -> tuple[int, dict[str, str
 
 def test_a_started_execution_is_named_in_a_202(integration: Any) -> None:
     started = {"executionArn": "arn:aws:states:us-east-1:123456789012:execution:on-call:x", "startDate": 1.78e9}
-    assert answer(integration, 200, json.dumps(started)) == (202, {"execution": CONTEXT["requestId"]})
+    assert answer(integration, 200, json.dumps(started)) == (202, {"execution": EXECUTION})
 
 
 # StartExecution and its common errors, in AWS Step Functions' API reference.
@@ -125,13 +142,18 @@ ERRORS = {
 }
 
 
+def test_a_name_that_was_refused_is_a_webhook_without_alerts(integration: Any) -> None:
+    status, said = answer(integration, 400, json.dumps({"__type": "com.amazonaws.swf.service.v2.model#InvalidName"}))
+    assert (status, said["message"].split(":")[0]) == (400, "The webhook has no alerts")
+
+
 @pytest.mark.parametrize("prefix", ["", "com.amazonaws.swf.service.v2.model#", "com.amazon.coral.service#"])
 @pytest.mark.parametrize("kind", ERRORS)
 def test_each_refusal_of_step_functions_has_its_status(integration: Any, kind: str, prefix: str) -> None:
     status, said = answer(integration, 400, json.dumps({"__type": prefix + kind, "message": "m"}))
     assert status == ERRORS[kind]
     if status == 202:
-        assert said == {"execution": CONTEXT["requestId"]}
+        assert said == {"execution": EXECUTION}
     else:
         assert said["message"]
         assert said["reason"] == prefix + kind

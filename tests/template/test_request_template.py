@@ -10,12 +10,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from devstack.aws.gateway import check_start_execution
+from devstack.aws.gateway import StepFunctionsError, check_start_execution
 from devstack.aws.mapping_templates import Template
-from oncall.alerts.alertmanager import KEPT_ALERTS, read_webhook
+from oncall.alerts.alertmanager import KEPT_ALERTS, MOST_ALERTS, read_webhook
+from tests.template.conftest import TEMPLATE
 
 EVENTS = sorted((Path(__file__).parents[1] / "events").glob("*/*.json"))
 CONTEXT = {
+    "extendedRequestId": "JKJa+mPL/HcESHA=",
     "requestId": "0f8fad5b-d9cb-469f-a165-70867728950e",
     "requestTimeEpoch": 1_780_000_000_000,
     "domainName": "example.com",
@@ -53,7 +55,7 @@ def render(template: Template, webhook: Any, *, ensure_ascii: bool = False) -> A
     assert text.isascii(), "no encoding can spoil it"
     check_start_execution(text)
     request = json.loads(text)
-    assert request["name"] == CONTEXT["requestId"]
+    assert request["name"] == "webhook-JKJa-mPL-HcESHA-"
     assert len(request["input"].encode("utf-8", "surrogatepass")) <= LIMIT
     given = json.loads(request["input"])
     assert given["source"] == "alertmanager"
@@ -253,7 +255,46 @@ def test_what_alertmanager_left_out_is_still_counted(template: Template) -> None
     assert read_webhook(given["webhook"], received_at=1, cut=given["cut"]).left_out == 450
 
 
-@pytest.mark.parametrize("odd", [0, -5, 1.5, None, "007", '1"', "x", [1], {"a": 1}, True, 10**12], ids=str)
+@pytest.mark.parametrize("many", [10**9, 10**40, 1e40, 1.5e10], ids=str)
+def test_a_count_beyond_all_measure_is_kept_as_the_largest(template: Template, many: float) -> None:
+    group = read_webhook(render(template, webhook(alert(), truncatedAlerts=many))["webhook"], received_at=1)
+    given = render(template, webhook(alert(long="x" * WHOLE), truncatedAlerts=many))
+    assert given["webhook"]["truncatedAlerts"] == MOST_ALERTS
+    cut = read_webhook(given["webhook"], received_at=1, cut=given["cut"])
+    assert group.left_out == cut.left_out == MOST_ALERTS
+
+
+@pytest.mark.parametrize("alerts", [[], [alert()]], ids=["none", "one"])
+def test_a_webhook_without_alerts_has_a_name_that_step_functions_refuses(template: Template, alerts: list[Any]) -> None:
+    text = template.render(body=json.dumps(webhook(*alerts)), context=CONTEXT).text
+    if alerts:
+        check_start_execution(text)
+        return
+    with pytest.raises(StepFunctionsError) as refused:
+        check_start_execution(text)
+    assert refused.value.kind.endswith("#InvalidName")
+
+
+@pytest.mark.parametrize("depth", [31, 33, 100, 500])
+def test_any_nesting_arrives_and_is_read(template: Template, depth: int) -> None:
+    deep: Any = "bottom"
+    for level in range(depth):
+        deep = [deep] if level % 2 else {"a": deep}
+    posted = webhook({**alert(), "annotations": {"summary": deep}, "values": deep}, more=deep, commonLabels={"x": deep})
+    given = render(template, posted)
+    assert given["webhook"] == posted
+    group = read_webhook(given["webhook"], received_at=1)
+    assert len(group.alerts[0].annotations["summary"]) <= 1_000
+    cut = render(template, {**posted, "alerts": [{**posted["alerts"][0], "padding": "x" * WHOLE}]})
+    assert read_webhook(cut["webhook"], received_at=1, cut=cut["cut"]).firing
+
+
+def test_the_template_needs_no_escape_of_cloudformations() -> None:
+    """Other engines do not know ${!name}, and refuse the template for it."""
+    assert "${!" not in TEMPLATE.read_text()
+
+
+@pytest.mark.parametrize("odd", [0, -5, 1.5, None, "007", '1"', "x", [1], {"a": 1}, True, -1e40], ids=str)
 def test_a_count_that_is_none_is_left_out(template: Template, odd: Any) -> None:
     assert "truncatedAlerts" not in render(template, webhook(alert(long="x" * WHOLE), truncatedAlerts=odd))["webhook"]
 

@@ -21,6 +21,7 @@ Status = Literal["firing", "resolved"]
 TEXT_LIMIT = 1_000  # characters of one label or annotation that are kept
 LABELS = 50  # of an alert, and its annotations, that are kept
 MATCHERS_LIMIT = 1_000  # characters; more is no link that anybody could use
+MOST_ALERTS = 999_999_999  # that a webhook may say were left out of it; the gateway's template says the same
 KEPT_ALERTS = 10  # alerts of a group whose texts are kept; all are counted
 
 
@@ -181,4 +182,7 @@ def _short(key: str) -> str:
 
 
 def _count(value: object) -> int:
-    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else 0
+    """A count as the table can keep it: JSON's numbers can be of any size, DynamoDB's have 38 digits."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
+        return 0
+    return int(min(value, MOST_ALERTS))
