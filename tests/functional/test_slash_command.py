@@ -81,7 +81,7 @@ def test_who_is_on_call_now_and_next(world: World, text: str) -> None:
 
 def test_who_in_japanese(world: World) -> None:
     said = types(world, "who", user="U0TAKA")
-    assert "架電順: Sato → Suzuki → 高橋" in said
+    assert "電話の順番：Sato → Suzuki → 高橋" in said
     assert "次はSuzuki" in said
 
 

@@ -39,19 +39,19 @@ _WORDS: Mapping[Language, Mapping[str, str]] = {
         "everyone": "everyone in turn",
     },
     "ja": {
-        "taken": "すでに{who}さんが対応中です({at}から)。",
+        "taken": "すでに{who}さんが対応中です（{at}から）。",
         "over": "このインシデントはすでに解決しています。",
         "unknown": "このインシデントの記録はもうありません。",
-        "quiet": "いまは誰にも架電していないため、飛ばす相手がいません。",
-        "again": "{who}さんが次の人への架電を求めたばかりです。いま次の人に架電しています。",
-        "next": "ちょうど{who}さんへの架電が始まったところです。",
+        "quiet": "いまは誰にも電話していないため、飛ばす相手がいません。",
+        "again": "{who}さんが次の人への電話を求めたばかりです。いま次の人に電話しています。",
+        "next": "ちょうど{who}さんへの電話が始まったところです。",
         "on_call": "{until}まで、あなたが当番です({schedule})。",
         "lost": "たったいま{who}さんがこの当番({schedule})を引き受けました。{until}までです。",
         "no_shift": "この件はスケジュールによる当番がないため、代われません。",
         "no_schedule": "スケジュール {schedule} はもうありません。",
         "stranger": (
             "名簿にまだ登録されていません。名簿 (roster.yaml) の自分の欄に、名前・電話番号と `slack_user: {user}` を書いて"
-            "(または管理者に頼んで) `oncall roster apply roster.yaml` を実行してください。"
+            "（または管理者に頼んで） `oncall roster apply roster.yaml` を実行してください。"
         ),
         "everyone": "全員の持ち回り",
     },

@@ -70,42 +70,42 @@ _WORDS: Mapping[Language, Mapping[str, str]] = {
     },
     "ja": {
         "help": (
-            "`/oncall` または `/oncall who`: いまと次の当番\n"
-            "`/oncall take [スケジュール] [for 2h]`: いまから当番を代わる。時間を書かなければ、いまの当番の終わりまで\n"
-            "`/oncall page プロダクト 内容`: そのプロダクトの当番にすぐ架電する\n"
-            "`/oncall incidents`: 未解決のインシデント\n"
-            "`/oncall help`: この説明"
+            "`/oncall` または `/oncall who`：いまと次の当番\n"
+            "`/oncall take [スケジュール] [for 2h]`：いまから当番を代わる。時間を書かなければ、いまの当番の終わりまで\n"
+            "`/oncall page プロダクト 内容`：そのプロダクトの当番にすぐ電話する\n"
+            "`/oncall incidents`：未解決のインシデント\n"
+            "`/oncall help`：この説明"
         ),
         "unknown": "`/oncall {word}` というコマンドはありません。",
         "meant": "`/oncall {word}` でしょうか。",
         "policy": "*ポリシー {policy}*{products}",
-        "for": " (プロダクト: {products})",
-        "rings": "架電順: {names}",
+        "for": " （プロダクト：{products}）",
+        "rings": "電話の順番：{names}",
         "then": " → ",
         "more": " ほか{count}人",
-        "nobody_rung": ":warning: *当番がいません。誰にも架電されません。*",
-        "turn": "• {schedule}: {who}、{until}まで。次は{next}",
-        "turn_on": "• {schedule}: {who}",
+        "nobody_rung": ":warning: *当番がいません。誰にも電話しません。*",
+        "turn": "• {schedule}：{who}、{until}まで。次は{next}",
+        "turn_on": "• {schedule}：{who}",
         "nobody": "なし",
         "more_policies": "… ほか{count}件のポリシー",
-        "no_roster": "名簿がまだありません: `oncall roster apply roster.yaml`",
+        "no_roster": "名簿がまだありません：`oncall roster apply roster.yaml`",
         "none_open": ":large_green_circle: 未解決のインシデントはありません。",
         "open": "*未解決 {count}件*",
-        "incident": "{sign} {what} ({product}、{since}から): {state}",
+        "incident": "{sign} {what}（{product}、{since}から）：{state}",
         "triggered": "未対応",
         "unanswered": "応答なし。誰も対応していません",
         "acknowledged": "{who}さんが対応中",
-        "more_incidents": "… ほか{count}件: `oncall incidents --open`",
+        "more_incidents": "… ほか{count}件：`oncall incidents --open`",
         "which": "どのスケジュールですか。 {choices}",
         "no_schedule": "スケジュール {name} はありません。 {choices}",
-        "no_shift": "スケジュールで架電するポリシーがないため、代わる当番がありません。",
-        "length": "{text} は時間として読めません。`for 90m`、`for 2h`、`for 1d` のように書いてください(1週間まで)。",
+        "no_shift": "スケジュールで電話するポリシーがないため、代わる当番がありません。",
+        "length": "{text} は時間として読めません。`for 90m`、`for 2h`、`for 1d` のように書いてください（1週間まで）。",
         "page_what": "どのプロダクトの、何が起きていますか。 `/oncall page {product} 決済が遅い`",
-        "page_meant": "プロダクト {product} はないため、架電していません。`/oncall page {meant} …` でしょうか。",
-        "page_silent": "{product} は架電しないプロダクトのため、架電していません。",
-        "page_nobody": ":warning: ポリシー {policy} の当番がいないため、*架電していません*。直接連絡してください。",
-        "paged": ":telephone_receiver: {names}さんに架電しています。メッセージは <#{channel}> に出ます。",
-        "page_unknown": "{product} は名簿にないため、既定のポリシーで架電します。",
+        "page_meant": "プロダクト {product} はないため、電話していません。`/oncall page {meant} …` でしょうか。",
+        "page_silent": "{product} は電話しないプロダクトのため、電話していません。",
+        "page_nobody": ":warning: ポリシー {policy} の当番がいないため、*電話していません*。直接連絡してください。",
+        "paged": ":telephone_receiver: {names}さんに電話しています。メッセージは <#{channel}> に出ます。",
+        "page_unknown": "{product} は名簿にないため、既定のポリシーで電話します。",
     },
 }
 _SIGNS = {"triggered": ":red_circle:", "unanswered": ":sos:", "acknowledged": ":large_yellow_circle:"}
