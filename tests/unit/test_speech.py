@@ -81,6 +81,14 @@ def test_numbers_are_said_as_people_say_them(written: str, english: str, japanes
         ("/var/lib/docker", "var lib docker"),
         ("full at /", "full at the root directory"),
         ("full at / (root)", "full at the root directory, root"),
+        ("the / filesystem", "the root directory filesystem"),
+        ("10.0.0.0/16", "10 dot 0 dot 0 dot 0 slash 16"),
+        ("[fd00::3:17]:9100", "IPv6 address ending in 1 7"),
+        ("fe80::1%eth0", "IPv6 address ending in 1"),
+        ("2001:db8:0:0:0:0:0:2a", "IPv6 address ending in 2 a"),
+        ("node-exporter-x7d2q", "node exporter"),
+        ("prod-db245", "prod db245"),
+        ("on www.example.com/cart. Next", "on example dot com, cart. Next"),
     ],
 )
 def test_hosts_and_paths_are_said_as_people_say_them(written: str, said: str) -> None:
@@ -96,15 +104,61 @@ def test_hosts_and_paths_are_said_as_people_say_them(written: str, said: str) ->
         ("URL Alert(critical)", "URL Alert, critical"),
         ("CPU > 90% & rising", "CPU over 90 percent and rising"),
         ("R&D &amp; <!channel> <@U0ALICE>", "R and D! channel U0ALICE"),
-        ("load <= 5, cpu>90%", "load under 5, cpu over 90 percent"),
+        ("load <= 5, cpu>90%", "load at most 5, cpu over 90 percent"),
         ("\x1b[31mred\x1b[0m", "red"),
-        ("shard #3, ~5 min", "shard number 3, about 5 min"),
+        ("shard #3, ~5 min", "shard number 3, about 5 minutes"),
         ("it's down — again!", "it's down, again!"),
+        ("VALUE = 0.94\n  LABELS = map[instance:db-1 job:mysql]", "VALUE is 0.94"),
+        ("High load\nVALUE = 3", "High load. VALUE is 3"),
+        ("folded\n  in the middle", "folded in the middle"),
+        ("1 monitor(s) blocked (hang). Next", "1 monitors blocked, hang. Next"),
+        ("see [the docs](https://docs.example.com/x#y) now", "see the docs now"),
+        ('alias=~".*(?i:(uplink|wan)).*" is down', "alias, uplink, wan, is down"),
+        ("disk 'sda' isn't up", "disk sda isn't up"),
+        ("a -> b, c != 4", "a to b, c is not 4"),
         ("**bold** `code` <b> \N{FIRE} \u202e", "bold code b"),
     ],
 )
 def test_signs_are_not_named(written: str, said: str) -> None:
     assert speech.spoken(written, "en", LONG) == said
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Диск заполнен на web-1",
+        "디스크가 가득 찼습니다",
+        "القرص ممتلئ",
+        "ดิสก์เต็ม",
+        "הדיסק מלא",
+        "डिस्क भरी हुई है",
+        "Ο δίσκος είναι γεμάτος",
+        "磁盘已满 web-1",
+        "Ошибка",
+    ],
+)
+@pytest.mark.parametrize("otherwise", get_args(Language))
+def test_a_language_that_no_voice_reads_is_known(text: str, otherwise: Language) -> None:
+    assert speech.language_of(text, otherwise) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "language"),
+    [
+        ("Disk /данные is almost full", "en"),
+        ("The 5 µs limit is exceeded", "en"),
+        ("Café menu is größer now", "en"),
+        ("障害発生", "ja"),
+        ("𠮷田", "ja"),
+        ("髙島 web-1", "ja"),
+        ("ﾃﾞｨｽｸ", "ja"),
+        ("Запись が失敗しました、確認してください", "ja"),
+        ("web-1 down", "ja"),
+        ("123", "ja"),
+    ],
+)
+def test_the_voice_that_reads_a_text_is_found(text: str, language: Language) -> None:
+    assert speech.language_of(text, "ja") == language
 
 
 def test_a_long_text_is_cut_between_words() -> None:
