@@ -67,7 +67,17 @@ def test_the_labels_in_common_are_written_as_alertmanagers_pages_read_them(
     labels: dict[str, str], matchers: str
 ) -> None:
     """One matcher less would silence more: then there is none."""
-    assert read(alert(), commonLabels=labels).matchers == matchers
+    assert read(alert(), commonLabels=labels, notification_reason="first notification").matchers == matchers
+
+
+@pytest.mark.parametrize("name", ["host.name", "cluster-id", "プロダクト"])
+def test_before_alertmanager_0_32_its_pages_read_plain_names_alone(name: str) -> None:
+    """From then on a webhook says why it was sent."""
+    labels = {"alertname": "Down", name: "a"}
+    assert read(alert(), commonLabels=labels).matchers == ""
+    newer = read(alert(), commonLabels=labels, notification_reason="first notification")
+    assert f'{name}="a"' in newer.matchers
+    assert read(alert(), commonLabels={"alertname": "Down"}).matchers == '{alertname="Down"}'
 
 
 def test_a_cut_group_has_no_matchers_since_they_may_be_cut_as_well() -> None:

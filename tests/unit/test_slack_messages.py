@@ -489,6 +489,68 @@ def test_links_lead_to_the_graph_the_runbook_and_alertmanager() -> None:
         assert unquote(links[words].removeprefix(begins)) == MATCHERS
 
 
+GRAFANA = {
+    "silenceURL": "https://grafana.example.com/alerting/silence/new?alertmanager=grafana&matcher=alertname%3DHighLatency",
+    "dashboardURL": "https://grafana.example.com/d/abc?orgId=1",
+    "panelURL": "https://grafana.example.com/d/abc?orgId=1&viewPanel=2",
+    "valueString": "[ var='B' labels={instance=web-1} value=6.7123456 ]",
+    "generatorURL": "https://grafana.example.com/alerting/grafana/abc/view?orgId=1",
+}
+
+
+def grafana(**fields: Any) -> Any:
+    """What Grafana posts."""
+    more: dict[str, Any] = {
+        "commonLabels": {"alertname": "HighLatency"},
+        "externalURL": "https://grafana.example.com/",
+        "orgId": 1,
+    }
+    return webhook(alert("HighLatency", **{**GRAFANA, **fields}), **more, version="1")
+
+
+def test_links_of_grafanas_alert_lead_to_pages_that_grafana_has() -> None:
+    _, blocks = slack_messages.message(incident(grafana()), "en")
+    links = {link["text"]: link["url"] for link in elements_of(blocks, "link")}
+    assert links == {
+        "Graph": GRAFANA["panelURL"],
+        "Silence": GRAFANA["silenceURL"],
+        "Grafana": "https://grafana.example.com",
+        "HighLatency: https://shop.example.com/": GRAFANA["generatorURL"],
+    }
+    assert "(value 6.71)" in shown(blocks)
+
+
+@pytest.mark.parametrize(
+    ("fields", "link", "url"),
+    [
+        ({"panelURL": ""}, "Graph", GRAFANA["dashboardURL"]),
+        ({"panelURL": "", "dashboardURL": ""}, "Graph", GRAFANA["generatorURL"]),
+        ({"silenceURL": ""}, "Silence", None),
+    ],
+)
+def test_what_grafana_does_not_say_is_no_link(fields: dict[str, str], link: str, url: str | None) -> None:
+    _, blocks = slack_messages.message(incident(grafana(**fields)), "en")
+    assert {one["text"]: one["url"] for one in elements_of(blocks, "link")}.get(link) == url
+
+
+@pytest.mark.parametrize(
+    ("fields", "value"),
+    [
+        (
+            {"valueString": "[ var='A' metric='up' labels={a=b, c=d} value=1 ], [ var='B' labels={} value=-2.5 ]"},
+            "A 1, B -2.5",
+        ),
+        ({"valueString": "[ metric='' labels={} value=14151.331895396988 ]"}, ""),
+        ({"valueString": "", "values": {"B": 6.7, "C": 1}}, "B 6.7, C 1"),
+        ({"valueString": None, "values": None}, ""),
+        ({"valueString": "", "values": {"B": None}}, ""),
+        ({"annotations": {"value": "88%"}}, "88%"),
+    ],
+)
+def test_what_grafana_measured_is_shown(fields: dict[str, Any], value: str) -> None:
+    assert incident(grafana(**fields))["alerts"][0]["value"] == value
+
+
 @pytest.mark.parametrize("more", [{"commonLabels": {}}, {"commonLabels": {"a b": "c"}}, {"externalURL": ""}])
 def test_without_labels_in_common_or_an_address_there_is_no_silence(more: dict[str, Any]) -> None:
     """One that is prefilled with less than all of them would silence more than this."""

@@ -171,6 +171,42 @@ def test_a_name_in_japanese_is_said_by_the_japanese_voice() -> None:
     assert "already has it, taken one minute ago" in str(says[1].text)
 
 
+@pytest.mark.parametrize("summary", ["Диск заполнен", "디스크가 가득 찼습니다", "القرص ممتلئ", "ดิสก์เต็ม", "磁盘已满"])
+def test_of_a_text_that_no_voice_reads_the_name_is_said_and_that_the_rest_is_in_slack(summary: str) -> None:
+    unread = about(summary=summary, title="DiskFull: db-1")
+    english, japanese = (said(Voice(language, CALLBACKS).alert(unread)) for language in ("en", "ja"))
+    for heard in (english, japanese):
+        assert summary not in heard
+    assert (
+        "On-call alert for shop. Disk Full: db 1. What it says is in another language. Please read it in Slack."
+        in english.replace("  ", " ")
+    )
+    assert "shop、Disk Full: db 1。内容はほかの言語で書かれています。スラックをご覧ください。" in japanese
+
+
+def test_a_text_that_a_voice_reads_comes_before_one_that_none_does() -> None:
+    heard = said(Voice("ja", CALLBACKS).alert(about(summary="Диск заполнен", summaries={"en": "The disk is full"})))
+    assert "The disk is full." in heard
+    assert "ほかの言語" not in heard
+
+
+def test_a_description_that_no_voice_reads_is_said_to_be_in_slack() -> None:
+    one = {"status": "firing", "title": "DiskFull: db-1", "labels": {}, "annotations": {"description": "Диск заполнен"}}
+    told = said(
+        Voice("en", CALLBACKS).details({"alerts": [one], "firing": 1, "opened_at": 0, "cut_characters": 0}, now=0)
+    )
+    assert "called Disk Full: db 1." in told
+    assert "Please read it in Slack" in told
+
+
+@pytest.mark.parametrize("who", ["Иван", "김", "", "🔥"])
+def test_a_name_that_no_voice_reads_is_somebody(who: str) -> None:
+    assert said(Voice("en", CALLBACKS).goodbye("other", who=who, minutes=1)).startswith("Somebody already has it")
+    assert "別の担当者さんが対応を引き受けました" in said(
+        Voice("ja", CALLBACKS).goodbye("other", who=who, minutes=1)
+    ).replace(" ", "")
+
+
 def test_an_address_is_spoken_without_its_scheme() -> None:
     heard = said(Voice("en", CALLBACKS).alert(about(summary="https://shop.example.com is down")))
     assert "shop dot example dot com is down" in heard

@@ -2,7 +2,8 @@
 
 Alertmanager: payload version "4" has version, groupKey, truncatedAlerts, receiver, status, alerts, groupLabels,
 commonLabels, commonAnnotations, externalURL; unknown fields are tolerated, and only groupKey, status and alerts are
-needed.
+needed. Grafana posts the same form as version "1", with orgId, and in each alert values, valueString, silenceURL,
+dashboardURL, panelURL.
 """
 
 import hashlib
@@ -17,6 +18,7 @@ from oncall.errors import WebhookError
 
 Severity = Literal["critical", "warning"]
 Status = Literal["firing", "resolved"]
+Sender = Literal["alertmanager", "grafana"]  # whose pages the links of a group lead to
 
 TEXT_LIMIT = 1_000  # characters of one label or annotation that are kept
 LABELS = 50  # of an alert, and its annotations, that are kept
@@ -36,6 +38,10 @@ class Alert:
     ends_at: str
     generator_url: str
     fingerprint: str
+    # Of Grafana's alerts; empty elsewhere.
+    silence_url: str = ""
+    graph_url: str = ""  # of the panel, or of its dashboard
+    value: str = ""  # what was measured
 
     @property
     def started_at(self) -> int:
@@ -60,6 +66,7 @@ class AlertGroup:
     matchers: str = (
         ""  # what selects these alerts in Alertmanager's pages and silences; empty if that cannot be written
     )
+    sender: Sender = "alertmanager"
 
     @property
     def id(self) -> str:
@@ -95,6 +102,7 @@ def read_webhook(webhook: object, *, received_at: int, cut: Mapping[str, Any] | 
     left_out = total - len(alerts) + _count(webhook.get("truncatedAlerts"))
     shown = firing or alerts
     severity, note = _severity(shown, common, unseen=left_out > 0)
+    sender: Sender = "grafana" if "orgId" in webhook else "alertmanager"
     loudest = tuple(alert for alert in shown if alert.labels.get("severity") != "warning") or shown
     return AlertGroup(
         key=key,
@@ -107,7 +115,9 @@ def read_webhook(webhook: object, *, received_at: int, cut: Mapping[str, Any] | 
         cut_characters=_count(cut.get("characters")) if cut else 0,
         external_url=_text(webhook.get("externalURL")),
         received_at=received_at,
-        matchers="" if cut else _matchers(common),
+        # Alertmanager says why it notifies (notification_reason) from 0.32 on.
+        matchers="" if cut or sender == "grafana" else _matchers(common, any_name="notification_reason" in webhook),
+        sender=sender,
     )
 
 
@@ -124,7 +134,20 @@ def _alert(written: object, number: int) -> Alert:
         ends_at=_text(written.get("endsAt")),
         generator_url=_text(written.get("generatorURL")),
         fingerprint=fingerprint or hashlib.sha256(repr(sorted(labels.items())).encode()).hexdigest()[:16],
+        silence_url=_text(written.get("silenceURL")),
+        graph_url=_text(written.get("panelURL")) or _text(written.get("dashboardURL")),
+        value=_measured(written),
     )
+
+
+def _measured(alert: Mapping[str, Any]) -> str:
+    """What Grafana measured, "B 6.7, C 1": of its valueString, [ var='B' labels={…} value=6.7 ], …, or of its values."""
+    found = re.findall(r"\bvar='([^']*)'[^\[\]]*? value=(\S+) \]", _text(alert.get("valueString")))
+    values = alert.get("values")
+    if not found and isinstance(values, dict):
+        found = [(str(name), str(value)) for name, value in values.items() if isinstance(value, int | float)]
+    told = [(name, re.sub(r"^(-?[0-9]+\.[0-9]{2})[0-9]+$", r"\1", value)) for name, value in found[:5]]
+    return told[0][1] if len(told) == 1 else ", ".join(f"{name} {value}" for name, value in told)
 
 
 def _severity(alerts: tuple[Alert, ...], common: Mapping[str, str], *, unseen: bool) -> tuple[Severity, str]:
@@ -142,14 +165,16 @@ def _severity(alerts: tuple[Alert, ...], common: Mapping[str, str], *, unseen: b
     return "warning", ""
 
 
-def _matchers(common: Mapping[str, str]) -> str:
+def _matchers(common: Mapping[str, str], *, any_name: bool) -> str:
     """The labels that all alerts have, as Alertmanager's pages read them in an address: {name="value", …}.
 
-    Alertmanager (ui/app/src/Utils/Filter.elm): values are JSON strings, names hold no reserved character. One matcher
-    less would silence more, so it is all of them or nothing.
+    Alertmanager (ui/app/src/Utils/Filter.elm): values are JSON strings. Before 0.32 its pages read names of ASCII letters,
+    digits and _ alone; with `any_name` whatever holds no reserved character (a dot, as OpenTelemetry's). One matcher less
+    would silence more, so it is all of them or nothing.
     """
+    readable = r"""[^\s{}!=~,\\"'`]+""" if any_name else "[A-Za-z0-9_]+"
     is_cut = len(common) >= LABELS or any(len(value) >= TEXT_LIMIT for value in common.values())
-    if is_cut or any(re.search(r"""[\s{}!=~,\\"'`]""", name) for name in common):
+    if is_cut or not all(re.fullmatch(readable, name) for name in common):
         return ""
     written = ", ".join(f"{name}={json.dumps(value, ensure_ascii=False)}" for name, value in sorted(common.items()))
     return f"{{{written}}}" if 0 < len(written) <= MATCHERS_LIMIT else ""

@@ -10,6 +10,7 @@ the same transaction.
 
 import hashlib
 import random
+import re
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from datetime import datetime
 from typing import Any, Literal, get_args
 
 from oncall.alerts.alertmanager import KEPT_ALERTS, Alert, AlertGroup
+from oncall.alerts.annotations import HEADLINE, headline, says_something
 from oncall.clock import at
 from oncall.roster import Language
 from oncall.table import DUE, ConditionFailedError, ConflictError, Item, Put, Table, Update
@@ -348,7 +350,7 @@ def summary(group: AlertGroup) -> dict[str, Any]:
         "severity_note": group.severity_note,
         "product": group.product,
         "title": title(shown[0]),
-        "summary": shown[0].annotations.get("summary") or shown[0].annotations.get("description") or title(shown[0]),
+        "summary": headline(shown[0].annotations) or title(shown[0]),
         "firing": len(group.firing) + group.left_out if group.status == "firing" else 0,
         "alerts": [_kept(alert) for alert in shown],
         "fingerprints": [alert.fingerprint for alert in group.firing][:1000],
@@ -356,6 +358,7 @@ def summary(group: AlertGroup) -> dict[str, Any]:
         "cut_characters": group.cut_characters,
         "external_url": group.external_url,
         "matchers": group.matchers,
+        "sender": group.sender,
         "received_at": group.received_at,
     }
 
@@ -366,11 +369,12 @@ def about(incident: Item) -> dict[str, Any]:
     return {
         "incident": incident["id"],
         "product": incident["product"],
+        "title": incident["title"],
         "summary": incident["summary"],
         "summaries": {
-            language: annotations[f"summary_{language}"]
+            language: written
             for language in get_args(Language)
-            if f"summary_{language}" in annotations
+            if (written := headline(annotations, language)) and written != headline(annotations)
         },
         "firing": incident["firing"],
         "test": is_test(incident),
@@ -380,9 +384,9 @@ def about(incident: Item) -> dict[str, Any]:
 
 def title(alert: Alert) -> str:
     """What an alert is called: its name and what it is about."""
-    name = alert.labels.get("alertname") or "an alert without a name"
-    instance = alert.labels.get("instance")
-    return f"{name}: {instance}" if instance else name
+    name, instance = (alert.labels.get(label, "") for label in ("alertname", "instance"))
+    name = name if says_something(name) else "an alert without a name"
+    return f"{name}: {instance}" if says_something(instance) else name
 
 
 def _kept(alert: Alert) -> dict[str, Any]:
@@ -391,11 +395,19 @@ def _kept(alert: Alert) -> dict[str, Any]:
         "status": alert.status,
         "title": title(alert)[:300],
         "labels": {name: value[:200] for name, value in list(alert.labels.items())[:20]},
-        "annotations": {name: value[:500] for name, value in list(alert.annotations.items())[:10]},
+        "annotations": {name: value[:500] for name, value in sorted(alert.annotations.items(), key=_is_extra)[:10]},
         "starts_at": alert.starts_at,
         "generator_url": alert.generator_url,
+        "silence_url": alert.silence_url,
+        "graph_url": alert.graph_url,
+        "value": alert.annotations.get("value", "") or alert.value,
         "fingerprint": alert.fingerprint,
     }
+
+
+def _is_extra(annotation: tuple[str, str]) -> bool:
+    """Whether an annotation is none of those that are told: of many the told ones are kept."""
+    return re.sub(r"_[a-z]{2}$", "", annotation[0]) not in (*HEADLINE, "runbook_url", "value")
 
 
 def _month(moment: datetime) -> str:

@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from twilio.twiml.voice_response import Gather, Say, VoiceResponse
 
+from oncall.alerts.annotations import annotation, headline
 from oncall.phone import speech
 from oncall.phone.twilio import Callbacks
 from oncall.roster import Language
@@ -49,6 +50,8 @@ _WORDS: Mapping[Language, Mapping[str, str]] = {
         "firing": "{count} alerts fire.",
         "also": "There are also:",
         "cut": "Slack does not show all of it: the alert was too long.",
+        "unreadable": "What it says is in another language. Please read it in Slack.",
+        "somebody": "Somebody",
         "silence": "No key was pressed. The next person is called now. Good bye.",
         "taken": "Thank you. You have it. The details are in Slack. Good bye.",
         "passed": "All right. The next person is called now. Good bye.",
@@ -79,6 +82,8 @@ _WORDS: Mapping[Language, Mapping[str, str]] = {
         "firing": "{count}件が発生中です。",
         "also": "ほかに、",
         "cut": "アラートが長すぎるため、一部はスラックにもありません。",
+        "unreadable": "内容はほかの言語で書かれています。スラックをご覧ください。",
+        "somebody": "別の担当者",
         "silence": "番号が押されませんでした。次の担当者に電話します。失礼します。",
         "taken": "ありがとうございます。対応者として記録しました。詳細はスラックをご覧ください。失礼します。",
         "passed": "わかりました。次の担当者に電話します。失礼します。",
@@ -120,20 +125,27 @@ class Voice:
         told += self._own("began", minutes=(now - incident["opened_at"]) // 60_000)
         if incident["firing"] > 1:
             told += self._own("firing", count=incident["firing"])
-        told += self._sentence(_text(first["annotations"], "description", self.language), _DETAILS)
+        described = annotation(first["annotations"], self.language, "description", "message")
+        told += self._sentence(described, _DETAILS) or (self._own("unreadable") if described else [])
         if others:
             told += self._own("also")
             for alert in others:
-                told += self._sentence(
-                    _text(alert["annotations"], "summary", self.language) or alert["title"], _SUMMARY
+                told += self._sentence(headline(alert["annotations"], self.language), _SUMMARY) or self._sentence(
+                    alert["title"], _SUMMARY
                 )
         if incident["cut_characters"]:
             told += self._own("cut")
         return self._ask(told, [], "silence")
 
     def message(self, about: Mapping[str, Any]) -> list[Piece]:
-        """What the alert says before the keys: that it is one, of which product, what, how many. About ten seconds."""
-        written = about.get("summaries", {}).get(self.language) or str(about["summary"])
+        """What the alert says before the keys: that it is one, of which product, what, how many. About ten seconds.
+
+        What it says is said in the listener's language if there is that, else in one that a voice reads. If there is none,
+        the alert's name is said, and that the rest is in Slack.
+        """
+        summaries = about.get("summaries", {})
+        possible = [summaries.get(self.language, ""), str(about["summary"]), *summaries.values()]
+        written = next((text for text in possible if self._is_readable(text)), "")
         product = str(about.get("product", ""))
         if product:  # said already: "shop: web-1 does not answer", "The shop is down"
             written = re.sub(rf"(?i)^(the )?{re.escape(product)}\s*[:：]\s*", "", written) or written
@@ -147,8 +159,11 @@ class Voice:
         elif product_language == self.language:
             told += self._own("alert_for", product=product)
         else:
-            told += [*self._own("alert"), *self._sentence(product, {product_language: _NAME})]
-        told += self._sentence(written, _SUMMARY)
+            told += [*self._own("alert"), *self._sentence(product, {"en": _NAME, "ja": _NAME})]
+        if written:
+            told += self._sentence(written, _SUMMARY)
+        else:
+            told += [*self._sentence(str(about.get("title", "")), _SUMMARY), *self._own("unreadable")]
         more = int(about.get("firing", 1)) - 1
         if more > 0:
             told += self._own("more" if more > 1 else "one_more", count=more)
@@ -209,19 +224,22 @@ class Voice:
         if "minutes" in values:
             values["ago"] = _ago(values.pop("minutes"), words)
         before, _, after = words[word].partition("{who}")
-        who = speech.spoken(str(values.pop("who", "")), self.language, _NAME)
-        pieces: list[Piece] = [
-            (self.language, before.format(**values).strip()),
-            (speech.language_of(who, self.language), who),
-            (self.language, after.format(**values).strip()),
-        ]
+        who = speech.spoken(str(values.pop("who", "")), self.language, _NAME) or words["somebody"]
+        reader = speech.language_of(who, self.language)
+        pieces: list[Piece] = [(self.language, before.format(**values).strip())]
+        if after:
+            pieces.append((reader, who) if reader else (self.language, words["somebody"]))
+            pieces.append((self.language, after.format(**values).strip()))
         return [piece for piece in pieces if piece[1]]
 
     def _sentence(self, written: str, limits: Mapping[Language, int]) -> list[Piece]:
-        """What stands in an alert, by the voice that can read it. Nothing if there is nothing to say."""
+        """What stands in an alert, by the voice that can read it. Nothing if there is nothing to say, or none can."""
         language = speech.language_of(written, self.language)
-        said = speech.spoken(written, language, limits[language])
-        return [(language, said + ("。" if language == "ja" else "."))] if said else []
+        said = speech.spoken(written, language, limits[language]) if language else ""
+        return [(language, said + ("。" if language == "ja" else "."))] if language and said else []
+
+    def _is_readable(self, written: str) -> bool:
+        return bool(self._sentence(written, _SUMMARY))
 
     def _speak(self, verb: VoiceResponse | Gather, told: Sequence[Piece], *, pause_ms: int = 0) -> None:
         """Says pieces, those of one language in one breath, after a pause."""
@@ -247,8 +265,3 @@ def _ago(minutes: int, words: Mapping[str, str]) -> str:
     if minutes < 120:
         return words["minutes"].format(count=minutes)
     return words["hours" if minutes < 2_880 else "days"].format(count=minutes // (60 if minutes < 2_880 else 1_440))
-
-
-def _text(annotations: Mapping[str, str], name: str, language: Language) -> str:
-    """An annotation in a language, if there is one: `summary_ja`."""
-    return annotations.get(f"{name}_{language}") or annotations.get(name, "")

@@ -19,6 +19,7 @@ from typing import Any
 from urllib.parse import quote
 
 from oncall import incidents, pages
+from oncall.alerts.annotations import annotation, headline, says_something
 from oncall.clock import at, milliseconds
 from oncall.phone import refusals
 from oncall.roster import Language
@@ -57,7 +58,7 @@ def message(incident: Item, language: Language, page: Item | None = None) -> tup
     sign = _SIGNS["warning" if state == "triggered" and incident["severity"] == "warning" else state]
     status = words[state].format(who=plain(incident.get("acknowledged_by", ""), 80))
     summary = (
-        plain(_annotation(incident["alerts"][0], "summary", language) or incident["summary"], 1_000)
+        plain(headline(incident["alerts"][0]["annotations"], language) or incident["summary"], 1_000)
         or plain(incident["title"], 300)
         or words["nameless"]
     )
@@ -216,36 +217,42 @@ def _alert(alert: Mapping[str, Any], words: Words, *, longest: int) -> Iterator[
     """What an alert is about, linked to its graph, and its value."""
     title = plain(alert["title"], 150) or words["nameless"]
     yield _link(alert["generator_url"], title, longest=longest) or _text(title, bold=True)
-    value = plain(alert["annotations"].get("value", ""), 60)
-    if value:
+    value = plain(alert.get("value") or alert["annotations"].get("value", ""), 60)
+    if says_something(value):
         yield _text(f" ({words['value'].format(value=value)})")
-
-
-def _annotation(alert: Mapping[str, Any], name: str, language: Language) -> str:
-    """An annotation, in a language if the rule has that: `summary_ja`, as calls say it."""
-    annotations: Mapping[str, str] = alert["annotations"]
-    return annotations.get(f"{name}_{language}") or annotations.get(name, "")
 
 
 def _about(alert: Mapping[str, Any], language: Language, summary: str) -> list[Json]:
     """What an alert's annotations add to the headline."""
-    written = _annotation(alert, "description", language) or _annotation(alert, "summary", language)
+    written = annotation(alert["annotations"], language, "description", "message", "summary")
     about = plain(written, 1_000)
     return [_text(f"\n{cut(about, 300)}")] if about and about != summary else []
 
 
 def _links(incident: Item, words: Words, *, longest: int) -> list[Json]:
-    """What one opens first: the runbook, the graph, and Alertmanager, with a silence ready to be confirmed."""
+    """What one opens first: the runbook, the graph, a silence ready to be confirmed, and Alertmanager or Grafana.
+
+    Grafana's silence is of the first alert that has one: it silences no more than that.
+    """
     alerts = incident["alerts"]
     runbooks = [url for alert in alerts if 0 < len(url := alert["annotations"].get("runbook_url", "")) < _KEPT]
-    graphs = [alert["generator_url"] for alert in alerts if alert["generator_url"]]
+    graphs = [url for alert in alerts if (url := alert.get("graph_url") or alert["generator_url"])]
+    silences = [url for alert in alerts if (url := alert.get("silence_url"))]
     base, matchers = incident["external_url"].rstrip("/"), quote(incident.get("matchers", ""), safe="")
     found = [
         _link(next(iter(runbooks), ""), words["runbook"], longest=longest),
         _link(next(iter(graphs), ""), words["graph"], longest=longest),
         # Alertmanager 0.25 and later: ui/app/src/Views/SilenceForm/Parsing.elm, AlertList/Parsing.elm
-        _link(f"{base}/#/silences/new?filter={matchers}" if matchers else "", words["silence"], longest=longest),
-        _link(f"{base}/#/alerts?filter={matchers}" if matchers else base, words["alertmanager"], longest=longest),
+        _link(
+            f"{base}/#/silences/new?filter={matchers}" if matchers else next(iter(silences), ""),
+            words["silence"],
+            longest=longest,
+        ),
+        _link(
+            f"{base}/#/alerts?filter={matchers}" if matchers else base,
+            words[incident.get("sender", "alertmanager")],
+            longest=longest,
+        ),
     ]
     return [link for link in found if link]
 

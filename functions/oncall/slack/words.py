@@ -45,6 +45,7 @@ WORDS: Mapping[Language, Mapping[str, str]] = {
         "graph": "Graph",
         "silence": "Silence",
         "alertmanager": "Alertmanager",
+        "grafana": "Grafana",
         # buttons
         "acknowledge": "Acknowledge",
         "ring_next": "Ring the next one",
@@ -125,6 +126,7 @@ WORDS: Mapping[Language, Mapping[str, str]] = {
         "graph": "グラフ",
         "silence": "サイレンスを設定",
         "alertmanager": "Alertmanager",
+        "grafana": "Grafana",
         "acknowledge": "対応する",
         "ring_next": "次の人に電話する",
         "resolve": "解決済みにする",
