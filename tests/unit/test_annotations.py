@@ -4,11 +4,12 @@ from typing import Any
 
 import pytest
 
-from oncall import incidents, slack_messages
-from oncall.alertmanager import read_webhook
-from oncall.annotations import headline
-from oncall.telephone import Callbacks
-from oncall.voice import Voice
+from oncall import incidents
+from oncall.alerts.alertmanager import read_webhook
+from oncall.alerts.annotations import headline
+from oncall.phone.twilio import Callbacks
+from oncall.phone.voice import Voice
+from oncall.slack import messages
 from tests.builders import BASE, alert, webhook
 
 NOTHING = ["", " ", "\n  ", "-", "—", "🔥🔥", "...", "\u3000", "\u200b", "<no value>", "[no value]", "n/a", "None"]
@@ -40,7 +41,7 @@ def test_a_text_that_says_nothing_falls_through_to_the_next(nothing: str) -> Non
 def test_of_an_alert_that_says_nothing_call_and_slack_tell_the_name(nothing: str) -> None:
     one = incident({"summary": nothing, "description": nothing})
     assert "Disk Full: db 1." in called(one)
-    text, blocks = slack_messages.message(one, "en")
+    text, blocks = messages.message(one, "en")
     assert text.startswith("🔴 DiskFull: db-1 |")
     assert blocks[0]["text"]["text"] == "🔴 DiskFull: db-1"
 
@@ -53,7 +54,7 @@ def test_an_alert_whose_name_says_nothing_has_no_name() -> None:
 def test_a_message_counts_in_call_details_slack_and_text() -> None:
     one = incident({"message": "Job default/backup failed to complete."})
     assert "Job default backup failed to complete." in called(one)
-    assert slack_messages.message(one, "en")[0].startswith("🔴 Job default/backup failed to complete. |")
+    assert messages.message(one, "en")[0].startswith("🔴 Job default/backup failed to complete. |")
     details = Voice("en", Callbacks(BASE, "default", "0123456789abcdef", 1)).details(one, now=0)
     assert "Job default backup failed to complete." in details
 
@@ -67,7 +68,7 @@ def test_a_text_in_the_readers_language_comes_before_the_plain_one() -> None:
 def test_a_blank_text_in_the_readers_language_falls_through_as_well() -> None:
     one = incident({"summary": "Disk full", "summary_ja": " "})
     assert incidents.about(one)["summaries"] == {}
-    assert slack_messages.message(one, "ja")[0].startswith("🔴 Disk full |")
+    assert messages.message(one, "ja")[0].startswith("🔴 Disk full |")
 
 
 def test_of_many_annotations_those_that_are_told_are_kept() -> None:

@@ -509,7 +509,7 @@ def grafana(**fields: Any) -> Any:
 
 
 def test_links_of_grafanas_alert_lead_to_pages_that_grafana_has() -> None:
-    _, blocks = slack_messages.message(incident(grafana()), "en")
+    _, blocks = messages.message(incident(grafana()), "en")
     links = {link["text"]: link["url"] for link in elements_of(blocks, "link")}
     assert links == {
         "Graph": GRAFANA["panelURL"],
@@ -529,7 +529,7 @@ def test_links_of_grafanas_alert_lead_to_pages_that_grafana_has() -> None:
     ],
 )
 def test_what_grafana_does_not_say_is_no_link(fields: dict[str, str], link: str, url: str | None) -> None:
-    _, blocks = slack_messages.message(incident(grafana(**fields)), "en")
+    _, blocks = messages.message(incident(grafana(**fields)), "en")
     assert {one["text"]: one["url"] for one in elements_of(blocks, "link")}.get(link) == url
 
 

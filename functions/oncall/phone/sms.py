@@ -12,14 +12,16 @@ from aws_lambda_powertools import Logger
 from oncall import incidents, pages
 from oncall.incidents import Event
 from oncall.phone import refusals
+from oncall.phone.segments import is_gsm, plain, segments
 from oncall.phone.twilio import NotTextedError, Telephone
 from oncall.roster import Language
 from oncall.table import ConditionFailedError, Item, Table
 
 logger = Logger(child=True)
 
-# Of the summary. With the link it makes two parts in English and three in Japanese (SMS: 153 and 67 characters each).
+# Characters of the summary: fewer where the text would have more than two parts in GSM's alphabet, three in another.
 SUMMARY_LIMIT = 90
+SUMMARY_LEAST = 20
 
 _WORDS: Mapping[Language, Mapping[str, str]] = {
     "en": {
@@ -57,12 +59,10 @@ def taken(desk: Desk, policy: str, page_id: str, number: int) -> None:
         return
     call, about = page["calls"][f"c{number}"], page["about"]
     incident = incidents.read(desk.table, about["incident"])
-    words = _WORDS[_language(desk.language, call, about)]
-    link = (incident or {}).get("slack_link") or words["incident"].format(incident=about["incident"])
+    language = _language(desk.language, call, about)
+    link = (incident or {}).get("slack_link") or _WORDS[language]["incident"].format(incident=about["incident"])
     count = len(page.get("incidents", ()))
-    body = words["taken_many" if count > 1 else "taken"].format(
-        what=_what(about, _language(desk.language, call, about)), link=link, count=count
-    )
+    body = written("taken_many" if count > 1 else "taken", about, language, link=link, count=count)
     event = _send(desk.telephone(), page, call, body, "taken")
     incidents.tell(desk.table, about["incident"], event, now=desk.now())
     desk.slack([about["incident"]])
@@ -74,8 +74,7 @@ def before_the_call(telephone: Telephone, page: Item, call: Item, language: Lang
         logger.warning("the policy asks for a text before a call, but TextSender is empty", policy=page["policy"])
         return None
     own = _language(language, call, page["about"])
-    about = page["about"]
-    body = _WORDS[own]["before"].format(what=_what(about, own), incident=about["incident"])
+    body = written("before", page["about"], own, incident=page["about"]["incident"])
     return _send(telephone, page, call, body, "before")
 
 
@@ -96,6 +95,13 @@ def _language(default: Language, call: Item, about: Mapping[str, Any]) -> Langua
     return cast("Language", call["language"] or about.get("language") or default)
 
 
-def _what(about: Mapping[str, Any], language: Language) -> str:
-    text = " ".join(str(about.get("summaries", {}).get(language) or about["summary"]).split())
-    return text if len(text) <= SUMMARY_LIMIT else text[: SUMMARY_LIMIT - 1] + "…"
+def written(word: str, about: Mapping[str, Any], language: Language, **values: Any) -> str:
+    """A text message. What is added to a summary is in GSM's alphabet; the summary is cut until the parts are few."""
+    summary = plain(" ".join(str(about.get("summaries", {}).get(language) or about["summary"]).split()))
+    cut = "..." if is_gsm(summary) else "…"
+    for limit in range(SUMMARY_LIMIT, SUMMARY_LEAST, -1):
+        what = summary if len(summary) <= limit else summary[: limit - len(cut)].rstrip() + cut
+        body = _WORDS[language][word].format(what=what, **values)
+        if segments(body) <= (2 if is_gsm(body) else 3):
+            break
+    return body

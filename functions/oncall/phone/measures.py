@@ -50,7 +50,19 @@ _LARGE: Mapping[Language, tuple[tuple[float, float, str], ...]] = {
 _HUGE = 1e15  # nobody takes a larger number in, and it is a counter that has wrapped around
 _SIZES = "BKMGTPE"
 # What humanize writes behind a number. Of the small ones `m` stands for minutes as well.
-_SCALES = {"": 1.0, "k": 1e3, "K": 1e3, "M": 1e6, "G": 1e9, "T": 1e12, "P": 1e15, "E": 1e18, "u": 1e-6, "n": 1e-9}
+_SCALES = {
+    "": 1.0,
+    "k": 1e3,
+    "K": 1e3,
+    "M": 1e6,
+    "G": 1e9,
+    "T": 1e12,
+    "P": 1e15,
+    "E": 1e18,
+    "m": 1e-3,
+    "u": 1e-6,
+    "n": 1e-9,
+}
 _SECONDS = {
     "y": 31_557_600.0,
     "w": 604_800.0,
@@ -77,6 +89,9 @@ _NUMBER = r"(?:[0-9]{1,3}(?:,[0-9]{3})+(?:\.[0-9]+)?|[0-9]+(?:\.[0-9]+)?(?:[eE][
 _SHORT = r"(?:ms|[uµμn]s|[ywdhms])"
 _WORD = "|".join(sorted((unit for unit in _UNITS if len(unit) > 2 or unit in "日分秒"), key=len, reverse=True))
 _PER = r"(?:/\s?|\sper\s)(?:seconds?|secs?|s|minutes?|mins?|m|hours?|h|days?|d)(?![A-Za-z0-9])|ps(?![A-Za-z])"
+_SPELLED = (
+    r"(?:[kMGm]?(?:Hz|VA|Wh|[VAWJ]|Pa)|hPa|dBm?|[rR][pP][msMS]|ppm|[qQ][pP][sS]|fps|IOPS|iops)"  # letters are said
+)
 _SPARED = "\ue000"  # stands before a number that is a name, until the measures are said
 _BEFORE = rf"(?<![A-Za-z0-9_.,:/@#{_SPARED}-])"
 _AFTER = r"(?![A-Za-z0-9_%°]|[.,:/-][A-Za-z0-9])"
@@ -91,6 +106,7 @@ _MEASURE = re.compile(
       | (?P<duration>{_NUMBER}(?:\s?(?:{_WORD}|ms|[µμ]s)(?!の)|\s[sh]|{_SHORT})(?:\s?[0-9]+(?:\.[0-9]+)?{_SHORT}(?![A-Za-z_]))*)
       | (?P<bits>{_NUMBER}\s?[kKMGT]?(?:bits?|b(?=ps|/s)))
       | (?P<size>{_NUMBER}\s?(?:[kKMGTPE](?:i?B|i)|B|bytes?|バイト))
+      | (?P<spelled>{_NUMBER}\s?{_SPELLED})
       | (?P<scaled>{_NUMBER}[kKMGTPEun])
       | (?P<plain>{_NUMBER})
     )(?P<per>(?:{_PER})?){_AFTER}""",
@@ -161,7 +177,7 @@ def measures(text: str, language: Language) -> str:
     text = _RANGE.sub(lambda found: found[1] + words["to"], text)
     text = _WORD_RATE.sub(lambda found: words[f"per_{found[2][0]}"].format(found[1]), text)
     text = _MEASURE.sub(lambda found: _measure(found, language), text)
-    text = _PLACES.sub(lambda found: _rounded(float(found[1])), text)
+    text = _PLACES.sub(lambda found: number(float(found[1]), language), text)
     return text.replace(_SPARED, "")
 
 
@@ -216,16 +232,15 @@ def _said(kind: str, written: str, language: Language) -> str:
     value = float(digits.replace(",", ""))
     match kind:
         case "percent":
-            scale = 1e-3 if unit.startswith("m") else _SCALES.get(unit[0], 1)
-            return words["percent"].format(_percent(value * scale, language))
+            return words["percent"].format(_percent(value * _SCALES.get(unit[0], 1), language))
         case "degrees":
             return words["fahrenheit" if unit.endswith("F") else "degrees"].format(number(value, language))
         case "times":
             return words["times"].format(number(value, language))
-        case "milli":
-            return number(value / 1000, language)
         case "duration":
             return _duration(written, language)
+        case "spelled":
+            return f"{number(value, language)} {unit}"
         case "bits":
             return _bits(value, unit, language)
         case "size":
