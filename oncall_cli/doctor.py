@@ -7,7 +7,6 @@ from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
 from typing import Any, Literal
 
-import phonenumbers
 import typer
 
 from oncall import incidents, probe
@@ -22,15 +21,18 @@ from oncall_cli.call_test import last_proof
 from oncall_cli.errors import CommandError, aws_errors
 from oncall_cli.incident_commands import recent
 from oncall_cli.output import print_json
+from oncall_cli.phone_numbers import advise, country_of
 from oncall_cli.probe import last_run, set_up
 from oncall_cli.providers import ProviderError
-from oncall_cli.roster_check import DAYS_AHEAD, gaps, unreachable
+from oncall_cli.roster_check import numbers, old_time_zones
+from oncall_cli.roster_coverage import DAYS_AHEAD, gaps, idle_steps, never_on_call, unreachable
 from oncall_cli.roster_table import read as read_table
 from oncall_cli.secret_store import SECRETS, Secrets
 from oncall_cli.slack_app import scopes as scopes_of_manifest
 from oncall_cli.target import Stack, Target
 from oncall_cli.when import shown
 
+STACK_GROWS_OLD = timedelta(days=365)
 LEAST_BALANCE = 5.0  # in the account's currency; a call costs a few cents, a bad night a few dozen calls
 HEARTBEAT_MINUTES = 5
 LEAST_TOKEN = 20  # characters of a bearer token
@@ -92,6 +94,7 @@ def _checks(target: Target) -> list[Check]:
         _stack,
         _concurrency,
         _roster,
+        _time_zones,
         _numbers,
         _secrets,
         _twilio,
@@ -153,6 +156,8 @@ def _roster(patient: Patient) -> Iterator[Check]:
         yield Check("coverage", "failed", f"{' '.join(map(str, location))} {message}", "mend the roster, and apply it")
     if not wrong:
         yield Check("coverage", "good", f"somebody is on call at each moment of the next {DAYS_AHEAD} days")
+    for location, message in [*never_on_call(roster, now), *idle_steps(roster, now)]:
+        yield Check("coverage", "warning", f"{' '.join(map(str, location))} {message}", "mend the roster, and apply it")
     for policy in roster.policies.values() or [roster.policy_for("")]:
         order = responders_on_call(roster, policy, now)
         if order:
@@ -161,8 +166,24 @@ def _roster(patient: Patient) -> Iterator[Check]:
             yield Check(f"policy {policy.id}", "failed", "rings nobody now", "oncall take, or mend the roster")
 
 
+def _time_zones(patient: Patient) -> Iterator[Check]:
+    """Countries change their clocks at short notice; a stack knows what was published before it was deployed."""
+    now = datetime.now(UTC)
+    age = old_time_zones(now)
+    if age:
+        yield Check("time zones", "warning", age, "install oncall anew, then build and deploy the stack again")
+    elif patient.stack.deployed_at < now - STACK_GROWS_OLD:
+        says = f"the stack's data are older than its deployment, {shown(patient.stack.deployed_at)}"
+        yield Check("time zones", "warning", says, "make requirements && make build && sam deploy")
+    else:
+        yield Check("time zones", "good", f"the data are of {version('tzdata')}")
+
+
 def _numbers(patient: Patient) -> Iterator[Check]:
-    """A number is proven by a test call in the last 30 days."""
+    """A number is written right, and proven by a test call in the last 30 days."""
+    for level, (_, responder_id, _), message in numbers(patient.roster):
+        name = f"number of {responder_id}"
+        yield Check(name, "failed" if level == "error" else "warning", message, "correct it in the file, and apply it")
     items = {item["sk"]: item for item in Table(patient.target.dynamodb, patient.target.table).query(proofs.PARTITION)}
     for responder in patient.roster.responders.values():
         item = items.get(responder.id)
@@ -206,11 +227,11 @@ def _twilio(patient: Patient) -> Iterator[Check]:
     if twilio.may_call_from(number):
         yield Check("Twilio's number", "good", f"{number} belongs to the account")
     else:
-        do = "buy or verify it, or deploy with another CallerNumber"
+        wrong = advise(number).message
+        do = f"it {wrong}" if wrong else "buy or verify it, or deploy with another CallerNumber"
         yield Check("Twilio's number", "failed", f"{number} does not belong to the account", do)
-    numbers = [phonenumbers.parse(responder.phone) for responder in patient.roster.responders.values()]
-    countries = {phonenumbers.region_code_for_number(one) for one in numbers} - {None, "001"}
-    for country in sorted(map(str, countries)):
+    called = {country_of(responder.phone) for responder in patient.roster.responders.values()}
+    for country in sorted(one for one in called if one.isalpha()):
         if twilio.may_call_to(country):
             yield Check("Twilio's permissions", "good", f"may call {country}")
         else:

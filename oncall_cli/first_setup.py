@@ -5,13 +5,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import phonenumbers
 import typer
 import yaml
 
+from oncall.roster import time_zones
 from oncall_cli import secret_store
 from oncall_cli.errors import CommandError, aws_errors
 from oncall_cli.output import confirm, note, print_json
+from oncall_cli.phone_numbers import advise
 from oncall_cli.providers import ProviderError, SlackApp, TwilioAccount
 from oncall_cli.secret_store import SECRETS, Secrets
 from oncall_cli.target import Stack, describe, open_session
@@ -126,8 +127,7 @@ def _write_roster() -> None:
     if not responders:
         note(f"Nobody yet: copy roster.example.yaml to {ROSTER} when you are ready.")
         return
-    zone = _prompt("Time zone", default="UTC")
-    document = {"time_zone": zone, "responders": responders}
+    document = {"time_zone": _time_zone(), "responders": responders}
     ROSTER.write_text(yaml.safe_dump(document, allow_unicode=True, sort_keys=False), encoding="utf-8")
     note(f"wrote {ROSTER}; keep it in git")
 
@@ -138,14 +138,20 @@ def _prompt(question: str, default: str = "") -> str:
 
 def _phone() -> str:
     for _ in range(TRIES):
-        typed = _prompt("Telephone, with + and the country code")
-        try:
-            number = phonenumbers.parse(typed)
-        except phonenumbers.NumberParseException:
-            number = None
-        if number and phonenumbers.is_valid_number(number):
-            return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
-        note("That is no number that exists: write + and the country code, then the number without its first 0.")
+        advice = advise(_prompt("Telephone, with + and the country code"))
+        if advice.level:
+            note(f"It {advice.message}.")
+        if advice.number:
+            return advice.number
+    raise CommandError("nothing was written to the roster")
+
+
+def _time_zone() -> str:
+    for _ in range(TRIES):
+        typed = _prompt("Time zone", default="UTC")
+        if typed in time_zones.names():
+            return typed
+        note(f"There is no time zone {typed}: {time_zones.advice(typed)}")
     raise CommandError("nothing was written to the roster")
 
 

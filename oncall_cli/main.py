@@ -1,6 +1,7 @@
 """The commands and their options. What a command needs is imported when it runs, so that `--help` answers at once."""
 
 import inspect
+import zoneinfo
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
@@ -14,9 +15,13 @@ from oncall_cli.target import DEFAULT_STACK, Target, find
 
 
 class Commands(TyperGroup):
-    """Ends with a message and exit status 1, without a traceback, when a command cannot do what was asked."""
+    """Ends with a message and exit status 1, without a traceback, when a command cannot do what was asked.
+
+    Time zones are those of the package tzdata, as in the stack, whatever the machine has.
+    """
 
     def invoke(self, ctx: Any) -> Any:
+        zoneinfo.reset_tzpath(())
         try:
             return super().invoke(ctx)
         except CommandError as error:

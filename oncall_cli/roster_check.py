@@ -3,27 +3,29 @@
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
-from zoneinfo import ZoneInfo
-
-import phonenumbers
 
 from oncall.roster import EVERYONE, Roster, parse
 from oncall.roster.attributes import suggestion
-from oncall.roster.schedules import schedule_named, shifts
+from oncall_cli.phone_numbers import advise
+from oncall_cli.roster_coverage import gaps, idle_steps, never_on_call, unreachable
 from oncall_cli.roster_file import Location, RosterFile
 
 SCHEMA = Path(__file__).parent / "roster.schema.json"
-DAYS_AHEAD = 14
+# After the year of a release of the time zone database. It has several releases a year, so there are newer ones by then.
+RELEASE_GROWS_OLD = timedelta(days=180)
+
+Level = Literal["error", "warning"]
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
     """`level` error keeps a roster from being applied. `line` counts from 1; None for the whole file."""
 
-    level: Literal["error", "warning"]
+    level: Level
     line: int | None
     where: str
     message: str
@@ -32,20 +34,29 @@ class Finding:
 def check(file: RosterFile, now: datetime) -> tuple[Roster, list[Finding]]:
     """The roster of a file and what is wrong with it, in the order of the lines."""
     roster, problems = parse(file.document)
-    found = [("error", p.path, p.message) for p in problems]
+    found: list[tuple[Level, Location, str]] = [("error", p.path, p.message) for p in problems]
     found += [("error", *finding) for finding in _misspelt(file.document)]
-    found += [("error", *finding) for finding in _numbers(roster)]
+    found += numbers(roster)
     if not roster.responders and not problems:
         found.append(("error", (), "has no responders: write responders:, and below it each id and number"))
-    if not found:  # what follows would repeat what is wrong already
+    if all(level == "warning" for level, _, _ in found):  # what follows would repeat what is wrong already
+        unreached = list(unreachable(roster, now))
         found += [("error", *finding) for finding in gaps(roster, now)]
-        found += [("error", *finding) for finding in unreachable(roster, now)]
+        found += [("error", *finding) for finding in unreached]
+        found += [("warning", *finding) for finding in never_on_call(roster, now)]
+        if not unreached:
+            found += [("warning", *finding) for finding in idle_steps(roster, now)]
         found += [("warning", *finding) for finding in _unused(roster, file.document)]
-    findings = [
-        Finding("error" if level == "error" else "warning", file.line(path), " ".join(map(str, path)), message)
-        for level, path, message in found
-    ]
+    found += [("warning", *finding) for finding in _time_zones(roster, now)]
+    findings = [Finding(level, file.line(path), " ".join(map(str, path)), message) for level, path, message in found]
     return roster, sorted(findings, key=lambda finding: finding.line or 0)
+
+
+def old_time_zones(now: datetime) -> str:
+    """That the time zone data of this installation are old; empty if they are not."""
+    release = version("tzdata")  # 2026.2 is the release 2026b
+    end_of_year = datetime(int(release.partition(".")[0]) + 1, 1, 1, tzinfo=UTC)
+    return f"the time zone data here are of {release}" if now > end_of_year + RELEASE_GROWS_OLD else ""
 
 
 def _misspelt(document: Mapping[str, Any]) -> Iterator[tuple[Location, str]]:
@@ -90,49 +101,23 @@ def _unknown_keys(value: object, location: Location, known: Mapping[str, Any]) -
             yield (*location, key), f"is not a setting{suggestion(key, known)}"
 
 
-def _numbers(roster: Roster) -> Iterator[tuple[Location, str]]:
+def numbers(roster: Roster) -> Iterator[tuple[Level, Location, str]]:
+    """What is wrong with the responders' numbers. Two spellings of one number are one number."""
     owners: dict[str, str] = {}
     for responder in roster.responders.values():
         location = ("responders", responder.id, "phone")
-        number = phonenumbers.parse(responder.phone)
-        if not phonenumbers.is_valid_number(number):
-            region = phonenumbers.region_code_for_country_code(number.country_code or 0)
-            yield location, f"is not a number that exists in {region}: compare each digit, and leave out the first 0"
-        elif responder.phone in owners:
-            yield location, f"is also the number of {owners[responder.phone]}: one call would ring both as one"
-        owners.setdefault(responder.phone, responder.id)
+        advice = advise(responder.phone)
+        if advice.level:
+            yield advice.level, location, advice.message
+        owner = owners.setdefault(advice.number or responder.phone, responder.id)
+        if owner != responder.id:
+            yield "error", location, f"is also the number of {owner}: one call would ring both as one"
 
 
-def gaps(roster: Roster, now: datetime) -> Iterator[tuple[Location, str]]:
-    """The times within the next 14 days at which a schedule has nobody, and not on purpose."""
-    for schedule in roster.schedules.values():
-        zone = ZoneInfo(schedule.time_zone)
-        gaps = [
-            shift
-            for shift in shifts(roster, schedule, now, now + timedelta(days=DAYS_AHEAD))
-            if shift.responder is None and shift.layer is None
-        ]
-        if gaps:
-            start, end = (f"{moment.astimezone(zone):%a %Y-%m-%d %H:%M}" for moment in (gaps[0].start, gaps[0].end))
-            more = f" and {len(gaps) - 1} more times within {DAYS_AHEAD} days" if len(gaps) > 1 else ""
-            yield (
-                ("schedules", schedule.id),
-                (
-                    f"has nobody from {start} to {end} {schedule.time_zone}{more}: "
-                    "add a layer for then, or one with members: [] if nobody is to be rung"
-                ),
-            )
-
-
-def unreachable(roster: Roster, now: datetime) -> Iterator[tuple[Location, str]]:
-    """The policies that ring nobody within the next 14 days."""
-    for policy in roster.policies.values():
-        if any(step.kind != "schedule" for step in policy.steps):
-            continue
-        end = now + timedelta(days=DAYS_AHEAD)
-        schedules = [schedule_named(roster, step.id) for step in policy.steps]
-        if not any(shift.responder for schedule in schedules for shift in shifts(roster, schedule, now, end)):
-            yield ("policies", policy.id), f"reaches nobody within {DAYS_AHEAD} days: add the step everyone"
+def _time_zones(roster: Roster, now: datetime) -> Iterator[tuple[Location, str]]:
+    zones = {roster.time_zone, *(schedule.time_zone for schedule in roster.schedules.values())} - {"UTC", "Etc/UTC"}
+    if zones and (age := old_time_zones(now)):
+        yield (), f"{age}: the hours of {', '.join(sorted(zones))} may have changed since; pip install --upgrade tzdata"
 
 
 def _unused(roster: Roster, document: Mapping[str, Any]) -> Iterator[tuple[Location, str]]:

@@ -31,6 +31,12 @@ def changes(before: Roster, after: Roster) -> list[Change]:
     """In the order of the file; overrides are not part of it."""
     old, new = to_document(before), to_document(after)
     found = [Change(key, old[key], new[key]) for key in ("time_zone", "default") if old[key] != new[key]]
+    meant, means = old["severities"], new["severities"]
+    found += [
+        Change(f"severity {word}", meant.get(word), means.get(word))
+        for word in meant | means
+        if meant.get(word) != means.get(word)
+    ]
     for group, kind in _SINGULAR.items():
         for key in old[group] | new[group]:
             was, is_now = old[group].get(key), new[group].get(key)

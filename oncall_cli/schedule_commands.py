@@ -12,7 +12,7 @@ from oncall.roster.schedules import Shift, responders_on_call, schedule_named, s
 from oncall_cli.errors import CommandError
 from oncall_cli.output import note, print_json, print_table
 from oncall_cli.target import Target
-from oncall_cli.when import parse_moment, shown
+from oncall_cli.when import from_local, local, parse_moment, shown
 
 RING_SECONDS = 25  # template.yaml's default, where there is a table and no stack
 
@@ -61,9 +61,9 @@ def show_schedule(target: Target, name: str | None, weeks: int, ical: Path | Non
     if name is not None and name not in {*roster.schedules, EVERYONE}:
         raise CommandError(f"there is no schedule {name!r}{suggestion(name, roster.schedules)}")
     names = [name] if name else list(roster.schedules) or [EVERYONE]
-    today = now.astimezone().replace(hour=0, minute=0, second=0, microsecond=0, tzinfo=None)
-    first = (today - timedelta(days=today.weekday())).astimezone()
-    last = (today - timedelta(days=today.weekday()) + timedelta(weeks=weeks)).astimezone()
+    today = local(now).replace(hour=0, minute=0, second=0, microsecond=0, tzinfo=None)
+    monday = today - timedelta(days=today.weekday())
+    first, last = from_local(monday), from_local(monday + timedelta(weeks=weeks))
     found = [(key, shift) for key in names for shift in shifts(roster, schedule_named(roster, key), first, last)]
     if ical:
         ical.write_text(calendar(roster, found, now), encoding="utf-8", newline="")
@@ -72,7 +72,7 @@ def show_schedule(target: Target, name: str | None, weeks: int, ical: Path | Non
         print_json([{"schedule": key, **_shift_json(shift)} for key, shift in found])
     elif not ical:
         for key in names:
-            print_calendar(key, [shift for schedule, shift in found if schedule == key], first, weeks)
+            print_calendar(key, [shift for schedule, shift in found if schedule == key], monday, weeks)
 
 
 def _shift_json(shift: Shift) -> dict[str, Any]:
@@ -80,22 +80,22 @@ def _shift_json(shift: Shift) -> dict[str, Any]:
     return {"start": shift.start, "end": shift.end, "responder": shift.responder, **why}
 
 
-def print_calendar(schedule: str, found: list[Shift], first: datetime, weeks: int) -> None:
-    """A row for each week and a column for each day, in the zone of the one who reads it."""
-    day = first.replace(tzinfo=None)
+def print_calendar(schedule: str, found: list[Shift], day: datetime, weeks: int) -> None:
+    """A row for each week from `day` (local) on and a column for each day, in the zone of the one who reads it."""
     rows = []
     for _ in range(weeks):
         row = []
         for _ in range(7):
-            begin, day = day.astimezone(), day + timedelta(days=1)
-            pieces = [shift for shift in found if shift.start < day.astimezone() and shift.end > begin]
+            begin, end = from_local(day), from_local(day + timedelta(days=1))
+            pieces = [shift for shift in found if shift.start < end and shift.end > begin]
             lines = [
-                (f"{shift.start.astimezone():%H:%M} " if shift.start > begin else "")
+                (f"{local(shift.start):%H:%M} " if shift.start > begin else "")
                 + (shift.responder or "nobody")
                 + (" *" if shift.override else "")
                 for shift in pieces
             ]
-            row.append("\n".join([f"{begin:%d %b}", *lines, ""]))
+            row.append("\n".join([f"{day:%d %b}", *lines, ""]))
+            day += timedelta(days=1)
         rows.append(row)
     print_table(["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"], rows, title=f"{schedule} (* override)")
 
@@ -135,7 +135,7 @@ def show_simulation(target: Target, product: str, at: str, silent: str, ring: in
         return
     rows = [
         (
-            f"{e.at.astimezone():%H:%M:%S}",
+            f"{local(e.at):%H:%M:%S}",
             f"+{e.second} s",
             f"round {e.round}" if e.round else "",
             e.responder.name if e.responder else "",

@@ -33,7 +33,8 @@ def read(*alerts: dict[str, Any], cut: dict[str, Any] | None = None, **more: Any
         (["warning", None], "critical"),
         ([None], "critical"),
         (["page"], "critical"),
-        (["Warning"], "critical"),
+        (["info"], "critical"),
+        (["Warning"], "warning"),
         (["warning", "warning"], "warning"),
     ],
 )
@@ -42,7 +43,7 @@ def test_whatever_is_not_known_to_be_a_warning_is_critical(severities: list[str 
 
 
 @pytest.mark.parametrize(
-    ("severity", "note"), [(None, "missing"), ("sev-1", "odd sev-1"), ("warning", ""), ("critical", "")]
+    ("severity", "note"), [(None, "missing"), ("sev-9", "odd sev-9"), ("warning", ""), ("critical", ""), (" P1 ", "")]
 )
 def test_a_severity_that_was_guessed_says_so(severity: str | None, note: str) -> None:
     assert read(alert(severity=severity)).severity_note == note

@@ -410,7 +410,7 @@ def test_a_group_that_was_cut_says_so() -> None:
 
 
 @pytest.mark.parametrize(
-    ("severity", "says"), [(None, "no severity label"), ("sev-1", "The severity sev-1 is neither")]
+    ("severity", "says"), [(None, "severity: warning"), ("info", "under severities, info: warning")]
 )
 def test_a_severity_that_was_guessed_says_so(severity: str | None, says: str) -> None:
     _, blocks = messages.message(incident(webhook(alert(severity=severity))), "en")

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from oncall import severities
 from oncall.clock import milliseconds
 from oncall.errors import WebhookError
 
@@ -103,7 +104,9 @@ def read_webhook(webhook: object, *, received_at: int, cut: Mapping[str, Any] | 
     shown = firing or alerts
     severity, note = _severity(shown, common, unseen=left_out > 0)
     sender: Sender = "grafana" if "orgId" in webhook else "alertmanager"
-    loudest = tuple(alert for alert in shown if alert.labels.get("severity") != "warning") or shown
+    loudest = (
+        tuple(a for a in shown if severities.meaning(a.labels.get("severity", ""), {}).level == "critical") or shown
+    )
     return AlertGroup(
         key=key,
         status=status,
@@ -152,17 +155,9 @@ def _measured(alert: Mapping[str, Any]) -> str:
 
 def _severity(alerts: tuple[Alert, ...], common: Mapping[str, str], *, unseen: bool) -> tuple[Severity, str]:
     """The highest severity of the alerts. Whatever is not known to be a warning is critical: better woken than not."""
-    written = {alert.labels.get("severity", "") for alert in alerts}
-    if "critical" in written:
-        return "critical", ""
-    unknown = sorted(severity for severity in written if severity != "warning")
-    if unknown and unknown[0] == "":
-        return "critical", "missing"
-    if unknown:
-        return "critical", f"odd {unknown[0][:50]}"
-    if unseen and common.get("severity") != "warning":
-        return "critical", "unseen"
-    return "warning", ""
+    written = [alert.labels.get("severity", "") for alert in alerts]
+    found = severities.loudest(written, {}, unseen=unseen and not common.get("severity"))
+    return "critical" if found.level == "critical" else "warning", found.why
 
 
 def _matchers(common: Mapping[str, str], *, any_name: bool) -> str:

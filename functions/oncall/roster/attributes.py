@@ -6,15 +6,18 @@ A problem says where, what, and what to write instead.
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, time
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from functools import cache
 from typing import Any
-from zoneinfo import ZoneInfo
+
+from oncall.clock import parse_instant
+from oncall.roster import time_zones
 
 DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 
+END_OF_DAY = timedelta(hours=24)
 _CLOCK = re.compile(r"([0-9]{1,2}):([0-9]{2})")
+_INTEGER = re.compile(r"0|[1-9][0-9]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +66,7 @@ class Attributes:
         value = self.body.get(key)
         if value is None:
             return default
-        if isinstance(value, str) and value.isdecimal():
+        if isinstance(value, str) and _INTEGER.fullmatch(value):
             value = int(value)  # the console makes text of what is typed in
         number = value if isinstance(value, int | Decimal) and not isinstance(value, bool) else None
         if number is not None and number == int(number) and low <= number <= high:
@@ -75,7 +78,7 @@ class Attributes:
         value = self.body.get(key)
         if value is None:
             return default
-        if value in (True, False, "true", "false"):
+        if isinstance(value, bool) or value in ("true", "false"):
             return value in (True, "true")
         self.problem(key, "write true or false")
         return default
@@ -84,28 +87,32 @@ class Attributes:
         value = self.text(key)
         if value is None:
             return default
-        if known_time_zone(value):
+        if value in time_zones.names():
             return value
-        self.problem(key, f"there is no time zone {value!r}: write a name such as Asia/Tokyo, Europe/Berlin or UTC")
+        self.problem(key, f"there is no time zone {value!r}: {time_zones.advice(value)}")
         return default
 
-    def clock(self, key: str, default: time) -> time:
-        """A local time HH:MM; 24:00 is midnight."""
-        value = self.text(key)
-        if value is None:
-            return default
-        clock = parse_clock(value)
-        if clock is None:
+    def clock(self, key: str) -> timedelta | None:
+        """A local time HH:MM, as the time since midnight; 24:00 is the end of the day."""
+        value = self.time_text(key)
+        clock = parse_clock(value) if value is not None else None
+        if value is not None and clock is None:
             self.problem(key, f"{value!r} is not a time: write hours and minutes, such as 09:00")
-        return clock or default
+        return clock
+
+    def time_text(self, key: str) -> str | None:
+        """A text that holds a time. A number is what other readers of YAML make of 9:00 (540) or of 2026 (a year)."""
+        if isinstance(self.body.get(key), int | float | Decimal) and not isinstance(self.body[key], bool):
+            self.problem(key, 'expected a time, found a number: write it between quotes, such as "09:00"')
+            return None
+        return self.text(key)
 
     def instant(self, key: str) -> datetime | None:
         value = self.text(key)
         if value is None:
             return None
-        try:
-            moment = datetime.fromisoformat(value)
-        except ValueError:
+        moment = parse_instant(value)
+        if moment is None:
             self.problem(key, f"{value!r} is not a moment: write it like 2026-11-23T09:00:00+09:00")
             return None
         if moment.tzinfo is None:
@@ -124,16 +131,6 @@ def attributes_of(body: object, path: tuple[str | int, ...], problems: list[Prob
         return Attributes(body, path, problems)
     problems.append(Problem(path, f"expected settings (key: value), found {kind_of(body)}"))
     return None
-
-
-@cache
-def known_time_zone(name: str) -> bool:
-    """Whether the time zone database has it."""
-    try:
-        ZoneInfo(name)
-    except (KeyError, OSError, ValueError):  # unknown; the name of a folder; a path that leads outside
-        return False
-    return True
 
 
 def parse_days(text: str) -> frozenset[int] | None:
@@ -162,13 +159,11 @@ def parse_day(text: str) -> int | None:
     return next((number for number, day in enumerate(DAYS) if word in (day, day[:3])), None)
 
 
-def parse_clock(text: str) -> time | None:
-    """A time HH:MM, 24:00 being midnight; None if it is none."""
+def parse_clock(text: str) -> timedelta | None:
+    """A time HH:MM as the time since midnight, 24:00 being the end of the day; None if it is none."""
     found = _CLOCK.fullmatch(text)
-    hours, minutes = (int(found[1]), int(found[2])) if found else (99, 99)
-    if (hours, minutes) == (24, 0):
-        return time(0)
-    return time(hours, minutes) if hours < 24 and minutes < 60 else None
+    clock = timedelta(hours=int(found[1]), minutes=int(found[2])) if found and int(found[2]) < 60 else None
+    return clock if clock is not None and clock <= END_OF_DAY else None
 
 
 def unknown(path: tuple[str | int, ...], kind: str, target: object, known: Iterable[str]) -> Problem:

@@ -9,16 +9,36 @@ from datetime import UTC, datetime
 from oncall.roster.model import Roster
 from oncall.roster.schedules import Shift
 
+# RFC 5545, 3.6: a calendar has at least one component. One without events has this.
+_UTC = (
+    "BEGIN:VTIMEZONE",
+    "TZID:Etc/UTC",
+    "BEGIN:STANDARD",
+    "DTSTART:19700101T000000",
+    "TZOFFSETFROM:+0000",
+    "TZOFFSETTO:+0000",
+    "END:STANDARD",
+    "END:VTIMEZONE",
+)
+
 
 def calendar(roster: Roster, shifts: Iterable[tuple[str, Shift]], now: datetime) -> str:
     """A calendar of shifts, each with the id of its schedule; times without anyone on call are left out."""
+    events = _events(roster, shifts, now)
     lines = [
         "BEGIN:VCALENDAR",
         "VERSION:2.0",
         "PRODID:-//oncall//schedule//EN",
         "CALSCALE:GREGORIAN",
         "X-WR-CALNAME:On call",
+        *(events or _UTC),
+        "END:VCALENDAR",
     ]
+    return "".join(f"{_fold(line)}\r\n" for line in lines)
+
+
+def _events(roster: Roster, shifts: Iterable[tuple[str, Shift]], now: datetime) -> list[str]:
+    lines: list[str] = []
     for schedule, shift in shifts:
         if shift.responder is None:
             continue
@@ -34,8 +54,7 @@ def calendar(roster: Roster, shifts: Iterable[tuple[str, Shift]], now: datetime)
             "TRANSP:TRANSPARENT",
             "END:VEVENT",
         ]
-    lines.append("END:VCALENDAR")
-    return "".join(f"{_fold(line)}\r\n" for line in lines)
+    return lines
 
 
 def _moment(moment: datetime) -> str:

@@ -18,8 +18,10 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from aws_lambda_powertools import Logger
 
+from oncall.clock import LATEST, parse_date
 from oncall.roster.attributes import (
     DAYS,
+    END_OF_DAY,
     Attributes,
     Problem,
     attributes_of,
@@ -30,6 +32,7 @@ from oncall.roster.attributes import (
     parse_days,
     unknown,
 )
+from oncall.severities import LEVELS, Level, normal
 
 if TYPE_CHECKING:
     from oncall.table import Table
@@ -46,7 +49,7 @@ EVERYONE = "everyone"  # the step, and the schedule that says whose turn it is
 DEFAULT_POLICY = "default"
 DEFAULT_TIME_ZONE = "UTC"
 DEFAULT_START = date(2024, 1, 1)  # a Monday
-DEFAULT_HAND_OVER = time(9)
+DEFAULT_HAND_OVER = timedelta(hours=9)
 
 _KINDS = {
     "RESPONDER": "responders",
@@ -55,6 +58,7 @@ _KINDS = {
     "POLICY": "policies",
     "PRODUCT": "products",
 }
+_SETTINGS = ("time_zone", "default", "severities")  # of the whole roster; in the table they are META's
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 _PRODUCT_ID = re.compile(r"[^\x00-\x1f\x7f]{1,200}")  # a label's value; a sort key takes 1,024 bytes
 _CHANNEL = re.compile(r"[CG][A-Z0-9]{2,20}")  # Slack reads a channel's messages by its ID only
@@ -180,6 +184,7 @@ class Roster:
     overrides: Mapping[str, Override] = field(default_factory=dict)
     time_zone: str = DEFAULT_TIME_ZONE
     default: str = DEFAULT_POLICY
+    severities: Mapping[str, Level] = field(default_factory=dict)  # what a severity means, where it is not its word
     version: int = 0
     applied_at: datetime | None = None
 
@@ -193,7 +198,7 @@ class Roster:
 
     def turn(self) -> Schedule:
         """The schedule that says with whom `everyone` begins: the one called so, or a week each from Monday 09:00."""
-        start = datetime.combine(DEFAULT_START, DEFAULT_HAND_OVER)
+        start = datetime.combine(DEFAULT_START, time()) + DEFAULT_HAND_OVER
         layer = Layer("", tuple(self.responders), start, timedelta(weeks=1))
         return self.schedules.get(EVERYONE) or Schedule(EVERYONE, self.time_zone, (layer,))
 
@@ -225,7 +230,7 @@ def read_items(items: Iterable[Mapping[str, Any]]) -> tuple[Roster, tuple[Proble
     ordered = sorted(items, key=lambda item: str(item["sk"]))
     meta = next((item for item in ordered if item["sk"] == META), {})
     version = str(meta.get("version", 0))
-    document: dict[str, Any] = {key: meta[key] for key in ("time_zone", "default", "applied_at") if key in meta}
+    document: dict[str, Any] = {key: meta[key] for key in (*_SETTINGS, "applied_at") if key in meta}
     document["version"] = meta.get("version")
     groups: dict[str, dict[str, Mapping[str, Any]]] = {group: {} for group in _KINDS.values()}
     for item in ordered:
@@ -284,9 +289,32 @@ class _Reader:
             overrides=overrides,
             time_zone=self.time_zone,
             default=default,
+            severities=self._severities(),
             version=top.integer("version", 0, 0, 10**9),
             applied_at=top.instant("applied_at"),
         )
+
+    def _severities(self) -> dict[str, Level]:
+        found: dict[str, Level] = {}
+        written = self.document.get("severities") or {}
+        if not isinstance(written, Mapping):
+            message = f"expected severities with what they mean (info: none), found {kind_of(written)}"
+            self.problems.append(Problem(("severities",), message))
+            return found
+        part = Attributes(written, ("severities",), self.problems)
+        for word in written:
+            known = normal(str(word))
+            if known in found:
+                part.problem(word, "is there a second time: capitals and spaces around it do not count")
+            elif known == "critical":
+                part.problem(word, "always rings: give the alerts another severity, and map that")
+            elif not known:
+                part.problem(word, "is no severity: alerts without one are critical, give them the label severity")
+            elif level := part.one_of(word, LEVELS):
+                found[known] = level
+            elif written[word] is None:
+                part.problem(word, f"has no meaning: write {' or '.join(LEVELS)}")
+        return found
 
     def _group[T](self, name: str, ids: re.Pattern[str], read: Callable[[Attributes], T | None]) -> dict[str, T]:
         found: dict[str, T] = {}
@@ -314,7 +342,8 @@ def _responder(part: Attributes) -> Responder | None:
         return None
     if not _E164.fullmatch(phone):
         part.problem(
-            "phone", "is not in E.164: write + and the country code, then the number without spaces and its first 0"
+            "phone",
+            "is not in E.164: write + and the country code, then the number without spaces and its first 0 (Italy keeps it)",
         )
         return None
     name = part.text("name") or part.id
@@ -369,7 +398,7 @@ def _rotation(part: Attributes) -> tuple[datetime, timedelta]:
         else:
             part.problem("shift", f"{shift!r} is not a length: write it like 12 hours, 1 day or 2 weeks")
     day, at = None, DEFAULT_HAND_OVER
-    hand_over = part.text("hand_over")
+    hand_over = part.time_text("hand_over")
     if hand_over is not None:
         words = hand_over.split()
         clock = parse_clock(words[-1])
@@ -380,7 +409,7 @@ def _rotation(part: Attributes) -> tuple[datetime, timedelta]:
             part.problem("hand_over", f"shifts of {shift} change on other days too: leave {words[0]} out")
         else:
             at = clock
-    return datetime.combine(_start(part, day), at), length
+    return datetime.combine(_start(part, day), time()) + at, length  # 24:00 is the end of that day
 
 
 def _start(part: Attributes, day: int | None) -> date:
@@ -389,9 +418,8 @@ def _start(part: Attributes, day: int | None) -> date:
     fallback = DEFAULT_START + timedelta(days=day or 0)
     if value is None:
         return fallback
-    try:
-        start = date.fromisoformat(value)
-    except ValueError:
+    start = parse_date(value)
+    if start is None:
         part.problem("start", f"{value!r} is not a date that exists: write it like 2026-11-02")
         return fallback
     if day is not None and start.weekday() != day:
@@ -409,7 +437,7 @@ def _windows(part: Attributes) -> Iterable[Window]:
     written = part.body.get("during")
     if written is None:
         return
-    if not isinstance(written, list | tuple):
+    if not isinstance(written, list | tuple) or not written:
         part.problem("during", "expected a list, such as [{days: mon-fri, from: 09:00, to: 18:00}]")
         return
     for number, body in enumerate(written):
@@ -419,8 +447,17 @@ def _windows(part: Attributes) -> Iterable[Window]:
         days = parse_days(inner.text("days") or "mon-sun")
         if days is None:
             inner.problem("days", f"{inner.text('days')!r} are not days: write them like mon-fri or sat, sun")
-        else:
-            yield Window(days, inner.clock("from", time(0)), inner.clock("to", time(0)))
+            continue
+        start, end = inner.clock("from"), inner.clock("to")
+        if start == END_OF_DAY:
+            inner.problem("from", "24:00 ends the days that are written: write from: 00:00, and the days after them")
+            continue
+        yield Window(days, _time(start or timedelta()), _time(end or END_OF_DAY))
+
+
+def _time(clock: timedelta) -> time:
+    """The time on the wall; the end of a day shows the next one's midnight, which is what Window means by it."""
+    return time(clock.seconds // 3600, clock.seconds // 60 % 60)
 
 
 def _policy(part: Attributes, responders: Mapping[str, Responder], schedules: Mapping[str, Schedule]) -> Policy | None:
@@ -488,7 +525,7 @@ def _override(
 ) -> Override | None:
     """An override; one whose responder or schedule has left the roster since is nothing to complain about."""
     responder, schedule = part.text("responder"), part.text("schedule")
-    expires_at = part.integer("expires_at", None, 0, 253_402_300_799)
+    expires_at = part.integer("expires_at", None, 0, int(LATEST.timestamp()))
     end = part.instant("end") or (datetime.fromtimestamp(expires_at, UTC) if expires_at is not None else None)
     if responder is None or end is None:
         part.problem(None, "needs responder and end: without an end nobody would notice that it is still there")
@@ -515,7 +552,8 @@ def to_items(roster: Roster) -> list[dict[str, Any]]:
             items.append(
                 {"pk": PARTITION, "sk": f"{kind}#{key}{suffix}", "id": key, **version, **position, **attributes}
             )
-    settings: dict[str, Any] = {"time_zone": roster.time_zone, "default": roster.default}
+    document = to_document(roster)
+    settings = {name: document[name] for name in _SETTINGS}
     if roster.applied_at:
         settings["applied_at"] = roster.applied_at.isoformat()
     return [*items, {"pk": PARTITION, "sk": META, **version, **settings}]
@@ -544,6 +582,7 @@ def to_document(roster: Roster) -> dict[str, Any]:
     return {
         "time_zone": roster.time_zone,
         "default": roster.default,
+        "severities": dict(roster.severities),
         "responders": {r.id: _plain(r, "name", "phone", "slack_user", "language") for r in roster.responders.values()},
         "schedules": {
             s.id: {"time_zone": s.time_zone, "layers": [_layer_document(layer) for layer in s.layers]}

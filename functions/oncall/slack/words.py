@@ -37,8 +37,14 @@ WORDS: Mapping[Language, Mapping[str, str]] = {
         "hours": "{hours} h {minutes} min",
         "days": "{days} d {hours} h",
         "cut": "The webhook had {count} characters and was cut to fit.",
-        "severity_missing": "An alert has no severity label, so it counts as critical.",
-        "severity_odd": "The severity {severity} is neither critical nor warning, so it counts as critical.",
+        "severity_missing": (
+            "An alert has no severity label, so it counts as critical. To change that, give its rule the label "
+            "severity: warning."
+        ),
+        "severity_odd": (
+            "The severity {severity} is not known, so it counts as critical. To change that, write into the roster, under "
+            "severities, {severity}: warning (Slack only) or {severity}: none."
+        ),
         "severity_unseen": "The severity of alerts that were cut off is not known, so the group counts as critical.",
         # links
         "runbook": "Runbook",
@@ -119,8 +125,13 @@ WORDS: Mapping[Language, Mapping[str, str]] = {
         "hours": "{hours}時間{minutes}分",
         "days": "{days}日{hours}時間",
         "cut": "Webhookが{count}文字あったため、一部を省略しました。",
-        "severity_missing": "severityラベルのないアラートがあるため、重大として扱います。",
-        "severity_odd": "severityが{severity}で、criticalでもwarningでもないため、重大として扱います。",
+        "severity_missing": (
+            "severityラベルのないアラートがあるため、重大として扱います。変えるには、ルールにseverity: warningを付けてください。"
+        ),
+        "severity_odd": (
+            "severityの{severity}が登録されていないため、重大として扱います。変えるには、名簿のseveritiesに "
+            "{severity}: warning (Slackのみ)または {severity}: none と書いてください。"
+        ),
         "severity_unseen": "省略されたアラートの重大度が分からないため、重大として扱います。",
         "runbook": "手順書",
         "graph": "グラフ",

@@ -1,0 +1,26 @@
+"""Which time zones there are: those of the package tzdata, on Lambda and in the command alike, whatever the machine has.
+
+zoneinfo looks at the machine's folder first. The functions' environment turns that off (PYTHONTZPATH in template.yaml),
+and the command does it when it starts.
+"""
+
+from functools import cache
+from importlib import resources
+
+# What the package has and nobody's clock shows: zic's place holder for a machine that has not been set up.
+_NO_PLACE = frozenset({"Factory"})
+
+
+@cache
+def names() -> frozenset[str]:
+    """All names, as they have to be written. Not the machine's own: `localtime` is another zone on another machine."""
+    return frozenset(resources.files("tzdata").joinpath("zones").read_text(encoding="utf-8").split()) - _NO_PLACE
+
+
+def advice(name: str) -> str:
+    """What to write instead of a name that there is not: `did you mean Asia/Tokyo?` for asia/tokio or tokyo."""
+    from difflib import get_close_matches  # noqa: PLC0415  only when something is wrong
+
+    known = {key: zone for zone in sorted(names()) for key in (zone.rpartition("/")[2].lower(), zone.lower())}
+    close = get_close_matches(name.strip().lower().replace(" ", "_"), known, 1, 0.8)
+    return f"did you mean {known[close[0]]}?" if close else "write a name such as Asia/Tokyo, Europe/Berlin or UTC"
