@@ -2,7 +2,7 @@
 
 The roster's `severities` decides first. Without it a word counts as what it says; whatever is not known to be less is
 critical, because it is better to be woken than not. The words are those of people's rules and tools: Prometheus' mixins
-(critical, warning), PagerDuty's events (critical, error, warning), syslog, Zabbix, and priorities (P1, S1, SEV1).
+(critical, warning), PagerDuty's events (critical, error, warning), syslog, and priorities (P1, S1) as GitLab reads them.
 Words that mean "no page" elsewhere (info, none, P4 ...) ring too, until the roster says otherwise.
 """
 
@@ -15,9 +15,7 @@ Level = Literal["critical", "warning", "none"]
 LEVELS: tuple[Level, ...] = ("critical", "warning", "none")  # the loudest first
 _KNOWN: Mapping[str, Level] = {
     **dict.fromkeys(("critical", "crit", "page", "error", "err", "fatal", "emergency", "emerg", "alert"), "critical"),
-    **dict.fromkeys(
-        ("disaster", "high", "urgent", "p1", "p2", "s1", "s2", "sev1", "sev2", "sev-1", "sev-2"), "critical"
-    ),
+    **dict.fromkeys(("high", "major", "p1", "p2", "s1", "s2"), "critical"),
     **dict.fromkeys(("warning", "warn"), "warning"),
 }
 

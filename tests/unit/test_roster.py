@@ -1,14 +1,18 @@
 """The roster in the table: what a person may write there, what is said about slips, and that readers see one version whole."""
+# ruff: noqa: DTZ001  the local times of hand-overs have no zone of their own
 
 from datetime import UTC, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from oncall import time_zones
 from oncall.roster import (
+    Layer,
     Override,
     Policy,
     RosterError,
@@ -53,6 +57,7 @@ DOCUMENT: dict[str, Any] = {
             "remind_after_minutes": 30,
         }
     },
+    "severities": {"info": "none", "notice": "warning"},
     "products": {"product-a": {"policy": "night", "slack_channel": "C0A12345"}, "product-b": {"call": False}},
 }
 
@@ -97,7 +102,7 @@ def test_hours_and_hand_overs_are_read_as_written() -> None:
     office, rest = roster.schedules["primary"].layers
     assert office.windows[0].days == frozenset(range(5))
     assert (office.windows[0].start, office.windows[0].end) == (time(9), time(18))
-    assert (office.start, office.length) == (datetime(2026, 11, 2, 9), timedelta(days=1))  # noqa: DTZ001  local time
+    assert (office.start, office.length) == (datetime(2026, 11, 2, 9), timedelta(days=1))
     assert (rest.start.weekday(), rest.start.time(), rest.length) == (4, time(17, 30), timedelta(weeks=2))
 
 
@@ -165,6 +170,17 @@ def test_without_policies_the_default_is_everyone_in_turn() -> None:
         (by_hand("OVERRIDE#o", responder="alice"), "OVERRIDE#o: needs responder and end"),
         (by_hand("OVERRIDE#o", responder="alice", end="2026-11-23T09:00:00"), "does not say in which time zone"),
         (by_hand("META", default="nights"), "META default: there is no policy 'nights'"),
+        (by_hand("META", severities={"info": "quiet"}), "META severities info: 'quiet' is not possible"),
+        (by_hand("META", time_zone="localtime"), "META time_zone: there is no time zone 'localtime'"),
+        (by_hand("SCHEDULE#s", members=["alice"], during=[]), "SCHEDULE#s during: expected a list, such as"),
+        (
+            by_hand("SCHEDULE#s", members=["alice"], during=[{"from": "24:00", "to": "06:00"}]),
+            "SCHEDULE#s during 0 from: 24:00 ends the days that are written: write from: 00:00",
+        ),
+        (by_hand("POLICY#p", rounds="٣"), "POLICY#p rounds: expected a whole number"),
+        (by_hand("POLICY#p", rounds="010"), "POLICY#p rounds: expected a whole number"),
+        (by_hand("PRODUCT#x", call=Decimal(1)), "PRODUCT#x call: write true or false"),
+        (by_hand("PRODUCT#x", call="off"), "PRODUCT#x call: write true or false"),
     ],
 )
 def test_a_slip_is_named_and_does_not_leave_everyone_unrung(item: dict[str, Any], expected: str) -> None:
@@ -250,3 +266,144 @@ def test_a_reader_sees_the_old_or_the_new_roster_however_its_pages_fall(data: st
 def test_meta_is_what_a_query_meets_first() -> None:
     """The rule that makes the above right: DynamoDB returns the items of a partition in the order of their sort keys."""
     assert min(item["sk"] for item in to_items(OLD)) == "META"
+
+
+def layer_of(**settings: Any) -> tuple[Layer, str]:
+    """The only layer of a schedule with these settings, and the problems."""
+    document = {"responders": {"alice": "+12025550100"}, "schedules": {"s": {"members": ["alice"], **settings}}}
+    roster, problems = parse(document)
+    return roster.schedules["s"].layers[0], "; ".join(map(str, problems))
+
+
+@pytest.mark.parametrize(
+    ("settings", "first"),
+    [
+        ({"hand_over": "monday 24:00", "start": "2026-11-23"}, datetime(2026, 11, 24)),
+        ({"hand_over": "sunday 24:00", "start": "2026-11-29"}, datetime(2026, 11, 30)),
+        ({"hand_over": "24:00", "start": "2026-12-31", "shift": "1 day"}, datetime(2027, 1, 1)),
+        ({"hand_over": "24:00", "start": "2028-02-28", "shift": "12 hours"}, datetime(2028, 2, 29)),
+        ({"hand_over": "23:59", "start": "2026-11-23"}, datetime(2026, 11, 23, 23, 59)),
+        ({"hand_over": "00:00", "start": "2026-11-23"}, datetime(2026, 11, 23)),
+    ],
+)
+def test_a_hand_over_at_24_00_is_at_the_end_of_its_day(settings: dict[str, str], first: datetime) -> None:
+    layer, problems = layer_of(**settings)
+    assert (layer.start, problems) == (first, "")
+    roster, _ = parse({"responders": {"alice": "+12025550100"}, "schedules": {"s": {"members": ["alice"], **settings}}})
+    assert parse(to_document(roster)) == (roster, ())
+
+
+def test_hours_that_end_at_24_00_end_with_the_day() -> None:
+    for start in ("00:00", "09:00", "22:30"):
+        layer, problems = layer_of(during=[{"days": "mon", "from": start, "to": "24:00"}])
+        (window,) = layer.windows
+        assert (window.days, f"{window.start:%H:%M}", window.end, problems) == (frozenset({0}), start, time(0), "")
+
+
+@pytest.mark.parametrize(
+    ("setting", "written"),
+    [
+        # What other readers of YAML, and `fromisoformat`, make times and dates of.
+        *(
+            ("start", text)
+            for text in ("2026-W48-1", "2026-W48", "20261123", "2026-11-3", "2026-11-23T09:00", "23.11.2026")
+        ),
+        *(("start", text) for text in ("0001-01-01", "9999-12-31", "２０２６-11-23", "2026-13-01", "2026-11-31")),
+        ("start", Decimal(20261123)),
+        *(
+            ("hand_over", text)
+            for text in ("9:5", "09.00", "9am", "٠٩:٠٠", "24:01", "12:60", "09:00:00", "monday", "0900")
+        ),
+        *(("hand_over", number) for number in (540, Decimal(540), 9)),  # YAML 1.1: 9:00 is 540
+        ("hand_over", True),
+    ],
+)
+def test_a_time_that_is_written_otherwise_is_refused_and_not_guessed(setting: str, written: object) -> None:
+    layer, problems = layer_of(**{setting: written})
+    assert f"schedules s {setting}: " in problems
+    assert layer.start == datetime(2024, 1, 1, 9)
+
+
+@pytest.mark.parametrize("written", [540, Decimal(540), 540.0])
+def test_what_yaml_makes_a_number_of_is_asked_for_between_quotes(written: object) -> None:
+    layer, problems = layer_of(during=[{"from": written, "to": "18:00"}])
+    assert 'during 0 from: expected a time, found a number: write it between quotes, such as "09:00"' in problems
+    assert layer.windows
+
+
+@pytest.mark.parametrize(
+    ("written", "moment"),
+    [
+        ("2026-11-23T09:00:00+09:00", datetime(2026, 11, 23, tzinfo=UTC)),
+        ("2026-11-23 00:00Z", datetime(2026, 11, 23, tzinfo=UTC)),
+        ("2026-11-23t00:00:00.123456789z", datetime(2026, 11, 23, microsecond=123456, tzinfo=UTC)),
+        ("2026-11-23T24:00:00Z", datetime(2026, 11, 24, tzinfo=UTC)),
+        ("2026-12-31T24:00-03:30", datetime(2027, 1, 1, 3, 30, tzinfo=UTC)),
+    ],
+)
+def test_moments_of_overrides(written: str, moment: datetime) -> None:
+    override = by_hand("OVERRIDE#o", responder="alice", end=written)
+    assert from_items([*TEAM, override]).overrides["o"].end == moment
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        *("2026-W48-1T09:00Z", "20261123T090000Z", "2026-11-23x09:00Z", "2026-11-23Z", "2026-11-23T09Z"),
+        *(
+            "9999-12-31T23:59:59-12:00",
+            "0001-01-01T00:00:00+14:00",
+            "2026-11-23T24:01Z",
+            "2026-11-23T09:00+9",
+            "1795402740",
+        ),
+    ],
+)
+def test_a_moment_that_is_written_otherwise_is_refused_and_crashes_nothing(written: str) -> None:
+    roster, problems = read_items([*TEAM, by_hand("OVERRIDE#o", responder="alice", end=written)])
+    assert roster.overrides == {}
+    assert "OVERRIDE#o end: " in str(problems[0])
+    assert "is not a moment" in str(problems[0])
+
+
+@given(
+    st.text(st.characters(codec="utf-8"), max_size=30) | st.datetimes(timezones=st.timezones()).map(datetime.isoformat)
+)
+def test_no_text_that_stands_for_a_time_stops_a_reader(text: str) -> None:
+    """The roster is read before each call: a slip in it may be left out, but nothing may be raised."""
+    schedule = {"members": ["alice"], "start": text, "hand_over": text, "shift": text, "time_zone": text}
+    hours = {"members": ["alice"], "during": [{"days": text, "from": text, "to": text}]}
+    document = {
+        "responders": {"alice": "+12025550100"},
+        "time_zone": text,
+        "schedules": {"s": schedule, "t": hours},
+        "overrides": {"o": {"responder": "alice", "start": text, "end": text}},
+        "policies": {"p": {"steps": [{"schedule": "s"}, {"schedule": "t"}]}},
+    }
+    roster, _ = parse(document)
+    responders_on_call(roster, roster.policies["p"], AT)
+
+
+@pytest.mark.parametrize(
+    "name", ["localtime", "posixrules", "Factory", "", "zone.tab", "tzdata.zi", "asia/tokyo", "JST-9", "Asia"]
+)
+def test_a_zone_of_the_machine_or_of_no_place_is_refused(name: str) -> None:
+    """The stack's functions read the same package and nothing else."""
+    roster, problems = parse({"responders": {"alice": "+12025550100"}, "time_zone": name})
+    assert roster.time_zone == "UTC"
+    assert "time_zone: " in str(problems[0])
+
+
+def test_a_zone_that_is_almost_right_is_guessed() -> None:
+    for written, meant in (
+        ("Asia/Tokio", "Asia/Tokyo"),
+        ("asia/tokyo", "Asia/Tokyo"),
+        ("new york", "America/New_York"),
+    ):
+        _, problems = parse({"responders": {"alice": "+12025550100"}, "time_zone": written})
+        assert f"there is no time zone {written!r}: did you mean {meant}?" in str(problems[0])
+
+
+def test_each_zone_that_is_offered_can_be_used() -> None:
+    for name in time_zones.names():
+        assert AT.astimezone(ZoneInfo(name)) == AT

@@ -11,7 +11,7 @@ ROSTER: dict[str, Level] = {"info": "warning", "none": "none", "error": "warning
 
 
 @pytest.mark.parametrize(
-    "written", ["critical", "Critical", " critical ", "CRIT", "page", "P1", "error", "fatal", "sev1"]
+    "written", ["critical", "Critical", " critical ", "CRIT", "page", "P1", "error", "fatal", "s1"]
 )
 def test_what_rings_elsewhere_rings_here_and_needs_no_note(written: str) -> None:
     assert meaning(written, {}) == Meaning("critical")
