@@ -136,3 +136,29 @@ def test_a_roster_that_is_there_is_left_alone(set_up: SetUp) -> None:
     done = set_up(RIGHT)
     assert "roster.yaml is there already" in done.said
     assert Path("roster.yaml").read_text() == "responders: {alice: +12025550100}\n"
+
+
+def test_doors_of_the_first_roster(set_up: SetUp) -> None:
+    """Numbers get their one form, a new area code is let in, and a zone that the stack does not know is asked for again."""
+    people = (
+        "Hanako\n\n+81 (0)90 1234 5678\nMaría\n\n+52 1 55 1234 5678\n"
+        "Eve\n\n+81 3123\n+1 679-555-0123\n\nlocaltime\ntokyo\nAsia/Tokyo\n"
+    )
+    done = set_up(RIGHT + people)
+    assert done.status == 0
+    written = yaml.safe_load(Path("roster.yaml").read_text())
+    assert [one["phone"] for one in written["responders"].values()] == [
+        "+819012345678",
+        "+525512345678",
+        "+16795550123",
+    ]
+    assert written["time_zone"] == "Asia/Tokyo"
+    for said in (
+        "It has 0 after the country code, which is dialled within JP only: write +819012345678.",
+        "It has the 1 that mobile numbers of Mexico had",
+        "It is too short for JP",
+        "It is not known to exist in US",
+        "There is no time zone tokyo: did you mean Asia/Tokyo?",
+    ):
+        assert said in done.said
+    assert CliRunner().invoke(app, ["roster", "check", "roster.yaml"]).exit_code == 0

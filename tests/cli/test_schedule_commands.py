@@ -200,10 +200,47 @@ NOW = datetime(2026, 11, 22, 8, 0, tzinfo=UTC)  # a Sunday, 03:00 in New York
         ("tomorrow 09:00", "2026-11-23T14:00+00:00"),
         ("2027-07-01 09:00", "2027-07-01T13:00+00:00"),
         ("2026-11-23T09:00+09:00", "2026-11-23T00:00+00:00"),
+        ("24:00", "2026-11-23T05:00+00:00"),
+        ("sun 24:00", "2026-11-23T05:00+00:00"),
+        ("sat 24:00", "2026-11-29T05:00+00:00"),
+        ("today 24:00", "2026-11-23T05:00+00:00"),
+        ("tomorrow 24:00", "2026-11-24T05:00+00:00"),
+        ("2026-12-31 24:00", "2027-01-01T05:00+00:00"),
+        ("+2 weeks", "2026-12-06T08:00+00:00"),
     ],
 )
 def test_times_are_read_in_the_zone_of_who_writes_them(text: str, expected: str) -> None:
     assert parse_moment(text, NOW) == datetime.fromisoformat(expected)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *(
+            "2026-W48-1",
+            "2026-11-23",
+            "20261123",
+            "2026-11-23x09:00",
+            "9:5",
+            "24:01",
+            "٠٩:٠٠",
+            "540",
+            "1795402740",
+            "+2 months",
+        ),
+        *(
+            "tomorrow sharp 09:00",
+            "yesterday 09:00",
+            "9999-12-31 09:00",
+            "0001-01-01T00:00+14:00",
+            "+2 months",
+            "2026-11-31 09:00",
+        ),
+    ],
+)
+def test_what_is_no_time_is_refused_and_not_guessed(text: str) -> None:
+    with pytest.raises(CommandError, match="is not a"):
+        parse_moment(text, NOW)
 
 
 @pytest.mark.parametrize(
@@ -213,7 +250,9 @@ def test_lengths(text: str, seconds: int) -> None:
     assert parse_duration(text).total_seconds() == seconds
 
 
-@pytest.mark.parametrize("text", ["", "2", "h", "-2h", "2y", "99999h", "0m"])
+@pytest.mark.parametrize(
+    "text", ["", "2", "h", "-2h", "2y", "99999h", "0m", "2 months", "1mo", "2 hundred", "٢h", "3 weekends"]
+)
 def test_what_is_no_length(text: str) -> None:
     with pytest.raises(CommandError, match="is not a length of time"):
         parse_duration(text)

@@ -50,3 +50,16 @@ def test_no_other_token_reads_it(world: World) -> None:
     for token in ("", "another", TOKEN.upper(), "x" * 10_000, "é\x00"):
         assert calendars.render(world.table, token, now=at(world.clock.now())) is None
     assert TOKEN not in str(world.table.query(calendars.PARTITION))
+
+
+def test_a_calendar_without_events_is_a_valid_file(world: World) -> None:
+    """RFC 5545, 3.6: a calendar has at least one component. Without shifts it has no events, and a time zone all the same."""
+    world.roster({"SCHEDULE#everyone": {"members": []}})
+    subscribe(world)
+    text = calendars.render(world.table, TOKEN, now=at(world.clock.now()))
+    assert text is not None
+    calendar = Calendar.from_ical(text)
+    assert calendar.events == []
+    assert [component.name for component in calendar.subcomponents] == ["VTIMEZONE"]
+    (zone,) = calendar.timezones
+    assert zone.to_tz().utcoffset(at(world.clock.now()).replace(tzinfo=None)) == timedelta(0)

@@ -14,9 +14,9 @@ from tests.template.reach import FUNCTIONS, reached_from
 
 FUNCTION_NAMES = [f"{path.stem.title().replace('_', '')}Function" for path in sorted(FUNCTIONS.glob("*.py"))]
 
-# What every function gets: Powertools reads all but one of them, and the name of the table is no right to it.
+# What every function gets: Python and Powertools read all but one of them, and the name of the table is no right to it.
 FOR_ALL = {
-    *("TABLE_NAME", "LOG_LEVEL", "POWERTOOLS_SERVICE_NAME", "POWERTOOLS_METRICS_NAMESPACE"),
+    *("TABLE_NAME", "PYTHONTZPATH", "LOG_LEVEL", "POWERTOOLS_SERVICE_NAME", "POWERTOOLS_METRICS_NAMESPACE"),
     *("POWERTOOLS_TRACER_CAPTURE_ERROR", "POWERTOOLS_TRACER_CAPTURE_RESPONSE"),
 }
 
@@ -281,3 +281,12 @@ def test_mail_is_sent_only_to_somebody(translated: Any) -> None:
 def test_no_account_region_or_partition_is_written_down() -> None:
     text = TEMPLATE.read_text()
     assert not re.search(r"arn:aws:|\b\d{12}\b|us-east-1|ap-northeast-1", text)
+
+
+def test_each_function_has_its_time_zones_from_the_package(translated: Any) -> None:
+    """An empty PYTHONTZPATH: no folder of the machine is looked at (Python: zoneinfo, configuring the data sources)."""
+    functions = of_type(translated, "AWS::Lambda::Function")
+    assert functions
+    for name, function in functions.items():
+        assert function["Environment"]["Variables"]["PYTHONTZPATH"] == "", name
+    assert re.search(r"^tzdata==20(2[6-9]|[3-9])", (FUNCTIONS / "requirements.txt").read_text(), re.MULTILINE)
