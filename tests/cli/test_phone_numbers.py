@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cli.phone_numbers import advise, country_of
+from oncall_cli.phone_numbers import advise, country_of
 from tests.cli.conftest import Run
 
 type Write = Callable[[str | bytes], str]

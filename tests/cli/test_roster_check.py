@@ -34,10 +34,9 @@ def test_the_shipped_rosters_are_good_and_follow_the_schema(run: Run, name: str)
 
 
 def test_other_readers_of_yaml_see_the_example_as_we_do() -> None:
-    """An editor's language server reads it by YAML's rules: numbers must be between quotes there."""
+    """An editor's language server reads it by YAML's rules: numbers, times and dates must be between quotes there."""
     text = (ROOT / "roster.example.yaml").read_text(encoding="utf-8")
-    theirs = yaml.safe_load(text)
-    assert theirs["responders"] == parse_text(text).document["responders"]
+    assert yaml.safe_load(text) == parse_text(text).document
 
 
 @pytest.mark.parametrize(
@@ -47,7 +46,7 @@ def test_other_readers_of_yaml_see_the_example_as_we_do() -> None:
         ("  eve: +12025550100\n", 5, "responders eve phone: is also the number of alice"),
         ("  eve: 090-1234-5678\n", 5, "responders eve phone: is not in E.164"),
         ("  eve: 12025550104\n", 5, "responders eve: expected settings"),
-        ("  eve: +81312345\n", 5, "responders eve phone: is not a number that exists in JP"),
+        ("  eve: +81312345\n", 5, "responders eve phone: is too short for JP"),
         (
             "  eve: {phone: +12025550104, langage: ja}\n",
             5,
@@ -70,6 +69,8 @@ def test_other_readers_of_yaml_see_the_example_as_we_do() -> None:
         ("policies:\n  p:\n    steps:\n      - schedule: nights\n", 8, "there is no schedule 'nights'"),
         ("policies:\n  p: {rounds: many}\n", 6, "rounds: expected a whole number from 1 to 20"),
         ("products:\n  x: {policy: p}\n", 6, "there is no policy 'p'"),
+        ("severities: {info: quiet}\n", 5, "severities info: 'quiet' is not possible"),
+        ("severities:\n  Critical: none\n", 6, "severities Critical: always rings"),
         ("default: p\n", 5, "there is no policy 'p'"),
         ("products: [\n", 6, "is not YAML"),
     ],
@@ -174,3 +175,29 @@ def test_findings_as_json(run: Run, write: Write) -> None:
 
 def test_the_schema_is_printed(run: Run) -> None:
     assert json.loads(run("roster", "schema").out) == json.loads(SCHEMA.read_text(encoding="utf-8"))
+
+
+def test_a_number_that_is_not_known_is_a_warning_and_hides_nothing_else(run: Run, write: Write) -> None:
+    """A new area code is no reason to keep a roster from being applied, nor to pass over a gap in it."""
+    new = "time_zone: UTC\nresponders:\n  alice: +16795550123\n"
+    checked = run("roster", "check", write(new))
+    assert (checked.status, checked.out.count("warning: ")) == (0, 1)
+    assert "roster.yaml:3: warning: responders alice phone: is not known to exist in US" in checked.out
+    gap = "schedules: {s: {members: [alice], during: [{days: mon}]}}\npolicies: {p: {steps: [schedule: s]}}\n"
+    assert "schedules s: has nobody from " in run("roster", "check", write(new + gap)).out
+
+
+@pytest.mark.parametrize(
+    "written", ["hand_over: 24:00", "hand_over: sunday 24:00", 'during: [{from: "22:00", to: "24:00"}]']
+)
+def test_an_editor_takes_24_00_too(written: str) -> None:
+    schema = json.loads(SCHEMA.read_text(encoding="utf-8"))
+    document = parse_text(f"responders: {{a: +12025550100}}\nschedules: {{s: {{members: [a], {written}}}}}\n").document
+    jsonschema.validate(document, schema)
+
+
+@pytest.mark.parametrize("severities", [{"info": "quiet"}, {" Critical ": "none"}, {"": "none"}, ["info"]])
+def test_an_editor_refuses_the_severities_that_the_check_refuses(severities: object) -> None:
+    schema = json.loads(SCHEMA.read_text(encoding="utf-8"))
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate({"responders": {"a": "+12025550100"}, "severities": severities}, schema)

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cli.roster_coverage import idle_steps, never_on_call
 from oncall.roster import Layer, Policy, Responder, Roster, Schedule, Step, Window
-from oncall.schedules import shifts
+from oncall.roster.schedules import shifts
+from oncall_cli.roster_coverage import idle_steps, never_on_call
 from tests.cli.conftest import Run
 
 type Write = Callable[[str | bytes], str]

@@ -233,6 +233,18 @@ def test_applying_the_same_again_changes_nothing(oncall: Run, write: Write) -> N
     assert again.json == {"version": 1, "applied": False}
 
 
+def test_diff_tells_what_severities_mean_from_now_on(oncall: Run, write: Write) -> None:
+    oncall("roster", "apply", write(OLD + "severities: {info: none, notice: none}\n"), "--yes")
+    changed = oncall("roster", "diff", write(OLD + "severities: {Info: warning, P5: none}\n"))
+    assert changed.status == 1
+    assert changed.out.splitlines() == [
+        "~ severity info: none -> warning",
+        "- severity notice: none",
+        "+ severity p5: none",
+    ]
+    assert oncall("roster", "diff", write(OLD + "severities: {NOTICE: none, info: none}\n")).status == 0
+
+
 def test_diff_says_whether_anything_would_change(oncall: Run, write: Write) -> None:
     oncall("roster", "apply", write(OLD))
     assert (oncall("roster", "diff", write(OLD)).status, oncall("roster", "diff", write(OLD)).out) == (

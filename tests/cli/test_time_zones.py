@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-from cli import roster_check, when
-from cli.when import parse_moment, shown
-from devstack.template import parse
+from devstack.aws.template import parse
+from oncall_cli import roster_check, when
+from oncall_cli.when import parse_moment, shown
 from tests.cli.conftest import Run
 
 type Write = Callable[[str | bytes], str]
@@ -72,7 +72,7 @@ def test_a_function_reads_the_packages_zones() -> None:
 import zoneinfo
 from datetime import datetime
 from oncall.roster import parse
-from oncall.schedules import responders_on_call
+from oncall.roster.schedules import responders_on_call
 layers = [{{"members": ["day"], "during": [{{"from": "09:00", "to": "17:00"}}]}}, {{"members": ["night"]}}]
 roster, problems = parse({{
     "time_zone": "America/Vancouver",
@@ -127,7 +127,7 @@ def test_old_data_are_told(
     run: Run, write: Write, monkeypatch: pytest.MonkeyPatch, release: str, zone: str, is_told: bool
 ) -> None:
     monkeypatch.setattr(roster_check, "version", lambda _: release)
-    monkeypatch.setattr("cli.roster_commands.datetime", Clock)
+    monkeypatch.setattr("oncall_cli.roster_commands.datetime", Clock)
     checked = run("roster", "check", write(f"time_zone: {zone}\nresponders: {{a: +12025550100}}\n"))
     assert checked.status == 0
     assert (f"warning: the time zone data here are of {release}: the hours of Asia/Tokyo" in checked.out) == is_told

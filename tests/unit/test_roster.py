@@ -10,7 +10,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oncall import time_zones
 from oncall.roster import (
     Layer,
     Override,
@@ -21,6 +20,7 @@ from oncall.roster import (
     override_item,
     parse,
     read_items,
+    time_zones,
     to_document,
     to_items,
 )
