@@ -288,8 +288,7 @@ class Stack:
             "PublicUrl": f"{self._url('gateway')}/{stage}",
             "LogLevel": os.environ.get("LOG_LEVEL", "INFO"),
             "DeletionProtection": "false",
-            # Without Alertmanager there is no heartbeat to miss, until somebody sends one.
-            "HeartbeatExpected": os.environ.get("HEARTBEAT_EXPECTED") or str(self._options.monitoring).lower(),
+            "HeartbeatExpected": os.environ.get("HEARTBEAT_EXPECTED") or "false",
         }
         if schedule := os.environ.get("PROBE_SCHEDULE"):
             parameters["ProbeSchedule"] = schedule

@@ -23,6 +23,40 @@ def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Devstack]:
         yield running
 
 
+@pytest.fixture(scope="module")
+def first(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Devstack]:
+    """A first deployment: nobody in the roster, no monitoring, and nothing set that is not asked for."""
+    directory = tmp_path_factory.mktemp("first")
+    with running_devstack(directory, MONITORING="0", SCHEDULE_SPEED=str(SPEED)) as running:
+        yield running
+
+
+def test_a_first_deployment_mails_nothing_and_its_silence_rings_when_the_roster_is_there(first: Devstack) -> None:
+    table = first.endpoints["table"]
+    found = first.dynamodb.query(
+        TableName=table,
+        KeyConditionExpression="pk = :pk AND begins_with(sk, :sk)",
+        ExpressionAttributeValues={":pk": {"S": "ROSTER"}, ":sk": {"S": "RESPONDER#"}},
+    )["Items"]
+    for item in found:
+        first.dynamodb.delete_item(TableName=table, Key={"pk": item["pk"], "sk": item["sk"]})
+    time.sleep(8 * 60 / SPEED)
+    assert first.published() == []
+    assert first.calls() == []
+
+    # The monitoring is heard, and dies before there is anybody to ring.
+    assert beat(first).status_code == 202
+    wait_until(lambda: told(first, "ALARM"), SOON, "the fallback topic is told")
+    wait_until(
+        lambda: [each for each in first.published() if "nobody took a page" in (each["subject"] or "")],
+        SOON,
+        "nobody could be rung",
+    )
+    for item in found:
+        first.dynamodb.put_item(TableName=table, Item=item)
+    wait_until(lambda: ringing(first), SOON, "a phone rings")
+
+
 def beat(system: Devstack, body: bytes | str = "{}", token: str | None = None) -> requests.Response:
     """A heartbeat as Alertmanager posts it."""
     headers = {

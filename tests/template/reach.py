@@ -22,6 +22,7 @@ _REQUESTS = {
     "publish": "sns:Publish",
     "invoke": "lambda:InvokeFunction",
     "get_parameters": "ssm:GetParameters",
+    "describe_alarms": "cloudwatch:DescribeAlarms",
 }
 # Every class's methods are taken to be used where the class's instance, so named, is.
 _INSTANCES = {"fallback": ("oncall.fallback", "Fallback")}

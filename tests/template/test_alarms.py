@@ -37,9 +37,40 @@ def test_every_alarm_tells_the_fallback_topic_what_it_means(alarms: dict[str, An
 
 def test_every_alarm_says_what_missing_data_means_and_only_silence_breaches(alarms: dict[str, Any]) -> None:
     missing = {name: alarm["TreatMissingData"] for name, alarm in alarms.items()}
-    assert missing.pop("HeartbeatSilent") == {"Fn::If": ["IsHeartbeatExpected", "breaching", "notBreaching"]}
-    assert missing.pop("ReconcilerSilent") == "breaching"
+    assert missing.pop("HeartbeatSilent") == {"Fn::If": ["IsHeartbeatExpected", "breaching", "ignore"]}
+    assert missing.pop("ReconcilerSilent") == "ignore"
     assert set(missing.values()) == {"notBreaching"}
+
+
+def test_a_first_deployment_mails_no_alarm(alarms: dict[str, Any], translated: Any) -> None:
+    """An alarm is judged from its first minute on, when nothing has run and nobody was heard."""
+    assert translated["Parameters"]["HeartbeatExpected"]["Default"] == "false"
+    for name, alarm in alarms.items():
+        given = alarm | ({"TreatMissingData": "ignore"} if name == "HeartbeatSilent" else {})
+        rule = read_rule(given)
+        assert judge(rule, [None] * rule.periods, "INSUFFICIENT_DATA") in ("OK", "INSUFFICIENT_DATA"), name
+        assert not alarm.get("InsufficientDataActions"), name
+
+
+@pytest.mark.parametrize("name", ["HeartbeatSilent", "ReconcilerSilent"])
+@pytest.mark.parametrize("missing", ["breaching", "ignore"])
+def test_a_silence_that_goes_on_does_not_look_like_its_end(alarms: dict[str, Any], name: str, missing: str) -> None:
+    """FILL makes nothing of a window that has no point any more."""
+    rule = read_rule({**alarms[name], "TreatMissingData": missing})
+    assert judge(rule, [None] * rule.periods, "ALARM") == "ALARM"
+
+
+def test_the_heartbeats_alarm_is_made_after_the_rule_that_hears_it(translated: Any, alarms: dict[str, Any]) -> None:
+    """It fires within a minute or two; the rule waits for the API, which takes longer."""
+    resources = translated["Resources"]
+    assert resources["HeartbeatSilent"]["DependsOn"] in ("HeartbeatChanged", ["HeartbeatChanged"])
+    (heard,) = resources["HeartbeatChanged"]["Properties"]["EventPattern"]["resources"]
+    named = alarms["HeartbeatSilent"]["AlarmName"]["Fn::Sub"]
+    prefix = "arn:${AWS::Partition}:cloudwatch:${AWS::Region}:${AWS::AccountId}:alarm:"
+    assert heard == {"Fn::Sub": prefix + named}, "by its name: a reference would be a circle"
+    assert "HeartbeatSilent" not in json.dumps(resources["HeartbeatChanged"])
+    environment = resources["ReconcileFunction"]["Properties"]["Environment"]["Variables"]
+    assert environment["HEARTBEAT_ALARM"] == {"Fn::Sub": named}
 
 
 def test_silence_is_told_and_paged_within_five_minutes(alarms: dict[str, Any]) -> None:

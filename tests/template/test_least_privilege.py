@@ -75,6 +75,7 @@ ACTIONS = {
         "dynamodb:Query on the index",
         "states:StartExecution",
         "sns:Publish",
+        "cloudwatch:DescribeAlarms",
     },
 }
 
@@ -157,7 +158,8 @@ def test_only_what_has_no_resource_is_allowed_on_every_resource(translated: Any)
         if "*" in json.dumps(resource)
         for action in listed(statement["Action"])
     }
-    assert on_all == EVERY_RESOURCE.keys()
+    # Alarms: of which resource a request with names has to be allowed, AWS does not say. It reads states, and changes nothing.
+    assert on_all == {*EVERY_RESOURCE, "cloudwatch:DescribeAlarms"}
 
 
 def test_aws_indeed_knows_no_resource_for_those() -> None:
@@ -218,6 +220,7 @@ def test_a_function_reaches_only_our_own_resources(function: str, translated: An
         "dynamodb on the index": [INDEX],
         "states": [{"Fn::Sub": machine}],
         "sns": [{"Ref": "FallbackTopic"}],
+        "cloudwatch": [{"Fn::Sub": "arn:${AWS::Partition}:cloudwatch:${AWS::Region}:${AWS::AccountId}:alarm:*"}],
         "lambda": [{"Fn::GetAtt": [called, "Arn"]} for called in CALLED.get(function, ("SlackNotificationFunction",))],
         "ssm": secrets,
     }
