@@ -1,6 +1,7 @@
 """`oncall doctor`: is it ready tonight? Looks at everything that a page needs, and says what to do about what is wrong."""
 
-from collections.abc import Callable, Iterator
+import json
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
@@ -68,7 +69,11 @@ class Patient:
 
 def examine(target: Target, *, as_json: bool) -> None:
     """Prints what was found; exits with 1 if something failed."""
-    checks = _checks(target)
+    show(_checks(target), "ready", as_json=as_json)
+
+
+def show(checks: Sequence[Check], good: str, *, as_json: bool) -> None:
+    """Prints checks, and `good` if none failed; exits with 1 otherwise."""
     is_ready = all(check.level != "failed" for check in checks)
     if as_json:
         print_json({"ready": is_ready, "checks": [asdict(check) for check in checks]})
@@ -77,7 +82,7 @@ def examine(target: Target, *, as_json: bool) -> None:
             typer.echo(f"{typer.style(f'{check.level:8}', fg=_COLOURS[check.level])} {check.name}: {check.says}")
             if check.do:
                 typer.echo(f"         -> {check.do}")
-        typer.echo("ready" if is_ready else "NOT ready: mend what failed, then run oncall doctor again")
+        typer.echo(good if is_ready else "NOT ready: mend what failed, then run it again")
     if not is_ready:
         raise typer.Exit(1)
 
@@ -103,6 +108,8 @@ def _checks(target: Target) -> list[Check]:
         _fallback,
         _executions,
         _alarms,
+        _watchers,
+        _table,
         _heard,
         _probe,
     )
@@ -214,7 +221,8 @@ def _twilio(patient: Patient) -> Iterator[Check]:
     if account["status"] != "active":
         yield Check("Twilio", "failed", f"the account is {account['status']}", "look at Twilio's console")
     elif account["type"] == "Trial":
-        yield Check("Twilio", "failed", "the account is on trial: it calls verified numbers only", "upgrade it")
+        says = "the account is on trial: it calls up to five verified numbers, each from a number that Twilio picks, for 30 days"
+        yield Check("Twilio", "failed", says, "upgrade it")
     else:
         yield Check("Twilio", "good", "the account is active and its secrets are right")
     amount, currency = twilio.balance()
@@ -340,6 +348,39 @@ def _alarms(patient: Patient) -> Iterator[Check]:
         yield Check("alarms", "good", "none")
 
 
+def _watchers(patient: Patient) -> Iterator[Check]:
+    """What watches over the monitoring and over ourselves is there, and somebody hears it."""
+    name = patient.stack.name
+    client = patient.target.client("cloudwatch")
+    names = [f"{name}-heartbeat-silent", f"{name}-reconciler-silent"]
+    found = {alarm["AlarmName"]: alarm for alarm in client.describe_alarms(AlarmNames=names)["MetricAlarms"]}
+    for missing in sorted(set(names) - set(found)):
+        yield Check("watch", "failed", f"the alarm {missing} is gone", "deploy again, or put it back")
+    if found.get(names[1], {}).get("StateValue") == "INSUFFICIENT_DATA":
+        do = "if it stays so for ten minutes after a deployment: its schedule's rule in EventBridge"
+        yield Check("watch", "failed", "the function Reconcile has never run: what dies is not resumed", do)
+    rule = patient.target.client("events").describe_rule(Name=patient.target.physical_id("HeartbeatChanged"))
+    heard = json.loads(rule.get("EventPattern", "{}")).get("resources", [])
+    if rule["State"] != "ENABLED" or not any(arn.endswith(f":alarm:{names[0]}") for arn in heard):
+        yield Check("watch", "failed", "the rule HeartbeatChanged does not hear the heartbeat's alarm", "enable it")
+    elif len(found) == len(names):
+        yield Check("watch", "good", "a silent monitoring rings, and a silent reconciler mails")
+
+
+def _table(patient: Patient) -> Iterator[Check]:
+    """Whether the on-call table refuses to be deleted, as it was asked for."""
+    is_protected = patient.target.dynamodb.describe_table(TableName=patient.target.table)["Table"].get(
+        "DeletionProtectionEnabled", False
+    )
+    if patient.stack.parameters.get("DeletionProtection") == "true" and not is_protected:
+        do = "somebody has switched it off: aws dynamodb update-table --deletion-protection-enabled"
+        yield Check("table", "warning", "it can be deleted, although DeletionProtection is true", do)
+    else:
+        yield Check(
+            "table", "good", "it refuses to be deleted" if is_protected else "it can be deleted, as was asked for"
+        )
+
+
 def _heard(patient: Patient) -> Iterator[Check]:
     """The last heartbeat and the last alert."""
     client = patient.target.client("cloudwatch")
@@ -356,7 +397,8 @@ def _heard(patient: Patient) -> Iterator[Check]:
     beats = [point["Timestamp"] for point in points if point["Sum"] > 0]
     if not beats:
         do = "route Alertmanager's Watchdog to the output HeartbeatUrl (alertmanager/alertmanager.yml)"
-        yield Check("heartbeat", "failed", "none within a day: nobody would know if the monitoring were dead", do)
+        says = "none within a day: nobody would know if the monitoring were dead; phones ring for that, a day after the roster"
+        yield Check("heartbeat", "failed", says, do)
     elif max(beats) < now - timedelta(minutes=HEARTBEAT_MINUTES):
         yield Check("heartbeat", "failed", f"the last one came {shown(max(beats))}", "look at Alertmanager")
     else:

@@ -523,6 +523,18 @@ def report(target: Target, *, since: Since = "30d", json: Json = False) -> None:
     show(target, since, as_json=json)
 
 
+@app.command("verify")
+@on_target
+def verify(target: Target, *, json: Json = False) -> None:
+    """Try the deployed gateway: a wrong path, a wrong token, webhooks of every kind. Wakes nobody, mails nothing.
+
+    Example: oncall verify
+    """
+    from oncall_cli.verify import run
+
+    run(target, as_json=json)
+
+
 @app.command("doctor")
 @on_target
 def doctor(target: Target, *, json: Json = False) -> None:

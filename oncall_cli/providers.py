@@ -74,7 +74,7 @@ class TwilioAccount:
     def _get(self, base: str, path: str, **query: str) -> dict[str, Any]:
         basic = b64encode(f"{self.sid}:{self.token}".encode()).decode()
         url = f"{base}{path}{'?' if query else ''}{urlencode(query)}"
-        status, answer, _ = _ask("Twilio", Request(url, headers={"Authorization": f"Basic {basic}"}))  # noqa: S310  http(s)
+        status, answer, _ = ask("Twilio", Request(url, headers={"Authorization": f"Basic {basic}"}))  # noqa: S310  http(s)
         if status == 200:
             return answer
         if status == 401:
@@ -107,14 +107,14 @@ class SlackApp:
                 "Content-Type": "application/x-www-form-urlencoded",
             },
         )
-        status, answer, headers = _ask("Slack", request)
+        status, answer, headers = ask("Slack", request)
         if status == 200 and answer.get("ok"):
             return answer, headers
         code = str(answer.get("error", status))
         raise ProviderError(f"Slack answered {code}", code)
 
 
-def _ask(who: str, request: Request) -> tuple[int, dict[str, Any], dict[str, str]]:
+def ask(who: str, request: Request) -> tuple[int, dict[str, Any], dict[str, str]]:
     """Status, JSON and headers (their names in small letters) of an answer. Raises ProviderError if there is none."""
     try:
         try:

@@ -228,6 +228,25 @@ def test_the_doctor_finds_what_is_wrong_and_says_what_to_do(night: Night, oncall
     assert (quota["level"], quota["says"]) == ("warning", "AWS runs 10 functions of this account at once")
 
 
+def test_a_deployment_is_verified_without_a_ring_or_a_mail(night: Night, oncall: Command) -> None:
+    calls, told = night.system.calls(), night.system.published()
+    found = oncall("verify")
+    assert {check["name"]: check["level"] for check in found["checks"]} == dict.fromkeys(
+        ("wrong path", "wrong token", "unsigned callback", "webhook", "odd webhook", "long webhook"), "good"
+    )
+    assert (night.system.calls(), night.system.published()) == (calls, told)
+
+
+def test_what_is_wrong_with_a_deployment_is_said(night: Night, oncall: Command) -> None:
+    night.system.faults("gateway", {"start_execution": {"type": "AccessDeniedException", "status": 400, "times": 3}})
+    try:
+        found = wrong(oncall("verify", status=1))
+    finally:
+        night.system.faults("gateway", {})
+    assert found.keys() == {"webhook", "odd webhook", "long webhook"}
+    assert "503" in found["webhook"]
+
+
 def test_the_doctor_outlives_providers_that_do_not_answer(night: Night, oncall: Command) -> None:
     night.system.faults("slack", {"status": 500, "times": 100})
     assert wrong(oncall("doctor", status=1))["slack"].startswith("Slack answered")
