@@ -120,12 +120,22 @@ class ApiError(Exception):
 
 
 def segments(body: str) -> int:
-    """How many messages a text makes: 160 characters (153 of several) in GSM's alphabet, else 70 (67)."""
+    """How many messages a text makes: 160 characters (153 of several) in GSM's alphabet, else 70 (67).
+
+    What counts twice is not split between two.
+    """
     if all(character in _GSM or character in _GSM_TWICE for character in body):
-        length, one, several = len(body) + sum(character in _GSM_TWICE for character in body), 160, 153
+        widths, one, several = [1 + (character in _GSM_TWICE) for character in body], 160, 153
     else:
-        length, one, several = len(body.encode("utf-16-le")) // 2, 70, 67
-    return 1 if length <= one else -(-length // several)
+        widths, one, several = [1 + (character > "\uffff") for character in body], 70, 67
+    if sum(widths) <= one:
+        return 1
+    messages, left = 1, several
+    for width in widths:
+        if width > left:
+            messages, left = messages + 1, several
+        left -= width
+    return messages
 
 
 def create_app(*, account_sid: str, auth_token: str, numbers: Iterable[str] = ()) -> "WSGIApplication":

@@ -4,7 +4,7 @@
 FOLDER holds rule files of Prometheus, such as those that kube-prometheus, awesome-prometheus-alerts or mixins publish.
 Each text is filled in with plausible values, is said in both languages and written as Slack's message and as a text message.
 What is printed are the texts that hold a sign of an oddity, those with the most signs first: a person has to read them.
-`--all` prints every text, `--kind NAME` those with one sign.
+`--all` prints every text, `--kind NAME` those with one sign; `--turn WORD` takes other values.
 """
 
 import argparse
@@ -187,6 +187,7 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--all", action="store_true")
     parser.add_argument("--kind")
+    parser.add_argument("--turn", default="", help="any word: other values than without it")
     options = parser.parse_args()
     seen, counted, printed = set(), Counter[str](), []
     for file, rule in rules(options.folder):
@@ -194,7 +195,7 @@ def main() -> None:
         if written in seen:
             continue
         seen.add(written)
-        out, signs = told(rule, f"{file} {rule['alert']}")
+        out, signs = told(rule, f"{options.turn}{file} {rule['alert']}")
         counted.update(signs)
         if options.all or (options.kind in signs if options.kind else signs):
             printed.append((signs, f"{file} {rule['alert']}", out))
