@@ -71,19 +71,17 @@ def free_port(*wanted: int) -> int:
 def serve(app: "WSGIApplication", port: int) -> None:
     """Serve `app` on 127.0.0.1:`port` (0: any free one), a thread a request, until SIGTERM, SIGINT or the parent's end.
 
-    Prints `listening on http://127.0.0.1:PORT` when ready. Call it from the main thread, last.
+    Prints `listening on http://127.0.0.1:PORT` when ready. Call it from the main thread, last. It ends at once, whatever its
+    threads wait for (a state's minutes, a retry): nothing is to be put in order, and what it has started is tethered to it.
     """
 
     def stop(signum: int, frame: FrameType | None) -> None:
         del signum, frame
-        raise SystemExit(0)
+        os._exit(0)
 
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
     die_with_parent()
     server = make_server("127.0.0.1", port or free_port(), app, threaded=True, request_handler=QuietRequestHandler)
     print(f"listening on http://127.0.0.1:{server.port}", flush=True)
-    try:
-        server.serve_forever()
-    finally:
-        server.server_close()
+    server.serve_forever()
