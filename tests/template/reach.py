@@ -1,8 +1,9 @@
 """What a function's code can reach: the AWS actions it asks for, and the settings it reads. Told from its syntax tree."""
 
 import ast
-from collections.abc import Container, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 FUNCTIONS = Path(__file__).parents[2] / "functions"
@@ -45,6 +46,7 @@ class _Module:
     names: dict[str, tuple[str, str]] = field(default_factory=dict)
 
 
+@cache
 def _modules() -> dict[str, Path]:
     """The files of the domain, by dotted name; a package's name is that of its front, `__init__.py`."""
     files = {
@@ -53,7 +55,8 @@ def _modules() -> dict[str, Path]:
     return {name.removesuffix(".__init__"): path for name, path in files.items()}
 
 
-def _read(path: Path, known: Container[str]) -> _Module:
+@cache
+def _read(path: Path) -> _Module:
     module = _Module()
     for node in ast.parse(path.read_text()).body:
         if isinstance(node, ast.FunctionDef | ast.ClassDef):
@@ -61,7 +64,7 @@ def _read(path: Path, known: Container[str]) -> _Module:
         elif isinstance(node, ast.ImportFrom) and str(node.module).split(".")[0] == "oncall":
             for alias in node.names:
                 name = alias.asname or alias.name
-                if f"{node.module}.{alias.name}" in known:
+                if f"{node.module}.{alias.name}" in _modules():
                     module.modules[name] = f"{node.module}.{alias.name}"
                 else:
                     module.names[name] = (str(node.module), alias.name)
@@ -76,11 +79,11 @@ def _trailing(node: ast.expr) -> str:
     return node.attr if isinstance(node, ast.Attribute) else node.id if isinstance(node, ast.Name) else ""
 
 
+@cache
 def reached_from(handler: str) -> Reached:
     """What the handler's module reaches."""
-    files = _modules()
-    modules = {name: _read(path, files) for name, path in files.items()}
-    modules[handler] = _read(FUNCTIONS / f"{handler}.py", files)
+    modules = {name: _read(path) for name, path in _modules().items()}
+    modules[handler] = _read(FUNCTIONS / f"{handler}.py")
     found = Reached()
     waiting = [(handler, "lambda_handler")]
     while waiting:
