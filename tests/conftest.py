@@ -1,10 +1,20 @@
-"""Fixtures that several folders share, so that a run starts one system, not one for each folder."""
+"""Fixtures that several folders share, so that a run starts one system, not one for each folder; and what shares the tests."""
 
 import zoneinfo
 
 from tests.browser_fixture import browser
 from tests.devstack_fixture import _devstack, _monitored_devstack, devstack, monitored_devstack
+from tests.workers import pytest_collection_modifyitems, pytest_xdist_auto_num_workers, pytest_xdist_make_scheduler
 
 zoneinfo.reset_tzpath(())  # the package's time zones, as in the functions and the command
 
-__all__ = ["_devstack", "_monitored_devstack", "browser", "devstack", "monitored_devstack"]
+__all__ = [
+    "_devstack",
+    "_monitored_devstack",
+    "browser",
+    "devstack",
+    "monitored_devstack",
+    "pytest_collection_modifyitems",
+    "pytest_xdist_auto_num_workers",
+    "pytest_xdist_make_scheduler",
+]

@@ -1,0 +1,63 @@
+"""How a run shares its tests among workers (pytest-xdist): who uses the same system is one group, and the longest begin first.
+
+Most of the long ones wait, for a lease, a retry or Slack's second, so there are more workers than cores.
+"""
+
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+from xdist.scheduler import LoadScopeScheduling
+
+if TYPE_CHECKING:
+    from xdist.remote import Producer
+
+MOST = 8  # workers: more would only start more systems
+
+# In the order in which they begin. What is not named begins after them, in the order of its name; a file is a group.
+GROUPS = (
+    ("e2e/test_faults_of_aws.py",),
+    ("e2e/test_faults.py",),
+    (
+        "e2e/test_bad_input.py",
+        "e2e/test_command.py",
+        "e2e/test_in_slack.py",
+        "e2e/test_lifecycle.py",
+        "e2e/test_probe.py",
+    ),
+    ("e2e/test_storm.py",),
+    ("e2e/test_outages.py",),
+    ("soak/test_soak.py",),
+    ("e2e/test_chain.py", "e2e/test_console_story.py"),
+    ("e2e/test_alarms_fire.py",),
+    ("devstack/test_aws.py", "devstack/test_cloudformation.py", "devstack/test_lambda_runtime.py"),
+    ("devstack/test_stack.py",),
+    ("e2e/test_heartbeat.py",),
+    ("devstack/test_console_page.py",),
+    ("template/test_lint.py",),
+)
+_PLACES = {f"tests/{file}": place for place, files in enumerate(GROUPS) for file in files}
+
+
+class LongestFirst(LoadScopeScheduling):  # type: ignore[misc]  # it has no types
+    """Gives a worker that has nothing left the next group."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.split("::", 1)[0]
+        return str(_PLACES.get(file, file))
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """Of `--numprocesses auto`."""
+    return min(MOST, 2 * len(os.sched_getaffinity(0)))
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: "Producer") -> LongestFirst:
+    """Whatever `--dist` says."""
+    config.option.loadscopereorder = False
+    return LongestFirst(config, log)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Groups in their order, and each test in its file's."""
+    items.sort(key=lambda item: _PLACES.get(item.nodeid.split("::", 1)[0], len(GROUPS)))
