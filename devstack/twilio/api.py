@@ -387,6 +387,7 @@ class _Twilio:
             request, CALL_PARAMETERS, CALL_PARAMETERS_WITHOUT_EFFECT, several=frozenset({"StatusCallbackEvent"})
         )
         self._check_numbers(form, 21201, 21213)
+        self._check_account(form["To"])
         self._check_line(form["To"])
         _check_instructions(form, needed=True)
         _check_callbacks(form)
@@ -414,6 +415,13 @@ class _Twilio:
         if self._numbers and form["From"] not in self._numbers:
             message = f"The source phone number provided, {form['From']}, is not yet verified for your account."
             raise ApiError(400, 21210, message)
+
+    def _check_account(self, number: str) -> None:
+        if self._account["status"] != "active":
+            raise ApiError(403, 20005, "Account not active")
+        if self._account["type"] == "Trial" and number not in self._account["caller_ids"]:
+            message = f"The number {number} is unverified. Trial accounts may only make calls to verified numbers."
+            raise ApiError(400, 21219, message)
 
     def _check_line(self, number: str) -> None:
         behaviour = self._network.lines.get(number, Line()).behaviour

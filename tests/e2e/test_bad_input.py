@@ -233,10 +233,34 @@ def test_an_alert_of_an_odd_shape_rings(night: Night, odd: dict[str, Any]) -> No
     assert "javascript:" not in json.dumps(story.shows("Alice has it")["blocks"])
 
 
-def test_fields_that_are_not_known_are_tolerated(night: Night) -> None:
+def _deep(levels: int) -> Any:
+    value: Any = "bottom"
+    for _ in range(levels):
+        value = [value]
+    return value
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"notification_reason": "first", "routeLabels": {"a": ["b"]}, "version": "5", "truncatedAlerts": "many"},
+        {"truncatedAlerts": 1e40},
+        {"truncatedAlerts": 10**40},
+        {"commonLabels": {"a": _deep(100)}, "deep": _deep(100)},
+        {"groupKey": "half a character: \ud83d", "commonLabels": {"\udc00": "\ud83d"}, "receiver": "\udfff"},
+    ],
+    ids=[
+        "fields of a later version",
+        "a float of any size",
+        "an integer of any size",
+        "a hundred levels",
+        "surrogates",
+    ],
+)
+def test_whatever_else_a_webhook_holds_it_rings(night: Night, more: dict[str, Any]) -> None:
     story = night.story("alice")
 
-    story.fire(notification_reason="first", routeLabels={"a": ["b"]}, version="5", truncatedAlerts="many")
+    story.fire(**more)
 
     story.takes("alice")
     story.becomes("acknowledged")

@@ -214,8 +214,17 @@ def test_the_doctor_finds_what_is_wrong_and_says_what_to_do(night: Night, oncall
         "account",
         {"balance": "0.40", "type": "Trial", "forbidden_countries": ["US"], "voice_only": [CALLER]},
     )
-    found = oncall("doctor", status=1)
+    rule = night.system.cloudformation.describe_stack_resource(
+        StackName="on-call", LogicalResourceId="HeartbeatChanged"
+    )["StackResourceDetail"]["PhysicalResourceId"]
+    night.system.client("events").disable_rule(Name=rule)
+    try:
+        found = oncall("doctor", status=1)
+    finally:
+        night.system.client("events").enable_rule(Name=rule)
     after = wrong(found)
+    assert "watch" not in before
+    assert after["watch"] == "the rule HeartbeatChanged does not hear the heartbeat's alarm"
     assert f"number of {alice}" not in after
     assert after[f"channel {story.channel}"] == "Slack answered not_in_channel"
     assert after["Twilio's balance"] == "0.40 USD"

@@ -133,6 +133,23 @@ def test_any_other_refusal_is_about_the_number(network: Network, status: int, co
     assert refused.value.code == code
 
 
+@pytest.mark.parametrize(
+    ("account", "error", "code"),
+    [
+        ({"type": "Trial", "caller_ids": [SUZUKI]}, NumberRefusedError, 21219),
+        ({"status": "suspended"}, TwilioUnavailableError, 20005),
+    ],
+)
+def test_a_trial_refuses_the_number_and_a_suspended_account_everybody(
+    network: Network, account: dict[str, Any], error: type[Exception], code: int
+) -> None:
+    network.control("PUT", "/account", account)
+    with pytest.raises(error, match=f"error {code}"):
+        network.call(SATO)
+    if "type" in account:
+        assert network.call(SUZUKI)
+
+
 def test_a_caller_that_is_not_the_accounts_is_no_fault_of_the_number() -> None:
     with serving(create_app(account_sid=SID, auth_token=TOKEN, numbers=["+12025550111"])) as url:
         made = telephone.telephone(SID, TOKEN, caller_number=CALLER, api_url=url)
