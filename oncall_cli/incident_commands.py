@@ -15,6 +15,7 @@ from oncall import actions, incidents, signals
 from oncall.alerts.alertmanager import AlertGroup
 from oncall.alerts.by_hand import NobodyRingsError, read_page, request, whom
 from oncall.clock import at, now
+from oncall.phone import refusals
 from oncall.roster.attributes import suggestion
 from oncall.table import Item, Table
 from oncall_cli.errors import CommandError, aws_errors
@@ -231,4 +232,5 @@ def _summary(incident: Item) -> dict[str, Any]:
 
 
 def _detail(detail: Mapping[str, Any]) -> str:
-    return ", ".join(f"{name} {value}" for name, value in detail.items() if value not in ("", None))
+    told = {**detail, **({"remedy": refusals.words(str(detail["remedy"]), "en")} if "remedy" in detail else {})}
+    return ", ".join(f"{name} {value}" for name, value in told.items() if value not in ("", None))
