@@ -5,7 +5,7 @@ from datetime import UTC, datetime, time, timedelta
 from math import gcd
 from zoneinfo import ZoneInfo
 
-from oncall.roster import EVERYONE, Layer, Policy, Roster, Schedule, Step
+from oncall.roster import EVERYONE, NOBODY, Layer, Policy, Roster, Schedule, Step
 from oncall.roster.schedules import first_moment, responders_on_call, schedule_named, shifts
 from oncall_cli.roster_file import Location
 
@@ -76,9 +76,13 @@ def _moments(roster: Roster, policy: Policy, now: datetime) -> Iterator[datetime
         if step.kind == "responder":
             continue
         schedule = schedule_named(roster, step.id or EVERYONE)
-        longest = max((layer.length for layer in schedule.layers), default=timedelta())
+        longest = max((_longest(layer) for layer in schedule.layers), default=timedelta())
         for shift in shifts(roster, schedule, now, now + max(2 * longest, timedelta(days=DAYS_AHEAD))):
             yield shift.start
+
+
+def _longest(layer: Layer) -> timedelta:
+    return timedelta(days=31 * layer.months) or layer.length
 
 
 def never_on_call(roster: Roster, now: datetime) -> Iterator[tuple[Location, str]]:
@@ -86,8 +90,10 @@ def never_on_call(roster: Roster, now: datetime) -> Iterator[tuple[Location, str
     for schedule in roster.schedules.values():
         taken: set[int] = set()  # what the layers before have, of those that have begun
         for number, layer in enumerate(schedule.layers):
+            if layer.until:
+                continue  # for a while: not every turn has to come, and what is below it counts again afterwards
             hours = _hours(layer) - taken
-            come = {member for turn, member in enumerate(layer.members) if _comes(layer, turn, hours)}
+            come = {member for turn, member in enumerate(layer.members) if _comes(layer, turn, hours)} | {NOBODY}
             never = [member for member in dict.fromkeys(layer.members) if member not in come]
             if never:
                 yield _location(schedule, number), _never(layer, never, hours)
@@ -134,6 +140,8 @@ def _comes(layer: Layer, turn: int, hours: set[int]) -> bool:
     By the clock on the wall a shift begins `turn` shifts after the layer does, and again each round; so the minutes of the
     week at which it begins are those that differ by a multiple of what a round and a week have in common.
     """
+    if layer.months:
+        return bool(hours)  # months are no weeks: it falls on each of their minutes at one time or another
     length = int(layer.length.total_seconds()) // 60
     first = layer.start.weekday() * 1440 + _minute(layer.start.time()) + turn * length
     step = gcd(length * len(layer.members), _WEEK)

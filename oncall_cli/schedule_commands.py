@@ -27,6 +27,7 @@ def show_who(target: Target, product: str, at: str, *, as_json: bool) -> None:
     if as_json:
         order = [
             {"id": o.responder.id, "name": o.responder.name, "phone": o.responder.phone, "reason": o.reason}
+            | {"after_minutes": o.after_minutes}
             for o in found
         ]
         print_json({"product": product, "policy": policy.id, "at": moment, "call": calls, "order": order})
@@ -34,10 +35,17 @@ def show_who(target: Target, product: str, at: str, *, as_json: bool) -> None:
         typer.echo(f"{product or 'products that are not in the roster'}, policy {policy.id}, {shown(moment)}")
         if not calls:
             typer.echo(f"{product} is for Slack only: no phone rings. If it had calls:")
-        rows = [(str(n), o.responder.name, o.responder.phone, o.reason) for n, o in enumerate(found, 1)]
+        rows = [
+            (str(n), o.responder.name, o.responder.phone, o.reason + _after(o.after_minutes))
+            for n, o in enumerate(found, 1)
+        ]
         print_table(["", "name", "phone", "why"], rows)
     if not found:
         raise CommandError("nobody would be rung: add the step everyone to the policy, or a layer to the schedule")
+
+
+def _after(minutes: int) -> str:
+    return f", after {minutes} minutes" if minutes else ""
 
 
 def read_roster(target: Target) -> Roster:
@@ -145,4 +153,3 @@ def show_simulation(target: Target, product: str, at: str, silent: str, ring: in
         for e in events
     ]
     print_table(["time", "after", "", "rings", "", "why"], rows)
-    note("Twilio may let each phone ring for up to five seconds longer")

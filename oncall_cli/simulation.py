@@ -33,10 +33,17 @@ def simulate(roster: Roster, policy: Policy, at: datetime, *, silent: Container[
     while True:
         second = round((now - at).total_seconds())
         on_call = responders_on_call(roster, policy, now)
-        step = next_step({"calls": calls}, [o.responder for o in on_call], policy, now=_milliseconds(now))
+        step = next_step(
+            {"calls": calls, "ring_at": _milliseconds(at)},
+            [o.responder for o in on_call],
+            policy,
+            now=_milliseconds(now),
+            delays={o.responder.id: o.after_minutes for o in on_call},
+        )
         if isinstance(step, GiveUp):
             return [*events, Event(now, second, f"unanswered: {step.reason}")]
         if isinstance(step, Pause):
+            events.append(Event(now, second, f"waits {step.seconds} s: {step.reason}"))
             now += timedelta(seconds=step.seconds)
             continue
         answers = step.responder.id not in silent

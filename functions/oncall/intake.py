@@ -251,7 +251,9 @@ def _own(desk: Desk, known: Roster, policy: Policy, page: Item, covered: Sequenc
             "phone": entry.responder.phone,
             "language": entry.responder.language,
         }
-        for entry in on_call
+        for entry in (
+            on_call if on_call and not on_call[0].after_minutes else ()
+        )  # else the step looks who is due when
     ]
     return _decision("page", "critical", covered, page=handed, responders=responders)
 

@@ -178,6 +178,21 @@ def test_a_simulation_follows_a_hand_over_in_its_middle(applied: Run) -> None:
     assert by_round[1][0] != by_round[2][0]
 
 
+def test_a_simulation_shows_the_wait_for_a_step(oncall: Run, write: Callable[[str], str]) -> None:
+    steps = "[{responder: alice}, {responder: bob, after_minutes: 10}]"
+    text = f"responders: {{alice: +12025550100, bob: +12025550101}}\npolicies: {{default: {{steps: {steps}, rounds: 1}}}}\n"
+    assert oncall("roster", "apply", write(text), "--yes").status == 0
+    events = oncall("simulate", "--silent", "all", "--ring-seconds", "25", "--json").json["events"]
+    assert [(e["second"], e["responder"], e["what"]) for e in events] == [
+        (0, "alice", "does not answer for 25 s"),
+        (25, None, "waits 575 s: the next step comes after 10 minutes"),
+        (600, "bob", "does not answer for 25 s"),
+        (625, None, "unanswered: nobody took it in 1 round"),
+    ]
+    assert [o["after_minutes"] for o in oncall("who", "--json").json["order"]] == [0, 10]
+    assert "named by policy default, after 10 minutes" in oncall("who").out
+
+
 def test_a_product_for_slack_only_rings_nobody(applied: Run) -> None:
     assert "no phone rings" in applied("simulate", "--product", "quiet").out
     assert applied("simulate", "--product", "quiet", "--json").json["events"] == []

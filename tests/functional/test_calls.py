@@ -94,6 +94,40 @@ def test_between_two_rounds_there_is_a_pause(world: World) -> None:
     assert world.rung == [SATO, SUZUKI, TAKAHASHI, SATO]
 
 
+def test_the_second_step_is_rung_after_its_minutes(world: World) -> None:
+    """Most teams' policy: whoever is on call, and after ten minutes somebody else. Nobody is rung in between."""
+    steps = [{"responder": "sato"}, {"responder": "suzuki", "after_minutes": 10}]
+    world.roster({"POLICY#default": {"steps": steps, "rounds": 1}})
+    run = world.fire()
+    world.twilio_says(world.last_call, "no-answer")
+    assert (run.answers[-1].next, run.answers[-1].reason) == ("wait", "the next step comes after 10 minutes")
+    world.passes(599)
+    assert world.rung == [SATO]
+    world.passes(1)
+    assert world.rung == [SATO, SUZUKI]
+    assert world.topic.published == []
+
+
+def test_an_acknowledgement_while_the_next_step_is_waited_for_ends_the_page(world: World) -> None:
+    world.roster({"POLICY#default": {"steps": [{"responder": "sato"}, {"responder": "suzuki", "after_minutes": 10}]}})
+    run = world.fire()
+    world.twilio_says(world.last_call, "no-answer")
+    world.takes_in_slack(run.decision["incidents"][0])
+    world.passes(3600)
+    assert world.rung == [SATO]
+    assert run.outcome == ("success", "acknowledged by Sato")
+
+
+def test_a_first_step_with_minutes_rings_after_them(world: World) -> None:
+    world.roster({"POLICY#default": {"steps": [{"responder": "sato", "after_minutes": 5}]}})
+    run = world.fire()
+    assert (world.rung, run.answers[-1].reason) == ([], "the next step comes after 5 minutes")
+    world.passes(299)
+    assert world.rung == []
+    world.passes(1)
+    assert world.rung == [SATO]
+
+
 def test_a_number_that_twilio_refuses_goes_on_to_the_next_responder_and_is_told(world: World) -> None:
     world.telephone.refuses.add(SATO)
     run = world.fire()

@@ -45,6 +45,8 @@ DOCUMENT: dict[str, Any] = {
                     "start": "2026-11-02",
                     "during": [{"days": "mon-fri", "from": "09:00", "to": "18:00"}],
                 },
+                {"members": ["bob"], "shift": "90 minutes", "until": "2026-12-24 18:00"},
+                {"members": ["sato", "nobody"], "shift": "1 month", "start": "2026-01-31", "until": "2027-02-28 24:00"},
                 {"members": ["sato"], "shift": "2 weeks", "hand_over": "friday 17:30"},
             ]
         },
@@ -52,7 +54,11 @@ DOCUMENT: dict[str, Any] = {
     },
     "policies": {
         "night": {
-            "steps": [{"schedule": "primary"}, {"responder": "bob"}, "everyone"],
+            "steps": [
+                {"schedule": "primary"},
+                {"responder": "bob", "after_minutes": 10},
+                {"everyone": True, "after_minutes": 25},
+            ],
             "calls": 2,
             "remind_after_minutes": 30,
         }
@@ -99,11 +105,18 @@ def test_numbers_may_come_as_dynamodb_and_its_console_give_them() -> None:
 
 def test_hours_and_hand_overs_are_read_as_written() -> None:
     roster, _ = parse(DOCUMENT)
-    office, rest = roster.schedules["primary"].layers
+    office, dated, months, rest = roster.schedules["primary"].layers
     assert office.windows[0].days == frozenset(range(5))
     assert (office.windows[0].start, office.windows[0].end) == (time(9), time(18))
     assert (office.start, office.length) == (datetime(2026, 11, 2, 9), timedelta(days=1))
     assert (rest.start.weekday(), rest.start.time(), rest.length) == (4, time(17, 30), timedelta(weeks=2))
+    assert (dated.length, dated.until) == (timedelta(minutes=90), datetime(2026, 12, 24, 18))
+    assert (months.months, months.start, months.until) == (1, datetime(2026, 1, 31, 9), datetime(2027, 3, 1))
+    assert [(s.kind, s.id, s.after_minutes) for s in roster.policies["night"].steps] == [
+        ("schedule", "primary", 0),
+        ("responder", "bob", 10),
+        ("everyone", "", 25),
+    ]
 
 
 @pytest.mark.parametrize("product", ["unknown", ""])
@@ -407,3 +420,43 @@ def test_a_zone_that_is_almost_right_is_guessed() -> None:
 def test_each_zone_that_is_offered_can_be_used() -> None:
     for name in time_zones.names():
         assert AT.astimezone(ZoneInfo(name)) == AT
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ({"schedule": "s", "after_minutes": 241}, " after_minutes: expected a whole number from 0 to 240"),
+        ({"schedule": "s", "after_minutes": "soon"}, " after_minutes: expected a whole number from 0 to 240"),
+        (
+            {"schedule": "s", "after_minutes": 4},
+            " after_minutes: comes before the step above it, after 5: put it above that one",
+        ),
+        ({"everyone": False}, ": is no step: write schedule: ID, responder: ID, or everyone"),
+        ({"after_minutes": 10}, ": is no step: write schedule: ID, responder: ID, or everyone"),
+    ],
+)
+def test_a_step_that_cannot_be_waited_for_is_told(body: Any, message: str) -> None:
+    steps = [{"responder": "alice", "after_minutes": 5}, body]
+    document = {
+        "responders": {"alice": "+12025550100"},
+        "schedules": {"s": {"members": ["alice"]}},
+        "policies": {"p": {"steps": steps}},
+    }
+    _, problems = parse(document)
+    assert [str(problem) for problem in problems] == [f"policies p steps 1{message}"]
+
+
+@pytest.mark.parametrize(
+    "written", ["2026-12-24", "tomorrow 09:00", "2026-02-30 09:00", "2026-12-24 25:00", "2026-12-24T09:00"]
+)
+def test_an_end_that_is_none_is_told(written: str) -> None:
+    layer, problems = layer_of(until=written)
+    assert layer.until is None
+    assert "until" in problems
+    assert "write date and time of the schedule's zone, like 2026-12-24 18:00" in problems
+
+
+@pytest.mark.parametrize("written", ["13 months", "0 months", "1000 minutes", "1 year"])
+def test_a_shift_of_no_possible_length_is_told(written: str) -> None:
+    _, problems = layer_of(shift=written)
+    assert "write it like 12 hours, 1 day, 2 weeks or 1 month" in problems

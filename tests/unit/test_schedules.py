@@ -43,8 +43,16 @@ starts = st.builds(datetime.combine, st.dates(date(2005, 1, 1), date(2008, 12, 3
 members = st.lists(st.sampled_from(sorted(PEOPLE)), min_size=1, max_size=4, unique=True).map(tuple)
 windows = st.builds(Window, st.frozensets(st.integers(0, 6), min_size=1), clocks, clocks)
 always = st.builds(Layer, st.just("always"), members, starts, lengths)
+ends = st.one_of(st.none(), st.builds(datetime.combine, st.dates(date(2009, 1, 1), date(2035, 1, 1)), clocks))
 layers = st.builds(
-    Layer, st.just("hours"), st.one_of(st.just(()), members), starts, lengths, st.lists(windows, max_size=2).map(tuple)
+    Layer,
+    st.just("hours"),
+    st.one_of(st.just(()), members),
+    starts,
+    lengths,
+    st.lists(windows, max_size=2).map(tuple),
+    ends,
+    st.sampled_from((0, 0, 1, 2)),
 )
 
 
@@ -298,3 +306,53 @@ def test_the_reason_tells_the_schedule_and_until_when() -> None:
     taken = roster(schedule, override(at, at + timedelta(hours=2)), policy=policy)
     (first, *_) = responders_on_call(taken, policy, at)
     assert (first.responder.id, first.reason) == ("dave", "override of schedule s until 2026-11-22 11:00 Asia/Tokyo")
+
+
+def test_a_layer_ends_when_the_wall_shows_its_end() -> None:
+    """Until 02:30 on the night on which Berlin's clocks go back: the first time that they show it."""
+    dated = Layer("dated", ("dave",), datetime(2026, 10, 24, 9), timedelta(days=1), (), datetime(2026, 10, 25, 2, 30))
+    schedule = Schedule("s", "Europe/Berlin", (dated, Layer("", ("alice",), datetime(2026, 1, 1), timedelta(weeks=1))))
+    found = list(
+        shifts(roster(schedule), schedule, datetime(2026, 10, 24, tzinfo=UTC), datetime(2026, 10, 26, tzinfo=UTC))
+    )
+    assert [(s.responder, s.start) for s in found] == [
+        ("alice", datetime(2026, 10, 24, tzinfo=UTC)),
+        ("dave", datetime(2026, 10, 24, 7, tzinfo=UTC)),
+        ("alice", datetime(2026, 10, 25, 0, 30, tzinfo=UTC)),
+    ]
+
+
+def test_nobody_has_a_turn_that_is_nobodys() -> None:
+    schedule = rotation("UTC", datetime(2026, 11, 2), timedelta(days=1), "alice", "nobody", "bob")
+    found = list(
+        shifts(roster(schedule), schedule, datetime(2026, 11, 2, tzinfo=UTC), datetime(2026, 11, 6, tzinfo=UTC))
+    )
+    assert [(s.responder, s.layer) for s in found] == [("alice", ""), (None, ""), ("bob", ""), ("alice", "")]
+
+
+def test_months_hand_over_on_their_day_and_a_short_month_on_its_last() -> None:
+    """In local time, through both changes of the clock, and past the 29th of February."""
+    layer = Layer("", ("alice", "bob"), datetime(2027, 8, 31, 9), timedelta(weeks=1), months=1)
+    schedule = Schedule("s", "Europe/Berlin", (layer,))
+    found = hand_overs(schedule, datetime(2027, 9, 1, tzinfo=UTC), datetime(2028, 5, 1, tzinfo=UTC))
+    assert found == [
+        "2027-09-30 09:00+0200",
+        "2027-10-31 09:00+0100",
+        "2027-11-30 09:00+0100",
+        "2027-12-31 09:00+0100",
+        "2028-01-31 09:00+0100",
+        "2028-02-29 09:00+0100",
+        "2028-03-31 09:00+0200",
+        "2028-04-30 09:00+0200",
+    ]
+
+
+@given(st.builds(Layer, st.just(""), members, starts, lengths, months=st.integers(1, 12)), zones, moments)
+def test_a_month_is_never_two_shifts(layer: Layer, zone: str, at: datetime) -> None:
+    schedule = Schedule("s", zone, (layer,))
+    shift = shift_at(roster(schedule), schedule, at)
+    assert shift.start <= at < shift.end
+    following = shift_at(roster(schedule), schedule, shift.end)
+    passed = (following.start.year - shift.start.year) * 12 + following.start.month - shift.start.month
+    assert abs(passed - layer.months) <= 1  # an hour around midnight can be of the month before in UTC
+    assert timedelta(days=27) * layer.months < following.start - shift.start < timedelta(days=32) * layer.months

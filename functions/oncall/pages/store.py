@@ -383,12 +383,16 @@ def lease(now: int, seconds: int) -> dict[str, Any]:
     return {"lease_until": until, DUE: DUE, "due_at": until}
 
 
-def next_step(page: Item, order: Sequence[Responder], policy: Policy, *, now: int) -> Ring | Pause | GiveUp:
+def next_step(
+    page: Item, order: Sequence[Responder], policy: Policy, *, now: int, delays: Mapping[str, int] | None = None
+) -> Ring | Pause | GiveUp:
     """Whom to ring next: each responder `calls` times in a row, round after round, by the order as it is now.
 
     Responders who have had their calls in this round, or have passed it on, were skipped or cannot be called, are passed
     over, so that a roster that changes in the middle counts at once and rings nobody twice. After a skipped call there is
     no pause.
+    `delays` (minutes, by responder) are how long after the beginning of the round somebody may be rung; a call that is
+    passed on, skipped or refused ends the wait.
     """
     if not order:
         return GiveUp("nobody is on call")
@@ -400,16 +404,37 @@ def next_step(page: Item, order: Sequence[Responder], policy: Policy, *, now: in
         for call in calls
         if call["round"] == current and (call["status"] == "passed" or "skipped" in call or "refused" in call)
     }
+    delays = delays or {}
+    latest = max(calls, key=lambda call: int(call["number"]), default=None)
+    began = _round_began(page, current, delays)
     for responder in order:
         if had[responder.id] < policy.calls and responder.id not in passed:
-            return Ring(responder, current)
+            handed_on = latest and (latest["status"] == "passed" or "skipped" in latest or "refused" in latest)
+            return _when_due(Ring(responder, current), 0 if handed_on else began, delays, now)
     if current >= policy.rounds:
         return GiveUp(f"nobody took it in {policy.rounds} round{'s' if policy.rounds > 1 else ''}")
     last = max(call.get("ended_at") or call["started_at"] for call in calls)
-    resting = last + policy.pause_seconds * 1000 - now
-    if resting > 0 and "skipped" not in max(calls, key=lambda call: int(call["number"])):
-        return Pause(-(-resting // 1000), "pause between two rounds")
-    return Ring(order[0], current + 1)
+    rested = last + policy.pause_seconds * 1000
+    if latest and "skipped" in latest:
+        return Ring(order[0], current + 1)
+    if rested > now:
+        return Pause(-(-(rested - now) // 1000), "pause between two rounds")
+    return _when_due(Ring(order[0], current + 1), rested, delays, now)
+
+
+def _round_began(page: Item, current: int, delays: Mapping[str, int]) -> int:
+    """When a round began: with its first call, less what that had to wait; the first one when the page could ring."""
+    calls = [call for call in page["calls"].values() if call["round"] == current]
+    if not calls:
+        return int(page.get("ring_at", 0))
+    first = min(calls, key=lambda call: int(call["number"]))
+    return int(first["started_at"]) - delays.get(first["responder"], 0) * 60_000
+
+
+def _when_due(ring: Ring, began: int, delays: Mapping[str, int], now: int) -> Ring | Pause:
+    minutes = delays.get(ring.responder.id, 0)
+    due = began + minutes * 60_000
+    return ring if due <= now else Pause(-(-(due - now) // 1000), f"the next step comes after {minutes} minutes")
 
 
 def begin_call(table: Table, page: Item, ring: Ring, *, execution: str, token: str, now: int) -> Item:

@@ -116,8 +116,9 @@ def _go_on(desk: Desk, turn: Turn, page: Item) -> Answer | None:
     now = desk.now()
     known = probe.roster_of(desk.table, page["policy"], desk.probe_number)
     policy = known.policies.get(page["policy"]) or Policy(page["policy"])
-    order = [on_call.responder for on_call in schedules.responders_on_call(known, policy, at(now))]
-    match pages.next_step(page, order, policy, now=now):
+    on_call = schedules.responders_on_call(known, policy, at(now))
+    delays = {one.responder.id: one.after_minutes for one in on_call}
+    match pages.next_step(page, [one.responder for one in on_call], policy, now=now, delays=delays):
         case Ring() as ring:
             return _ring(desk, turn, page, ring)
         case Pause() as pause:

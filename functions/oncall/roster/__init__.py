@@ -3,6 +3,7 @@
 from oncall.roster.model import (
     EVERYONE,
     META,
+    NOBODY,
     PARTITION,
     Language,
     Layer,
@@ -27,6 +28,7 @@ from oncall.roster.model import (
 __all__ = [
     "EVERYONE",
     "META",
+    "NOBODY",
     "PARTITION",
     "Language",
     "Layer",

@@ -11,6 +11,7 @@ Items without a version (made by hand, and overrides) always count; without META
 """
 
 import re
+from calendar import monthrange
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
@@ -45,6 +46,7 @@ StepKind = Literal["everyone", "schedule", "responder"]
 
 PARTITION = "ROSTER"
 META = "META"
+NOBODY = "nobody"  # a turn that nobody has
 EVERYONE = "everyone"  # the step, and the schedule that says whose turn it is
 DEFAULT_POLICY = "default"
 DEFAULT_TIME_ZONE = "UTC"
@@ -63,7 +65,8 @@ _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 _PRODUCT_ID = re.compile(r"[^\x00-\x1f\x7f]{1,200}")  # a label's value; a sort key takes 1,024 bytes
 _CHANNEL = re.compile(r"[CG][A-Z0-9]{2,20}")  # Slack reads a channel's messages by its ID only
 _E164 = re.compile(r"\+[1-9][0-9]{6,14}")
-_SHIFT = re.compile(r"([0-9]{1,3}) (hour|day|week)s?")
+_SHIFT = re.compile(r"([0-9]{1,3}) (minute|hour|day|week|month)s?")
+_LONGEST = {"minute": 999, "hour": 999, "day": 366, "week": 53, "month": 12}
 
 
 class RosterError(Exception):
@@ -101,7 +104,8 @@ class Window:
 class Layer:
     """A rotation: members take shifts of `length` in turn, the first from `start` (local time).
 
-    With windows, it counts only within them. No members: nobody is on call, and on purpose.
+    With windows, it counts only within them, and with `until` (local time) only before it. No members, or the turn of
+    "nobody": nobody is on call, and on purpose. With `months`, a shift is so many of them instead of `length`.
     """
 
     name: str
@@ -109,6 +113,22 @@ class Layer:
     start: datetime
     length: timedelta
     windows: tuple[Window, ...] = ()
+    until: datetime | None = None
+    months: int = 0
+
+    def shift_start(self, number: int) -> datetime:
+        """The local time at which a shift begins, 0 being the first. A month that lacks the day has it on its last."""
+        if not self.months:
+            return self.start + number * self.length
+        year, month = divmod(self.start.year * 12 + self.start.month - 1 + number * self.months, 12)
+        return self.start.replace(year=year, month=month + 1, day=min(self.start.day, monthrange(year, month + 1)[1]))
+
+    def shift_number(self, wall: datetime) -> int:
+        """The number of the shift at a local time."""
+        if not self.months:
+            return (wall - self.start) // self.length
+        number = ((wall.year - self.start.year) * 12 + wall.month - self.start.month) // self.months
+        return number if self.shift_start(number) <= wall else number - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,10 +158,14 @@ class Override:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A part of an escalation policy: `id` names a schedule or a responder; it is empty for everyone."""
+    """A part of an escalation policy: `id` names a schedule or a responder; it is empty for everyone.
+
+    Its responders are rung `after_minutes` at the earliest, counted from the beginning of the round.
+    """
 
     kind: StepKind
     id: str = ""
+    after_minutes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -374,7 +398,7 @@ def _layer(part: Attributes, name: str, responders: Mapping[str, Responder]) -> 
         return None
     members = []
     for number, member in enumerate(written):
-        if isinstance(member, str) and member in responders:
+        if isinstance(member, str) and (member in responders or member == NOBODY):
             members.append(member)
         else:
             part.problems.append(unknown((*part.path, "members", number), "responder", member, responders))
@@ -383,20 +407,39 @@ def _layer(part: Attributes, name: str, responders: Mapping[str, Responder]) -> 
     windows = tuple(_windows(part))
     if part.body.get("during") is not None and not windows:
         return None
-    return Layer(name, tuple(members), *_rotation(part), windows)
+    start, length, months = _rotation(part)
+    return Layer(name, tuple(members), start, length, windows, _until(part), months)
 
 
-def _rotation(part: Attributes) -> tuple[datetime, timedelta]:
-    """The first hand-over (local time) and the length of a shift."""
-    length, unit = timedelta(weeks=1), "week"
+def _until(part: Attributes) -> datetime | None:
+    """The local time at which the layer ends."""
+    value = part.text("until")
+    if value is None:
+        return None
+    written, _, clock = value.partition(" ")
+    day, at = parse_date(written), parse_clock(clock)
+    if day is None or at is None:
+        part.problem(
+            "until", f"{value!r} is not a time: write date and time of the schedule's zone, like 2026-12-24 18:00"
+        )
+        return None
+    return datetime.combine(day, time()) + at
+
+
+def _rotation(part: Attributes) -> tuple[datetime, timedelta, int]:
+    """The first hand-over (local time), the length of a shift, and the months of one, which come before its length."""
+    length, months, unit = timedelta(weeks=1), 0, "week"
     shift = part.text("shift")
     if shift is not None:
         found = _SHIFT.fullmatch(shift)
-        if found and 0 < int(found[1]) <= {"hour": 999, "day": 366, "week": 53}[found[2]]:
+        if found and 0 < int(found[1]) <= _LONGEST[found[2]]:
             unit = found[2]
-            length = timedelta(**{f"{unit}s": int(found[1])})
+            if unit == "month":
+                months = int(found[1])
+            else:
+                length = timedelta(**{f"{unit}s": int(found[1])})
         else:
-            part.problem("shift", f"{shift!r} is not a length: write it like 12 hours, 1 day or 2 weeks")
+            part.problem("shift", f"{shift!r} is not a length: write it like 12 hours, 1 day, 2 weeks or 1 month")
     day, at = None, DEFAULT_HAND_OVER
     hand_over = part.time_text("hand_over")
     if hand_over is not None:
@@ -409,7 +452,7 @@ def _rotation(part: Attributes) -> tuple[datetime, timedelta]:
             part.problem("hand_over", f"shifts of {shift} change on other days too: leave {words[0]} out")
         else:
             at = clock
-    return datetime.combine(_start(part, day), time()) + at, length  # 24:00 is the end of that day
+    return datetime.combine(_start(part, day), time()) + at, length, months  # 24:00 is the end of that day
 
 
 def _start(part: Attributes, day: int | None) -> date:
@@ -485,15 +528,25 @@ def _steps(part: Attributes, responders: Mapping[str, Responder], schedules: Map
     if not isinstance(written, list | tuple) or not written:
         part.problem("steps", "expected a list, such as [schedule: primary, responder: alice, everyone]")
         return
+    before = 0
     for number, body in enumerate(written):
         path = (*part.path, "steps", number)
-        if body == EVERYONE:
-            yield Step("everyone")
+        settings = dict(body) if isinstance(body, Mapping) else {}
+        after = Attributes(settings, path, part.problems).integer("after_minutes", None, 0, 240) or 0
+        if settings.pop("after_minutes", None) is not None and 0 < after < before:
+            part.problems.append(
+                Problem(
+                    (*path, "after_minutes"), f"comes before the step above it, after {before}: put it above that one"
+                )
+            )
+        before = max(before, after)
+        kind, target = next(iter(settings.items())) if len(settings) == 1 else ("", None)
+        if body == EVERYONE or (kind == EVERYONE and target is True):
+            yield Step("everyone", after_minutes=after)
             continue
-        kind, target = next(iter(body.items())) if isinstance(body, Mapping) and len(body) == 1 else ("", None)
         known = {"schedule": {*schedules, EVERYONE}, "responder": {*responders}}.get(kind, set())
         if isinstance(target, str) and target in known:
-            yield Step("schedule" if kind == "schedule" else "responder", target)
+            yield Step("schedule" if kind == "schedule" else "responder", target, after)
         elif kind in ("schedule", "responder"):
             part.problems.append(unknown((*path, kind), kind, target, schedules if kind == "schedule" else responders))
         else:
@@ -590,7 +643,7 @@ def to_document(roster: Roster) -> dict[str, Any]:
         },
         "policies": {
             p.id: {
-                "steps": [step.kind if step.kind == EVERYONE else {step.kind: step.id} for step in p.steps],
+                "steps": [_step_document(step) for step in p.steps],
                 **_plain(p, *(name for name in Policy.__slots__ if name not in ("id", "steps"))),
             }
             for p in roster.policies.values()
@@ -599,10 +652,19 @@ def to_document(roster: Roster) -> dict[str, Any]:
     }
 
 
+def _step_document(step: Step) -> str | dict[str, Any]:
+    if step.kind == EVERYONE and not step.after_minutes:
+        return EVERYONE
+    after = {"after_minutes": step.after_minutes} if step.after_minutes else {}
+    return {step.kind: step.id or True, **after}
+
+
 def _layer_document(layer: Layer) -> dict[str, Any]:
-    hours = int(layer.length.total_seconds()) // 3600
-    units = ((168, "week"), (24, "day"), (1, "hour"))
-    count, unit = next((hours // size, unit) for size, unit in units if hours % size == 0)
+    minutes = int(layer.length.total_seconds()) // 60
+    units = ((10080, "week"), (1440, "day"), (60, "hour"), (1, "minute"))
+    count, unit = next((minutes // size, unit) for size, unit in units if minutes % size == 0)
+    if layer.months:
+        count, unit = layer.months, "month"
     day = f"{DAYS[layer.start.weekday()]} " if unit == "week" else ""
     document: dict[str, Any] = {
         "name": layer.name or None,
@@ -610,6 +672,7 @@ def _layer_document(layer: Layer) -> dict[str, Any]:
         "shift": f"{count} {unit}{'s' if count > 1 else ''}",
         "hand_over": f"{day}{layer.start:%H:%M}",
         "start": f"{layer.start:%Y-%m-%d}",
+        "until": f"{layer.until:%Y-%m-%d %H:%M}" if layer.until else None,
         "during": [
             {"days": format_days(w.days), "from": f"{w.start:%H:%M}", "to": f"{w.end:%H:%M}"} for w in layer.windows
         ]

@@ -6,19 +6,20 @@ that a spring night leaves out hands over when the clock jumps.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from oncall.roster.model import EVERYONE, Layer, Override, Policy, Responder, Roster, Schedule, Step, Window
+from oncall.roster.model import EVERYONE, NOBODY, Layer, Override, Policy, Responder, Roster, Schedule, Step, Window
 
 
 @dataclass(frozen=True, slots=True)
 class OnCall:
-    """A responder to ring, and why."""
+    """A responder to ring, and why; `after_minutes` at the earliest, counted from the beginning of the round."""
 
     responder: Responder
     reason: str
+    after_minutes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +38,7 @@ def responders_on_call(roster: Roster, policy: Policy, at: datetime) -> tuple[On
     found: dict[str, OnCall] = {}
     for step in policy.steps:
         for on_call in _step(roster, policy, step, at):
-            found.setdefault(on_call.responder.id, on_call)
+            found.setdefault(on_call.responder.id, replace(on_call, after_minutes=step.after_minutes))
     return tuple(found.values())
 
 
@@ -104,8 +105,9 @@ def shifts(roster: Roster, schedule: Schedule, start: datetime, end: datetime) -
 
 
 def covers(layer: Layer, time_zone: str, at: datetime) -> bool:
-    """Whether the layer says who is on call at a moment: it has begun and, with windows, one of them is open."""
-    if at < first_moment(layer.start, ZoneInfo(time_zone)):
+    """Whether the layer says who is on call at a moment: it has begun, has not ended and, with windows, one is open."""
+    zone = ZoneInfo(time_zone)
+    if at < first_moment(layer.start, zone) or (layer.until and at >= first_moment(layer.until, zone)):
         return False
     return not layer.windows or any(
         start <= at < end for window in layer.windows for start, end in _openings(window, time_zone, at, days=0)
@@ -113,17 +115,18 @@ def covers(layer: Layer, time_zone: str, at: datetime) -> bool:
 
 
 def member_at(layer: Layer, time_zone: str, at: datetime) -> str | None:
-    """The member whose turn it is at a moment."""
-    return layer.members[turn_at(layer, time_zone, at) % len(layer.members)] if layer.members else None
+    """The member whose turn it is at a moment; None if nobody has it."""
+    member = layer.members[turn_at(layer, time_zone, at) % len(layer.members)] if layer.members else NOBODY
+    return None if member == NOBODY else member
 
 
 def turn_at(layer: Layer, time_zone: str, at: datetime) -> int:
     """The number of the rotation's shift at a moment, 0 for the first."""
     zone = ZoneInfo(time_zone)
-    number = (at.astimezone(zone).replace(tzinfo=None) - layer.start) // layer.length
-    while first_moment(layer.start + (number + 1) * layer.length, zone) <= at:
+    number = layer.shift_number(at.astimezone(zone).replace(tzinfo=None))
+    while first_moment(layer.shift_start(number + 1), zone) <= at:
         number += 1
-    while first_moment(layer.start + number * layer.length, zone) > at:
+    while first_moment(layer.shift_start(number), zone) > at:
         number -= 1
     return number
 
@@ -160,9 +163,11 @@ def _edges_around(roster: Roster, schedule: Schedule, at: datetime) -> tuple[dat
     for layer in schedule.layers:
         begin = first_moment(layer.start, zone)
         edges.add(begin)
+        if layer.until:
+            edges.add(first_moment(layer.until, zone))
         if at >= begin and layer.members:
             number = turn_at(layer, schedule.time_zone, at)
-            edges |= {first_moment(layer.start + step * layer.length, zone) for step in (number, number + 1)}
+            edges |= {first_moment(layer.shift_start(step), zone) for step in (number, number + 1)}
         for window in layer.windows:
             for opening in _openings(window, schedule.time_zone, at, days=8):
                 edges |= set(opening)
