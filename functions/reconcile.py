@@ -1,4 +1,7 @@
-"""Reconcile: resumes what is due and nobody works on, and has Slack's user group follow the rotation. Runs every minute."""
+"""Reconcile: resumes what is due and nobody works on. Runs every minute.
+
+It has Slack's user group follow the rotation, too, and looks after the alarm that watches the monitoring.
+"""
 
 from typing import Any
 
@@ -6,7 +9,7 @@ from aws_lambda_powertools import Logger, Metrics, Tracer
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from oncall import aws, clock, reconciler, signals
+from oncall import aws, clock, reconciler, signals, silence
 from oncall.fallback import Fallback
 from oncall.settings import read_settings
 from oncall.slack import user_group
@@ -40,4 +43,18 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, i
             aws.client("lambda"), settings.slack_notification_function, {"user_group": settings.slack_user_group}
         )
     metrics.add_metric(name="Resumed", unit=MetricUnit.Count, value=resumed)
+    _watch_monitoring(desk)
     return {"resumed": resumed}
+
+
+def _watch_monitoring(desk: reconciler.Desk) -> None:
+    settings = read_settings()
+    client = aws.client("cloudwatch")
+    found = client.describe_alarms(AlarmNames=[settings.heartbeat_alarm])["MetricAlarms"]
+    if not found:  # the first minutes of a deployment, or somebody has deleted it
+        logger.warning("there is no heartbeat alarm", alarm=settings.heartbeat_alarm)
+        return
+    changed_at = int(found[0]["StateUpdatedTimestamp"].timestamp() * 1000)
+    gateway = settings.gateway_url.removeprefix("https://")
+    watched = silence.Alarm(settings.heartbeat_alarm, found[0]["StateValue"], changed_at)
+    silence.watch(silence.Desk(desk.table, desk.start, gateway, desk.now), watched)

@@ -153,3 +153,4 @@ def show_simulation(target: Target, product: str, at: str, silent: str, ring: in
         for e in events
     ]
     print_table(["time", "after", "", "rings", "", "why"], rows)
+    note("Twilio may let each phone ring for up to five seconds longer")

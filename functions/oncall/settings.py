@@ -29,6 +29,7 @@ class Settings:
     gateway_url: str
     probe_number: str
     probe_schedule: str
+    heartbeat_alarm: str
 
 
 @cache
@@ -53,4 +54,5 @@ def read_settings() -> Settings:
         gateway_url=env("GATEWAY_URL", ""),
         probe_number=env("PROBE_NUMBER", ""),
         probe_schedule=env("PROBE_SCHEDULE", ""),
+        heartbeat_alarm=env("HEARTBEAT_ALARM", ""),
     )

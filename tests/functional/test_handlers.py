@@ -122,6 +122,8 @@ def stack(world: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stack]:
         "SLACK_CHANNEL": CHANNEL,
         "CALLER_NUMBER": "+12025550199",
         "LANGUAGE": "en",
+        "HEARTBEAT_ALARM": "on-call-heartbeat-silent",
+        "GATEWAY_URL": BASE,
         "POWERTOOLS_SERVICE_NAME": "on-call",
         "POWERTOOLS_METRICS_NAMESPACE": "OnCall",
         "POWERTOOLS_TRACE_DISABLED": "true",
@@ -134,6 +136,7 @@ def stack(world: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stack]:
         "stepfunctions": made.stepfunctions,
         "lambda": made.functions,
         "sns": world.topic,
+        "cloudwatch": boto3.client("cloudwatch", region_name=REGION),
     }
     monkeypatch.setattr(aws, "client", lambda service, *_: clients[service])
     monkeypatch.setattr(aws, "_secrets", {})
@@ -870,6 +873,33 @@ def test_reconcile_resumes_at_once_what_a_stopped_execution_has_left(
 
 def test_reconcile_on_its_schedule_finds_nothing_while_nothing_is_wrong(stack: Stack) -> None:
     assert stack.call("reconcile", {"source": "aws.events", "detail-type": "Scheduled Event"}) == {"resumed": 0}
+
+
+def test_the_reconcilers_minute_follows_the_heartbeat_alarm(stack: Stack) -> None:
+    cloudwatch = boto3.client("cloudwatch", region_name=REGION)
+    stack.call("reconcile", {})
+    assert stack.stepfunctions.started == [], "there is no alarm yet"
+    cloudwatch.put_metric_alarm(
+        AlarmName="on-call-heartbeat-silent",
+        Namespace="OnCall",
+        MetricName="Heartbeats",
+        Statistic="Sum",
+        Period=60,
+        EvaluationPeriods=3,
+        Threshold=1,
+        ComparisonOperator="LessThanThreshold",
+    )
+    cloudwatch.set_alarm_state(AlarmName="on-call-heartbeat-silent", StateValue="ALARM", StateReason="silent")
+    changed_at = int(cloudwatch.describe_alarms()["MetricAlarms"][0]["StateUpdatedTimestamp"].timestamp() * 1000)
+    for seconds, started in ((30, 0), (61, 1)):
+        stack.world.clock.time = changed_at + seconds * 1000
+        stack.call("reconcile", {})
+        assert len(stack.stepfunctions.started) == started
+    given = json.loads(stack.stepfunctions.started[0]["input"])
+    assert (given["source"], given["state"], given["gateway"]) == ("alarm", "ALARM", GATEWAY)
+    decided = stack.call("receive_alerts", {"execution": "arn:execution:1", "input": given})
+    assert decided["action"] == "page"
+    cloudwatch.delete_alarms(AlarmNames=["on-call-heartbeat-silent"])
 
 
 def test_the_reconcilers_minute_has_the_user_group_follow_only_when_it_has_to(

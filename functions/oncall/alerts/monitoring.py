@@ -27,10 +27,11 @@ _DESCRIPTION: Mapping[Language, str] = {
 def read_alarm(given: Mapping[str, Any], language: Language) -> AlertGroup:
     """The alert group of {"alarm": name, "state": "ALARM" or "OK", "at": ISO 8601 with an offset}.
 
-    Raises WebhookError with what is wrong.
+    "since" is when it began, where that is not when it was told. Raises WebhookError with what is wrong.
     """
     try:
         name, state, at = str(given["alarm"]), str(given["state"]), datetime.fromisoformat(str(given["at"]))
+        since = datetime.fromisoformat(str(given.get("since", given["at"])))
     except (KeyError, ValueError) as error:
         raise WebhookError(f"the change of an alarm cannot be read: {error!r}") from error
     if state not in ("ALARM", "OK") or at.tzinfo is None:
@@ -40,7 +41,7 @@ def read_alarm(given: Mapping[str, Any], language: Language) -> AlertGroup:
         status=status,
         labels={"alertname": "Monitoring is silent", "product": PRODUCT, "severity": "critical"},
         annotations={"summary": _SUMMARY[language], "description": _DESCRIPTION[language]},
-        starts_at=at.isoformat(),
+        starts_at=since.isoformat(),
         ends_at=at.isoformat() if status == "resolved" else "",
         generator_url="",
         fingerprint=name,

@@ -105,7 +105,7 @@ _MEASURE = re.compile(
       | (?P<milli>{_NUMBER}m(?=/s|\s(?:CPU|cpu|cores?)\b))
       | (?P<duration>{_NUMBER}(?:\s?(?:{_WORD}|ms|[µμ]s)(?!の)|\s[sh]|{_SHORT})(?:\s?[0-9]+(?:\.[0-9]+)?{_SHORT}(?![A-Za-z_]))*)
       | (?P<bits>{_NUMBER}\s?[kKMGT]?(?:bits?|b(?=ps|/s)))
-      | (?P<size>{_NUMBER}\s?(?:[kKMGTPE](?:i?B|i)|B|bytes?|バイト))
+      | (?P<size>{_NUMBER}\s?(?:[kKMGTPE](?:i?B|i)|[mun]?B|bytes?|バイト))
       | (?P<spelled>{_NUMBER}\s?{_SPELLED})
       | (?P<scaled>{_NUMBER}[kKMGTPEun])
       | (?P<plain>{_NUMBER})
@@ -119,7 +119,8 @@ _WORD_RATE = re.compile(
     rf"(?<![\w.,])({_NUMBER}\s?(?!(?:ms|[kKMGTPE]?i?B|[kKMGT]?b|bits?|bytes?)/)[A-Za-z]{{2,}})/(s|sec|second|min|minute|h|hour|d|day)(?![A-Za-z0-9])"
 )
 
-_FRACTION = re.compile(r"(?<![A-Za-z0-9_.,:/@-])([0-9]+)\s?/\s?([0-9]+)(?![A-Za-z0-9_%]|[.,:/-][A-Za-z0-9])")
+_PART = rf"{_NUMBER}(?:\s?(?:[kKMGTPE]i?B?|B|ms|s)(?![A-Za-z])|%|[回件個台人本])?"
+_FRACTION = re.compile(rf"(?<![A-Za-z0-9_.,:/@-])({_PART})\s?/\s?({_PART}){_AFTER}")
 _RANGE = re.compile(
     rf"(?<![A-Za-z0-9_.,:/@#+-])({_NUMBER}%?)(?:-|\.\.|\s?[–—〜~]\s?)(?={_NUMBER})(?![0-9.]+[-/.:][0-9])"
 )
@@ -136,6 +137,7 @@ _VERSION = re.compile(
 )
 _RELEASE = re.compile(r"-?((?:alpha|beta|rc|dev|pre)\b|(?:alpha|beta|rc|dev|pre)(?=[0-9]))[.-]?([0-9]*)")
 
+_JST = "日本時間"
 _MONTH = "|".join([*calendar.month_name[1:], *calendar.month_abbr[1:], "Sept"])
 _YEAR = "(?:19|20)[0-9]{2}"
 _DAY = "(?:3[01]|[12][0-9]|0?[1-9])"
@@ -143,7 +145,7 @@ _CLOCK = r"(?:2[0-4]|[01]?[0-9]):[0-5][0-9](?::[0-5][0-9](?:[.,][0-9]+)?)?"
 _ZONE_NAME = r"\s?(?:Z|UTC|GMT)(?![A-Za-z0-9])|\s[A-Z]{2,3}T(?![A-Za-z0-9])"
 _ZONE = rf"(?:{_ZONE_NAME}|\s?[+-][01][0-9]:?[0-9]{{2}}(?![0-9])(?:\s[A-Z]{{3,4}}(?![A-Za-z0-9]))?)"
 _MOMENT = re.compile(
-    rf"""(?<![A-Za-z0-9.,:/])(?:
+    rf"""(?<![A-Za-z0-9.,:/])(?:(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun),?\s)?(?:
         (?P<year>{_YEAR})(?P<mark>[-/.])(?P<month>1[0-2]|0?[1-9])(?P=mark)(?P<day>{_DAY})
       | (?P<name>{_MONTH})\.?\s+(?P<named>{_DAY})(?:st|nd|rd|th)?(?:,?\s+(?P<named_year>{_YEAR})(?!:))?
       | (?P<first>{_DAY})[ -](?P<last>{_MONTH})(?![A-Za-z])\.?(?:,?[ -](?P<last_year>{_YEAR})(?!:))?
@@ -151,6 +153,9 @@ _MOMENT = re.compile(
         (?:\s(?P<end_year>{_YEAR})(?![0-9])(?P<end_zone>{_ZONE}?))?)?
     (?:\sm=[+-][0-9.]+)?(?![0-9:/])""",
     re.VERBOSE,
+)
+_SLASHED = re.compile(  # month first; beside a time or a day of the week, else it is a fraction
+    rf"(?<![0-9A-Za-z/.-])(1[0-2]|0?[1-9])/({_DAY})(?=\s?\([月火水木金土日]\)|\s[0-2]?[0-9]:[0-5][0-9])"
 )
 _COMPACT = re.compile(  # what names of backups and indices end in
     rf"(?<![0-9])(?P<year>{_YEAR})(?P<month>0[1-9]|1[0-2])(?P<day>0[1-9]|[12][0-9]|3[01])"
@@ -167,6 +172,7 @@ def measures(text: str, language: Language) -> str:
     words = _WORDS[language]
     text = text.replace("\u2212", "-").replace("\u2044", "/").replace(_SPARED, " ")
     text = _MOMENT.sub(lambda found: _moment(found, language), text)
+    text = _SLASHED.sub(lambda found: _date(None, int(found[1]), int(found[2]), language), text)
     text = _COMPACT.sub(lambda found: _compact(found, language), text)
     text = _TIME.sub(lambda found: _time(found, language), text)
     text = _VERSION.sub(lambda found: _version(found, words), text)
@@ -302,7 +308,8 @@ def _bits(value: float, unit: str, language: Language) -> str:
 
 def _size(value: float, unit: str, language: Language) -> str:
     """Bytes in the unit that makes them few. 1 KB is said to have 1,024."""
-    power = max(_SIZES.find(unit[0].upper()), 0)
+    power = 0 if unit[0] in "mun" else max(_SIZES.find(unit[0].upper()), 0)
+    value *= _SCALES[unit[0]] if unit[0] in "mun" else 1  # humanize}}B
     while value >= 1024 and power < len(_SIZES) - 1:
         value, power = value / 1024, power + 1
     return _count(value, _SIZES[power], language)
@@ -323,7 +330,10 @@ def _moment(found: re.Match[str], language: Language) -> str:
     said = _date(year, number_of_month, int(found["day"] or found["named"] or found["first"]), language)
     if not found["clock"]:
         return said
-    return said + _joint(language) + _clock(found["clock"], found["zone"] or found["end_zone"] or "", language)
+    clock = _clock(found["clock"], found["zone"] or found["end_zone"] or "", language)
+    if language == "ja" and clock.startswith(_JST):
+        return _JST + said + clock.removeprefix(_JST)
+    return said + _joint(language) + clock
 
 
 def _compact(found: re.Match[str], language: Language) -> str:
@@ -364,7 +374,7 @@ def _clock(written: str, zone: str, language: Language) -> str:
     if not zone:
         return said
     if language == "ja" and (zone == "JST" or (offset and offset[0].startswith("+09") and offset[3] == "00")):
-        return f"日本時間{said}"
+        return _JST + said
     if zone == "Z" or (offset and offset[2] + offset[3] == "0000"):
         return f"{said} UTC"
     if offset is None or offset[4]:

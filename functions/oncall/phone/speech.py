@@ -60,6 +60,13 @@ _POD = re.compile(
     r"-[0-9a-f]{8,10}-[a-z0-9]{5}(?![A-Za-z0-9-])|-(?=[a-z]*[0-9][0-9a-z]*[a-z])[bcdfghjklmnpqrstvwxz2456789]{5}(?![A-Za-z0-9-])"
 )
 _ID = re.compile(r"(?<![A-Za-z0-9])(?=[a-f-]*[0-9])[0-9a-f]{8,}(?:-[0-9a-f]{4,})*(?![A-Za-z0-9])", re.IGNORECASE)
+# A slash alone: after a word for a place, at an edge, or before what a directory is or does. Else it stands between two words.
+_ROOT = re.compile(
+    r"(?:\bthe )?(?:(?<=\b(?:at|on|of|in|to) )|(?<=\b(?:the|for) )|(?<=\bmountpoint )|(?<=\b(?:volume|device) )"
+    r"|(?<=\bpartition )|(?<=\bfilesystem )|(?<![^\s\"'`:=(\[「])(?<!\w ))/(?![A-Za-z0-9_/])"
+    r"|(?<![A-Za-z0-9_/])/(?=[\"'`)\]」]|\s(?:filesystem|partition|is|has|\(root)|\s?[のがはをにへ])",
+    re.IGNORECASE,
+)
 _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z][a-z])|(?<=[A-Z]{2})(?=[A-Z][a-z]{2})")
 _LEADING_ZEROS = re.compile(r"(?<![0-9.,:])0+(?=[0-9])")
 _UNSPOKEN = re.compile(r"[^\w\s.,:;!?'、。・]|_")
@@ -91,8 +98,10 @@ def language_of(text: str, otherwise: Language) -> Language | None:
 
 
 def _is_chinese(text: str) -> bool:
-    """Whether a text has characters that Japanese does not write. Rare ones beyond the first plane stand in Japanese names."""
-    return any("\u4e00" <= letter <= "\u9fff" and not letter.encode("cp932", "ignore") for letter in text)
+    """Whether a text has marks or characters that Japanese does not write. Rare ones beyond the first plane stand in names."""
+    return "\uff0c" in text or any(
+        "\u4e00" <= letter <= "\u9fff" and not letter.encode("cp932", "ignore") for letter in text
+    )
 
 
 def spoken(text: str, language: Language, limit: int) -> str:
@@ -111,10 +120,12 @@ def spoken(text: str, language: Language, limit: int) -> str:
     text = _POD.sub("", text)
     text = _IPV6.sub(lambda found: words["address"].format(" ".join(found[1].rpartition(":")[2])), text)
     text = measures(text, language)
+    text = re.sub(r"\(([月火水木金土日])\)", r" \1曜日 ", text)
     text = _HOST.sub(lambda found: _host(found[0], language), text)
     text = _PORT.sub(r"\1", text)
     text = _ID.sub(lambda found: words["ending"].format(" ".join(found[0][-4:])), text)
-    text = re.sub(r"(?:\bthe )?(?<![A-Za-z0-9_/])/(?![A-Za-z0-9_/])", f" {words['root']} ", text)
+    text = _ROOT.sub(f" {words['root']} ", text)
+    text = re.sub(r"\s/\s", ", " if language == "en" else "、", text)
     text = _CAMEL.sub(" ", text)
     text = _LEADING_ZEROS.sub(lambda found: " " + words["zero"] * len(found[0]), text)
     text = re.sub(r"#(?=[0-9])", words["number"], text)
