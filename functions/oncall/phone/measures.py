@@ -4,7 +4,6 @@ The forms are those that rules write and that Prometheus' template functions mak
 humanizePercentage, humanizeDuration, humanizeTimestamp, printf, and Go's own way to print a number).
 """
 
-import calendar
 import math
 import re
 from collections.abc import Mapping
@@ -98,17 +97,17 @@ _AFTER = r"(?![A-Za-z0-9_%°]|[.,:/-][A-Za-z0-9])"
 
 # Whatever is counted or measured, unless it is part of a name, an address or a version.
 _MEASURE = re.compile(
-    rf"""(?:\s?(?P<than>>=|=>|<=|=<|[><≥≤])\s?|{_BEFORE})(?P<about>[~≈]\s?)?(?P<sign>[+-]?)(?P<money>[$€£¥])?(?:
-        (?P<percent>{_NUMBER}[kKMGTmun]?\s?(?:%|パーセント))
-      | (?P<degrees>{_NUMBER}\s?°\s?[CF]?)
-      | (?P<times>{_NUMBER}[x×])
-      | (?P<milli>{_NUMBER}m(?=/s|\s(?:CPU|cpu|cores?)\b))
-      | (?P<duration>{_NUMBER}(?:\s?(?:{_WORD}|ms|[µμ]s)(?!の)|\s[sh]|{_SHORT})(?:\s?[0-9]+(?:\.[0-9]+)?{_SHORT}(?![A-Za-z_]))*)
-      | (?P<bits>{_NUMBER}\s?[kKMGT]?(?:bits?|b(?=ps|/s)))
-      | (?P<size>{_NUMBER}\s?(?:[kKMGTPE](?:i?B|i)|[mun]?B|bytes?|バイト))
-      | (?P<spelled>{_NUMBER}\s?{_SPELLED})
-      | (?P<scaled>{_NUMBER}[kKMGTPEun])
-      | (?P<plain>{_NUMBER})
+    rf"""(?:\s?(?P<than>>=|=>|<=|=<|[><≥≤])\s?|{_BEFORE})(?P<about>[~≈]\s?)?(?P<sign>[+-]?)(?P<money>[$€£¥])?
+    (?P<number>{_NUMBER})(?:
+        (?P<percent>[kKMGTmun]?\s?(?:%|パーセント))
+      | (?P<degrees>\s?°\s?[CF]?)
+      | (?P<times>[x×])
+      | (?P<milli>m(?=/s|\s(?:CPU|cpu|cores?)\b))
+      | (?P<duration>(?:\s?(?:{_WORD}|ms|[µμ]s)(?!の)|\s[sh]|{_SHORT})(?:\s?[0-9]+(?:\.[0-9]+)?{_SHORT}(?![A-Za-z_]))*)
+      | (?P<bits>\s?[kKMGT]?(?:bits?|b(?=ps|/s)))
+      | (?P<size>\s?(?:[kKMGTPE](?:i?B|i)|[mun]?B|bytes?|バイト))
+      | (?P<spelled>\s?{_SPELLED})
+      | (?P<scaled>[kKMGTPEun]?)
     )(?P<per>(?:{_PER})?){_AFTER}""",
     re.VERBOSE,
 )
@@ -128,7 +127,7 @@ _POWER = re.compile(r"(?<![A-Za-z0-9_.])([0-9]+)\^([0-9]+)(?![A-Za-z0-9_.])")
 _NAME = re.compile(  # a number that names something is no count
     r"((?:\b(?:port|pid|id|code|error|errno|line|ticket|issue|asn?|vlan|job|build)\b|ポート|番号|コード)\s?[:=]?\s?|#)"
     r"([0-9]{4,})(?![\w.,]*[0-9])",
-    re.IGNORECASE,
+    re.IGNORECASE | re.ASCII,
 )
 _VERSION = re.compile(
     r"(?<![A-Za-z0-9_./:-])(?:(?P<word>[Vv]ersion|バージョン)[:=]?\s?[vV]?(?P<called>[0-9]+(?:\.[0-9]+)*)"
@@ -138,7 +137,10 @@ _VERSION = re.compile(
 _RELEASE = re.compile(r"-?((?:alpha|beta|rc|dev|pre)\b|(?:alpha|beta|rc|dev|pre)(?=[0-9]))[.-]?([0-9]*)")
 
 _JST = "日本時間"
-_MONTH = "|".join([*calendar.month_name[1:], *calendar.month_abbr[1:], "Sept"])
+_MONTHS = (
+    "January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November", "December",
+)  # fmt: skip
+_MONTH = "|".join(f"{name[:3]}(?:{name[3:]})?" for name in _MONTHS)
 _YEAR = "(?:19|20)[0-9]{2}"
 _DAY = "(?:3[01]|[12][0-9]|0?[1-9])"
 _CLOCK = r"(?:2[0-4]|[01]?[0-9]):[0-5][0-9](?::[0-5][0-9](?:[.,][0-9]+)?)?"
@@ -216,8 +218,8 @@ def _percent(value: float, language: Language) -> str:
 
 def _measure(found: re.Match[str], language: Language) -> str:
     words = _WORDS[language]
-    kind = next(name for name in _KINDS if found[name])
-    said = _said(kind, found[kind], language)
+    kind = next(name for name in _KINDS if found[name] is not None)
+    said = _said(kind, found["number"], found[kind], language)
     if found["money"]:
         said = words[found["money"]].format(said)
     if found["per"]:
@@ -230,12 +232,11 @@ def _measure(found: re.Match[str], language: Language) -> str:
     return f" {words[than].format(said)}"
 
 
-def _said(kind: str, written: str, language: Language) -> str:
+def _said(kind: str, digits: str, unit: str, language: Language) -> str:
     """A number with its unit."""
     words = _WORDS[language]
-    unit = re.sub(rf"^{_NUMBER}\s?", "", written)
-    digits = written.removesuffix(unit).strip()
     value = float(digits.replace(",", ""))
+    written, unit = digits + unit, unit.strip()
     match kind:
         case "percent":
             return words["percent"].format(_percent(value * _SCALES.get(unit[0], 1), language))
@@ -255,7 +256,7 @@ def _said(kind: str, written: str, language: Language) -> str:
             return _plain(digits, value * _SCALES[unit], language)
 
 
-_KINDS = tuple(name for name in _MEASURE.groupindex if name not in ("than", "about", "sign", "money", "per"))
+_KINDS = ("percent", "degrees", "times", "milli", "duration", "bits", "size", "spelled", "scaled")
 
 
 def _sign(sign: str, words: Mapping[str, str]) -> str:
@@ -325,7 +326,7 @@ def _version(found: re.Match[str], words: Mapping[str, str]) -> str:
 
 def _moment(found: re.Match[str], language: Language) -> str:
     month = found["month"] or found["name"] or found["last"]
-    number_of_month = int(month) if month.isdigit() else calendar.month_abbr[:].index(month[:3])
+    number_of_month = int(month) if month.isdigit() else [name[:3] for name in _MONTHS].index(month[:3]) + 1
     year = found["year"] or found["named_year"] or found["last_year"] or found["end_year"]
     said = _date(year, number_of_month, int(found["day"] or found["named"] or found["first"]), language)
     if not found["clock"]:
@@ -361,7 +362,7 @@ def _joint(language: Language) -> str:
 def _date(year: str | None, month: int, day: int, language: Language) -> str:
     if language == "ja":
         return f"{year}年{month}月{day}日" if year else f"{month}月{day}日"
-    return f"{calendar.month_name[month]} {day}{f', {year}' if year else ''}"
+    return f"{_MONTHS[month - 1]} {day}{f', {year}' if year else ''}"
 
 
 def _clock(written: str, zone: str, language: Language) -> str:

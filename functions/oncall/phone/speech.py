@@ -11,7 +11,6 @@ from oncall.phone.measures import measures
 from oncall.roster import Language
 
 _KANA = re.compile(r"[\u3041-\u3096\u30a1-\u30fa\u30fc]")
-_KANJI = re.compile(r"[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]")
 _LATIN_WORD = re.compile(r"[A-Za-z]{2,}")
 _MARKUP = re.compile(r"&(?:amp|lt|gt|quot|apos|nbsp|#[0-9]{1,6});|\x1b\[[0-9;]{0,10}[A-Za-z]")
 _NEEDLESS = re.compile(r"(?<=[、。\u3040-\u30ff\u4e00-\u9fff])\s|\s(?=[\u3040-\u30ff\u4e00-\u9fff])")
@@ -43,7 +42,8 @@ _URL = re.compile(
     re.IGNORECASE | re.ASCII,
 )
 _INTERNAL = re.compile(
-    r"\.svc(?:\.cluster\.local)?$|(?:\.[a-z0-9-]+)*\.(?:internal|local|lan|localdomain|amazonaws\.com)$", re.IGNORECASE
+    r"\.svc(?:\.cluster\.local)?$|(?:\.[a-z0-9-]+)*\.(?:internal|local|lan|localdomain|amazonaws\.com)$",
+    re.IGNORECASE | re.ASCII,
 )
 _HOST = re.compile(
     r"(?<![A-Za-z0-9_.@-])(?:(?:[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?\.)+[A-Za-z]{2,24}|[0-9]{1,3}(?:\.[0-9]{1,3}){3})"
@@ -52,7 +52,7 @@ _HOST = re.compile(
 _IPV6 = re.compile(
     r"\[?(?<![A-Za-z0-9_:.])((?:[0-9a-f]{1,4}:){7}[0-9a-f]{1,4}|(?:[0-9a-f]{1,4}:){0,6}(?:[0-9a-f]{1,4})?::(?:[0-9a-f]{1,4}:){0,6}[0-9a-f]{1,4})"
     r"(?:%[a-z0-9]+)?(?:\]:[0-9]{1,5}|\]|/[0-9]{1,3})?(?![A-Za-z0-9_:])",
-    re.IGNORECASE,
+    re.IGNORECASE | re.ASCII,
 )
 _PORT = re.compile(r"(\b[A-Za-z][A-Za-z0-9-]*):[0-9]{4,5}(?![0-9:])")
 # What Kubernetes adds to a name: of a replica set's pods, of a daemon set's.
@@ -62,10 +62,10 @@ _POD = re.compile(
 _ID = re.compile(r"(?<![A-Za-z0-9])(?=[a-f-]*[0-9])[0-9a-f]{8,}(?:-[0-9a-f]{4,})*(?![A-Za-z0-9])", re.IGNORECASE)
 # A slash alone: after a word for a place, at an edge, or before what a directory is or does. Else it stands between two words.
 _ROOT = re.compile(
-    r"(?:\bthe )?(?:(?<=\b(?:at|on|of|in|to) )|(?<=\b(?:the|for) )|(?<=\bmountpoint )|(?<=\b(?:volume|device) )"
-    r"|(?<=\bpartition )|(?<=\bfilesystem )|(?<![^\s\"'`:=(\[「])(?<!\w ))/(?![A-Za-z0-9_/])"
-    r"|(?<![A-Za-z0-9_/])/(?=[\"'`)\]」]|\s(?:filesystem|partition|is|has|\(root)|\s?[のがはをにへ])",
-    re.IGNORECASE,
+    r"(?:\b[Tt]he )?(?:(?<=\b[Aa]t )|(?<=\b[OoIi][nf] )|(?<=\bto )|(?<=\b[Tt]he )|(?<=\b[Ff]or )|(?<=\b[Mm]ountpoint )"
+    r"|(?<=\b[Vv]olume )|(?<=\b[Dd]evice )|(?<=\b[Pp]artition )|(?<=\b[Ff]ilesystem )"
+    r"|(?<![^\s\"'`:=(\[「])(?<!\w ))/(?![A-Za-z0-9_/])"
+    r"|(?<![A-Za-z0-9_/])/(?=[\"'`)\]」]|\s(?:filesystem|partition|is|has|\(root)|\s?[のがはをにへ])"
 )
 _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z][a-z])|(?<=[A-Z]{2})(?=[A-Z][a-z]{2})")
 _LEADING_ZEROS = re.compile(r"(?<![0-9.,:])0+(?=[0-9])")
@@ -84,7 +84,7 @@ def language_of(text: str, otherwise: Language) -> Language | None:
     for letter in filter(str.isalpha, unicodedata.normalize("NFKC", text)):
         if _KANA.match(letter):
             kana += 1
-        elif _KANJI.match(letter):
+        elif _is_kanji(letter):
             kanji += 1
         elif unicodedata.name(letter, "").startswith("LATIN"):
             latin += 1
@@ -95,6 +95,10 @@ def language_of(text: str, otherwise: Language) -> Language | None:
     if kana or kanji:
         return "ja"
     return "en" if len(_LATIN_WORD.findall(text)) >= 3 else otherwise
+
+
+def _is_kanji(letter: str) -> bool:
+    return "\u3400" <= letter <= "\u9fff" or "\uf900" <= letter <= "\ufaff" or "\U00020000" <= letter <= "\U0003ffff"
 
 
 def _is_chinese(text: str) -> bool:
