@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from boto3.dynamodb.types import TypeSerializer
 from botocore.client import BaseClient
+from botocore.exceptions import ClientError, ReadTimeoutError
 from slack_sdk import WebClient
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web import SlackResponse
@@ -37,6 +38,7 @@ from oncall.slack.channel import Progress
 from oncall.table import Item, Table, Update
 
 if TYPE_CHECKING:
+    from botocore.awsrequest import AWSPreparedRequest
     from mypy_boto3_dynamodb import DynamoDBClient
 
 REGION = "eu-central-1"
@@ -125,6 +127,7 @@ class Dynamo:
         self._meanwhile: list[tuple[str, Callable[[], object]]] = []
         self._dies_at: tuple[int, bool] | None = None
         self._dead = False
+        self._conflicts: list[bool] = []  # of the next updates
         self.client._make_api_call = self._request  # type: ignore[attr-defined]
 
     def before(self, operation: str, happens: Callable[[], object]) -> None:
@@ -141,10 +144,34 @@ class Dynamo:
         finally:
             self._dies_at, self._dead = None, False
 
+    @contextmanager
+    def loses(self, at: int, *, meanwhile: Callable[[], object] = lambda: None) -> Iterator[None]:
+        """The answer to the update number `at` (from 0) is lost: it is written, and botocore sends it again."""
+        updates = count()
+
+        def lose(request: "AWSPreparedRequest", event_name: str, **_: Any) -> None:
+            if event_name.endswith(".UpdateItem") and next(updates) == at:
+                meanwhile()
+                raise ReadTimeoutError(endpoint_url=request.url)
+
+        events = self.client.meta.events
+        events.register_last("before-send", lose)  # moto has answered by then
+        try:
+            yield
+        finally:
+            events.unregister("before-send", lose)
+
+    def conflicts(self, at: int = 0, *, times: int = 1) -> None:
+        """From the update number `at` (from 0) on, so many meet an item that is in somebody's transaction."""
+        self._conflicts = [False] * at + [True] * times
+
     def _request(self, operation: str, arguments: Json) -> Any:
         with self._lock:
             if self._dead:
                 raise DiedError
+            if operation == "UpdateItem" and self._conflicts and self._conflicts.pop(0):
+                self.requests.append(operation)
+                raise ClientError({"Error": {"Code": "TransactionConflictException"}}, operation)
             for number, (awaited, happens) in enumerate(self._meanwhile):
                 if awaited == operation:
                     del self._meanwhile[number]

@@ -209,8 +209,6 @@ def acknowledge_page(desk: Desk, page: Item, *, who: str, responder: str, via: V
         taken = taken_by(there, call=call)
         if there["state"] != "acknowledged" or "settled_at" in there:
             return taken
-        if (there["acknowledged_by"], there["acknowledged_at"]) == (who, now):
-            taken = None  # ours: the answer was lost, and the request sent again met its own write
         page, was_open = there, True  # whoever wrote it may have died before anybody heard of it
     else:
         seconds = (now - page["opened_at"]) // 1000  # becomes a metric

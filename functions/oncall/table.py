@@ -1,7 +1,9 @@
 """The on-call table: reads, and conditional writes that say what stood in their way."""
 
+import random
 import re
-from collections.abc import Iterable, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -16,6 +18,7 @@ Item = dict[str, Any]
 
 DUE = "due"  # the value of the sparse index's hash key; a constant, since what is due fits in one partition
 INDEX = "due"
+CONFLICT_TRIES = 10  # at an item that is in somebody's transaction: about 0.7 s in all
 
 _serialize = TypeSerializer().serialize
 _deserialize = TypeDeserializer().deserialize
@@ -63,6 +66,7 @@ class Table:
 
     client: "DynamoDBClient"
     name: str
+    sleep: Callable[[float], None] = time.sleep  # seconds
 
     def get(self, pk: str, sk: str) -> Item | None:
         """The item as it is now, or None."""
@@ -95,22 +99,40 @@ class Table:
         return [from_attributes(item) for page in pages for item in page["Items"]]
 
     def update(self, update: Update) -> Item:
-        """Writes one item and returns it as it is then. Raises ConditionFailedError."""
-        try:
-            answer = self.client.update_item(
-                TableName=self.name,
-                **_update(update),
-                ReturnValues="ALL_NEW",
-                ReturnValuesOnConditionCheckFailure="ALL_OLD",
-            )
-        except self.client.exceptions.ConditionalCheckFailedException as error:
-            item: Any = error.response.get("Item")
-            raise ConditionFailedError(from_attributes(item) if item else None) from error
-        except ClientError as error:
-            if error.response["Error"]["Code"] == "TransactionConflictException":
-                raise ConflictError from error
-            raise
-        return from_attributes(answer["Attributes"])
+        """Writes one item and returns it as it is then. Raises ConditionFailedError, ConflictError.
+
+        Idempotent when an answer is lost: botocore then sends the request again, and its condition meets its own write.
+        An item that is in somebody's transaction refuses the write (TransactionConflictException, which botocore does not
+        retry): it is written as soon as that is over. ConflictError if that takes too long.
+        """
+        is_resent = False
+        for attempt in range(CONFLICT_TRIES):
+            try:
+                answer = self.client.update_item(
+                    TableName=self.name,
+                    **_update(update),
+                    ReturnValues="ALL_NEW",
+                    ReturnValuesOnConditionCheckFailure="ALL_OLD",
+                )
+                return from_attributes(answer["Attributes"])
+            except ClientError as error:
+                is_resent = is_resent or error.response.get("ResponseMetadata", {}).get("RetryAttempts", 0) > 0
+                match error.response["Error"]["Code"]:
+                    case "ConditionalCheckFailedException":
+                        written: Any = error.response.get("Item")
+                        item = from_attributes(written) if written else None
+                        if item and is_resent and _is_done(item, update):
+                            return item
+                        raise ConditionFailedError(item) from error
+                    case "TransactionConflictException":
+                        self.pause(attempt)
+                    case _:
+                        raise
+        raise ConflictError
+
+    def pause(self, attempt: int) -> None:
+        """Lets whoever else writes finish: up to 25 ms, then more, and never in step with them."""
+        self.sleep(random.uniform(0.005, 0.025 * (attempt + 1)))  # noqa: S311  # not a secret
 
     def transact(self, writes: Iterable[Update | Put]) -> None:
         """Writes all or nothing. Raises ConditionFailedError for the first write that was refused, ConflictError."""
@@ -176,6 +198,24 @@ def _update(update: Update) -> dict[str, Any]:
     if values:
         request["ExpressionAttributeValues"] = to_attributes(values)
     return request
+
+
+def _is_done(item: Item, update: Update) -> bool:
+    """Whether an item shows all that an update writes."""
+
+    def found(dotted: str) -> Any:
+        value: Any = item
+        for part in dotted.split("."):
+            value = value.get(part) if isinstance(value, dict) else None
+        return value
+
+    return (
+        all(found(name) == _plain(_deserialize(_serialize(new))) for name, new in update.set.items())
+        and all(found(name) is None for name in update.remove)
+        # What was added to a set is in it. Whether a number was added cannot be told.
+        and all(isinstance(new, set) and new <= (found(name) or set()) for name, new in update.add.items())
+        and all(not new & (found(name) or set()) for name, new in update.delete.items())
+    )
 
 
 def to_attributes(values: Mapping[str, Any]) -> dict[str, Any]:

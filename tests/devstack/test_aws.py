@@ -350,6 +350,18 @@ def test_a_fault_meets_the_stack_as_often_as_told_and_not_the_test(sample: Sampl
     assert [each["status"] for each in seen] == [400, 200]
 
 
+def test_an_item_can_be_in_somebodys_transaction_and_boto3_does_not_try_again(sample: Sample) -> None:
+    conflict = {"status": 400, "type": "TransactionConflictException", "times": 1}
+    sample.sim("PUT", "faults", {"dynamodb:UpdateItem": conflict})
+    ours = sample.client("dynamodb", key=sample.role)
+    asked = {"TableName": sample.outputs["TableName"], "Key": {"pk": {"S": "in a transaction"}}}
+
+    with pytest.raises(ours.exceptions.TransactionConflictException) as refused:
+        ours.update_item(**asked)
+    assert refused.value.response["ResponseMetadata"]["RetryAttempts"] == 0
+    ours.update_item(**asked)
+
+
 def test_a_service_is_away_for_a_while(sample: Sample) -> None:
     sample.sim("PUT", "faults", {"ssm:GetParameters": {"seconds": 1}})
     began = time.monotonic()

@@ -3,8 +3,6 @@
 A transaction carries a token by which DynamoDB knows it again; a conditional update does not.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -15,30 +13,9 @@ from tests.builders import MINUTE, SATO, SUZUKI, World, webhook
 EVERY_REQUEST = range(12)
 
 
-@contextmanager
-def losing(world: World, number: int) -> Iterator[list[str]]:
-    """The answer to the update number `number` (from 0) is lost. Yields the updates that were sent."""
-    client = world.dynamo.client
-    send = client._make_api_call  # type: ignore[attr-defined]  # every operation goes through it
-    updates: list[str] = []
-
-    def request(operation: str, arguments: dict[str, Any]) -> Any:
-        if operation == "UpdateItem":
-            updates.append(operation)
-            if len(updates) == number + 1:
-                send(operation, arguments)
-        return send(operation, arguments)
-
-    client._make_api_call = request  # type: ignore[attr-defined]
-    try:
-        yield updates
-    finally:
-        client._make_api_call = send  # type: ignore[attr-defined]
-
-
 @pytest.mark.parametrize("number", EVERY_REQUEST)
 def test_a_webhook_rings_one_phone_whatever_answer_is_lost(world: World, number: int) -> None:
-    with losing(world, number):
+    with world.dynamo.loses(number):
         run = world.fire()
         world.passes(10)
     assert world.rung == [SATO]
@@ -50,7 +27,7 @@ def test_a_webhook_rings_one_phone_whatever_answer_is_lost(world: World, number:
 def test_after_a_text_the_phone_rings_at_once_whatever_answer_is_lost(world: World, number: int) -> None:
     world.telephone.text_sender = "+12025550199"
     world.roster({"POLICY#default": {"sms_before_call": True}})
-    with losing(world, number):
+    with world.dynamo.loses(number):
         run = world.fire()
     assert world.rung == [SATO]
     assert len(world.telephone.texts) == 1
@@ -60,7 +37,7 @@ def test_after_a_text_the_phone_rings_at_once_whatever_answer_is_lost(world: Wor
 @pytest.mark.parametrize("number", EVERY_REQUEST)
 def test_a_group_that_joins_joins_whatever_answer_is_lost(world: World, number: int) -> None:
     world.fire()
-    with losing(world, number):
+    with world.dynamo.loses(number):
         other = world.fire(webhook(key="other"))
     assert world.rung == [SATO]
     assert world.incident(other)["id"] in world.page()["incidents"]
@@ -69,7 +46,7 @@ def test_a_group_that_joins_joins_whatever_answer_is_lost(world: World, number: 
 @pytest.mark.parametrize("number", EVERY_REQUEST)
 def test_a_key_counts_at_once_whatever_answer_is_lost(world: World, number: int) -> None:
     run = world.fire()
-    with losing(world, number):
+    with world.dynamo.loses(number):
         said = world.hears(world.last_call, "1")
     assert "You have it" in said
     assert world.incident(run)["state"] == "acknowledged"
@@ -83,7 +60,7 @@ def test_a_late_key_stops_the_next_phone_at_once_whatever_answer_is_lost(world: 
     first = world.last_call
     world.twilio_says(first, "completed")
     assert world.ringing == [SUZUKI]
-    with losing(world, number):
+    with world.dynamo.loses(number):
         assert "You have it" in world.hears(first, "1")
     assert SUZUKI not in world.ringing
     assert world.incident(run)["acknowledged_by"] == "Sato"
@@ -92,7 +69,7 @@ def test_a_late_key_stops_the_next_phone_at_once_whatever_answer_is_lost(world: 
 @pytest.mark.parametrize("number", EVERY_REQUEST)
 def test_the_button_stops_the_phone_at_once_whatever_answer_is_lost(world: World, number: int) -> None:
     run = world.fire()
-    with losing(world, number):
+    with world.dynamo.loses(number):
         taken = world.takes_in_slack(run.decision["incidents"][0])
     assert taken.ours
     assert world.ringing == []
@@ -102,7 +79,7 @@ def test_the_button_stops_the_phone_at_once_whatever_answer_is_lost(world: World
 @pytest.mark.parametrize("number", EVERY_REQUEST)
 def test_a_resolution_stops_the_phone_at_once_whatever_answer_is_lost(world: World, number: int) -> None:
     run = world.fire()
-    with losing(world, number):
+    with world.dynamo.loses(number):
         world.resolve()
     assert world.ringing == []
     assert world.page()["state"] == "resolved"
@@ -113,7 +90,7 @@ def test_a_resolution_stops_the_phone_at_once_whatever_answer_is_lost(world: Wor
 @pytest.mark.parametrize("number", EVERY_REQUEST)
 def test_the_next_phone_rings_at_once_whatever_answer_is_lost(world: World, number: int, key: str) -> None:
     world.fire()
-    with losing(world, number):
+    with world.dynamo.loses(number):
         if key == "2":
             world.hears(world.last_call, key)
             world.last_call.status = "completed"
@@ -127,7 +104,7 @@ def test_the_next_phone_rings_at_once_whatever_answer_is_lost(world: World, numb
 def test_a_connected_call_counts_at_once_whatever_answer_is_lost(world: World, number: int) -> None:
     world.roster({"POLICY#default": {"answer": "connected"}})
     run = world.fire()
-    with losing(world, number):
+    with world.dynamo.loses(number):
         world.twilio_says(world.last_call, "in-progress")
     assert world.incident(run)["state"] == "acknowledged"
     assert run.outcome[0] == "success"
@@ -137,7 +114,7 @@ def test_a_connected_call_counts_at_once_whatever_answer_is_lost(world: World, n
 def test_a_page_that_nobody_takes_ends_loudly_and_once_whatever_answer_is_lost(world: World, number: int) -> None:
     world.roster({"POLICY#default": {"rounds": 1}, "RESPONDER#suzuki": None, "RESPONDER#takahashi": None})
     run = world.fire()
-    with losing(world, number):
+    with world.dynamo.loses(number):
         world.twilio_says(world.last_call, "busy")
         world.passes(10)
     assert world.topic.subjects == ["nobody took a page"]
@@ -150,7 +127,7 @@ def test_a_page_whose_execution_died_goes_on_at_once_whatever_answer_is_lost(wor
     run = world.receive(webhook())  # and its execution dies before the first ring
     world.project(*run.decision["incidents"])  # so the page alone is due
     world.clock.sleep(3 * MINUTE)
-    with losing(world, number):
+    with world.dynamo.loses(number):
         world.reconcile()
         world.passes(10)
     assert world.rung == [SATO]
@@ -166,7 +143,7 @@ def test_an_incident_without_a_page_is_paged_at_once_whatever_answer_is_lost(
         with pytest.raises(ZeroDivisionError):
             world.receive(webhook())
     world.clock.sleep(3 * MINUTE)
-    with losing(world, number):
+    with world.dynamo.loses(number):
         world.reconcile()
         world.passes(10)
     assert world.rung == [SATO]

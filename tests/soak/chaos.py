@@ -38,6 +38,7 @@ FAULTS: tuple[tuple[str, Mapping[str, Any]], ...] = (
     ("slack", {"status": 429, "times": 2, "retry_after": 2}),
     ("slack", {"lose_answer": True, "times": 1}),
     ("aws", {"dynamodb": {"status": 400, "type": "ProvisionedThroughputExceededException", "times": 8}}),
+    ("aws", {"dynamodb:UpdateItem": {"status": 400, "type": "TransactionConflictException", "times": 4}}),
     ("aws", {"dynamodb": {"status": 503, "type": "ServiceUnavailable", "seconds": 4}}),
     ("aws", {"lambda:PhoneCallFunction": {"kill": "before", "times": 1}}),
     ("aws", {"lambda:PhoneCallFunction": {"kill": "after", "times": 1}}),

@@ -9,9 +9,7 @@ the same transaction.
 """
 
 import hashlib
-import random
 import re
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -132,7 +130,7 @@ def open_incident(
                 continue
         except ConflictError:
             pass
-        _pause(attempt)
+        table.pause(attempt)
     raise ConflictError
 
 
@@ -225,7 +223,7 @@ def resolve_group(table: Table, group: AlertGroup, *, now: int) -> Item | None:
         try:
             return _resolve(table, incident, event, now=now, received_at=group.received_at)
         except (ConditionFailedError, ConflictError):
-            _pause(attempt)
+            table.pause(attempt)
     raise ConflictError
 
 
@@ -242,7 +240,7 @@ def resolve(table: Table, incident_id: str, *, who: str, via: str, now: int) -> 
         try:
             return _resolve(table, incident, event, now=now, received_at=max(now, incident["received_at"]))
         except (ConditionFailedError, ConflictError):
-            _pause(attempt)
+            table.pause(attempt)
     raise ConflictError
 
 
@@ -329,7 +327,7 @@ def tell(
         try:
             return change(table, current, event, now=now, state=state, set_=set_)
         except (ConditionFailedError, ConflictError):
-            _pause(attempt)
+            table.pause(attempt)
     raise ConflictError
 
 
@@ -432,8 +430,3 @@ def _event_item(incident: Item, event: Event, *, number: int, now: int) -> Item:
 def _expiry(incident: Item) -> dict[str, int]:
     """Events end after the incident: a long one is told to the end."""
     return {"expires_at": incident["opened_at"] // 1000 + 2 * KEPT_DAYS * 86400}
-
-
-def _pause(attempt: int) -> None:
-    """Lets whoever else writes finish: up to 25 ms, then more, and never in step with them."""
-    time.sleep(random.uniform(0.005, 0.025 * (attempt + 1)))  # noqa: S311  # not a secret

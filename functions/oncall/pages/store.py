@@ -197,21 +197,15 @@ def _join_open(table: Table, page: Item, incident: str, *, execution: str, now: 
 
 def take_over(table: Table, page: Item, *, execution: str, now: int) -> Item:
     """Makes this execution the owner of a page that nobody works on. Raises ConditionFailedError if somebody does."""
-    try:
-        return table.update(
-            Update(
-                page["pk"],
-                page["sk"],
-                set={"owner": execution, **lease(now, page["ring_seconds"])},
-                condition="#page = :page AND #lease_until = :lease_until AND attribute_not_exists(#settled_at)",
-                values={"page": page["page"], "lease_until": page["lease_until"]},
-            )
+    return table.update(
+        Update(
+            page["pk"],
+            page["sk"],
+            set={"owner": execution, **lease(now, page["ring_seconds"])},
+            condition="#page = :page AND #lease_until = :lease_until AND attribute_not_exists(#settled_at)",
+            values={"page": page["page"], "lease_until": page["lease_until"]},
         )
-    except ConditionFailedError as refused:
-        there = refused.item
-        if there and there["owner"] == execution and there["page"] == page["page"] and "settled_at" not in there:
-            return there  # ours: the answer was lost, and the request sent again met its own write
-        raise
+    )
 
 
 def leave(table: Table, policy: str, incident: str) -> Item | None:
@@ -455,40 +449,29 @@ def begin_call(table: Table, page: Item, ring: Ring, *, execution: str, token: s
         "started_at": now,
         "asked_at": 0 if page.get("sms_before_call") else now,
     }
-    try:
-        return table.update(
-            Update(
-                page["pk"],
-                page["sk"],
-                set={
-                    "attempt": number,
-                    f"calls.c{number}": call,
-                    "token": token,
-                    **lease(now, page["ring_seconds"]),
-                },
-                condition=(
-                    "#page = :page AND #state = :open AND #owner = :me AND #attempt = :attempt AND #ring_at <= :now"
-                    " AND attribute_exists(#incidents)"
-                ),
-                values={
-                    "page": page["page"],
-                    "open": "open",
-                    "me": execution,
-                    "attempt": page["attempt"],
-                    "now": now,
-                },
-            )
+    return table.update(
+        Update(
+            page["pk"],
+            page["sk"],
+            set={
+                "attempt": number,
+                f"calls.c{number}": call,
+                "token": token,
+                **lease(now, page["ring_seconds"]),
+            },
+            condition=(
+                "#page = :page AND #state = :open AND #owner = :me AND #attempt = :attempt AND #ring_at <= :now"
+                " AND attribute_exists(#incidents)"
+            ),
+            values={
+                "page": page["page"],
+                "open": "open",
+                "me": execution,
+                "attempt": page["attempt"],
+                "now": now,
+            },
         )
-    except ConditionFailedError as refused:
-        there = refused.item
-        if (
-            there
-            and (there["page"], there["state"]) == (page["page"], "open")
-            and there["calls"].get(f"c{number}") == call
-            and there["token"] == token
-        ):
-            return there  # ours: the answer was lost, and the request sent again met its own write
-        raise
+    )
 
 
 def ask_again(table: Table, page: Item, *, execution: str, token: str, now: int) -> Item:
@@ -498,37 +481,26 @@ def ask_again(table: Table, page: Item, *, execution: str, token: str, now: int)
     """
     number = page["attempt"]
     call = page["calls"][f"c{number}"]
-    try:
-        return table.update(
-            Update(
-                page["pk"],
-                page["sk"],
-                set={f"calls.c{number}.asked_at": now, "token": token, **lease(now, page["ring_seconds"])},
-                condition=(
-                    "#page = :page AND #state = :open AND #owner = :me AND #attempt = :attempt"
-                    f" AND #calls.#c{number}.#status = :placing AND #calls.#c{number}.#asked_at = :asked"
-                    f" AND attribute_not_exists(#calls.#c{number}.#sid)"
-                ),
-                values={
-                    "page": page["page"],
-                    "open": "open",
-                    "me": execution,
-                    "attempt": number,
-                    "placing": "placing",
-                    "asked": call["asked_at"],
-                },
-            )
+    return table.update(
+        Update(
+            page["pk"],
+            page["sk"],
+            set={f"calls.c{number}.asked_at": now, "token": token, **lease(now, page["ring_seconds"])},
+            condition=(
+                "#page = :page AND #state = :open AND #owner = :me AND #attempt = :attempt"
+                f" AND #calls.#c{number}.#status = :placing AND #calls.#c{number}.#asked_at = :asked"
+                f" AND attribute_not_exists(#calls.#c{number}.#sid)"
+            ),
+            values={
+                "page": page["page"],
+                "open": "open",
+                "me": execution,
+                "attempt": number,
+                "placing": "placing",
+                "asked": call["asked_at"],
+            },
         )
-    except ConditionFailedError as refused:
-        there = refused.item
-        if (
-            there
-            and (there["page"], there["state"]) == (page["page"], "open")
-            and there["calls"].get(f"c{number}") == {**call, "asked_at": now}
-            and there.get("token") == token
-        ):
-            return there  # ours: the answer was lost, and the request sent again met its own write
-        raise
+    )
 
 
 def update_call(table: Table, page: Item, number: int, changes: Mapping[str, Any]) -> Item:
@@ -556,25 +528,19 @@ def skip(table: Table, page: Item, *, who: str, via: Via, now: int) -> Item:
     number = page["attempt"]
     names = {f"over{index}": status for index, status in enumerate(OVER)}
     skipped = {"who": who, "via": via, "at": now}
-    try:
-        return table.update(
-            Update(
-                page["pk"],
-                page["sk"],
-                set={f"calls.c{number}.skipped": skipped, "skipped_at": now},
-                condition=(
-                    "#page = :page AND #state = :open AND #attempt = :attempt"
-                    f" AND attribute_exists(#calls.#c{number}.#sid) AND attribute_not_exists(#calls.#c{number}.#skipped)"
-                    f" AND NOT #calls.#c{number}.#status IN ({', '.join(f':{name}' for name in names)})"
-                ),
-                values={"page": page["page"], "open": "open", "attempt": number, **names},
-            )
+    return table.update(
+        Update(
+            page["pk"],
+            page["sk"],
+            set={f"calls.c{number}.skipped": skipped, "skipped_at": now},
+            condition=(
+                "#page = :page AND #state = :open AND #attempt = :attempt"
+                f" AND attribute_exists(#calls.#c{number}.#sid) AND attribute_not_exists(#calls.#c{number}.#skipped)"
+                f" AND NOT #calls.#c{number}.#status IN ({', '.join(f':{name}' for name in names)})"
+            ),
+            values={"page": page["page"], "open": "open", "attempt": number, **names},
         )
-    except ConditionFailedError as refused:
-        there = refused.item
-        if there and there["page"] == page["page"] and there["calls"].get(f"c{number}", {}).get("skipped") == skipped:
-            return there  # ours: the answer was lost, and the request sent again met its own write
-        raise
+    )
 
 
 def skipped_event(page: Item, call: Mapping[str, Any]) -> Event:

@@ -122,7 +122,7 @@ def _pass_on(desk: Desk, page: Item, call: Item, voice: Voice) -> str:
 def _release_again(desk: Desk, callbacks: Callbacks, page: Item | None, reason: str) -> None:
     """Releases the step for a call that has ended, or a page that is over, unless all has followed from that.
 
-    Whoever wrote it may have died before, or may be we: when the answer is lost, the request sent again meets its own write.
+    Whoever wrote it may have died before.
     """
     if page is None or page["page"] != callbacks.page or "settled_at" in page:
         return

@@ -118,10 +118,8 @@ def begin(
             values={"before": before, "now": now},
         )
         table.update(update)
-    except ConditionFailedError as refused:
-        there = refused.item or {}
-        if (there.get("run"), there.get("owner")) != (run, owner):  # ours if only the answer was lost
-            return "busy", before
+    except ConditionFailedError:
+        return "busy", before
     note(table, run, {"started_at": now, "hops": {}, "expires_at": now // 1000 + KEPT_SECONDS})
     return "begun", before
 
