@@ -9,10 +9,8 @@ from typing import Literal
 import phonenumbers
 from phonenumbers import NumberParseException, PhoneNumber, PhoneNumberFormat, ValidationResult
 
-_MEXICO = 52
-_MEXICAN_DIGITS = (
-    10  # of a number, since 2019-08-03 without the 1 that mobile ones had when they were called from abroad
-)
+# Until 2019-08-03 a mobile number of Mexico had a 1 before its ten digits when it was called from abroad.
+_MEXICO, _MEXICAN_DIGITS = 52, 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +38,7 @@ def advise(written: str) -> Advice:
     if parsed.country_code == _MEXICO and national.startswith("1") and len(national) == _MEXICAN_DIGITS + 1:
         right = f"+{_MEXICO}{national[1:]}"
         return Advice(
-            right,
-            "error",
-            f"has the 1 that mobile numbers of Mexico had after +52 until 2019: write {right} without it",
+            right, "error", f"has the 1 that mobile numbers of Mexico had after +52 until 2019: write {right}"
         )
     country = _country(parsed)
     fits = phonenumbers.is_possible_number_with_reason(parsed)
@@ -53,18 +49,16 @@ def advise(written: str) -> Advice:
     if dialled != national:
         prefix = dialled.removesuffix(national)
         why = f"has {prefix} after the country code, which is dialled within {country} only"
-        return Advice(
-            number, "error", f"{why if prefix != dialled else 'has digits that are not dialled'}: write {number}"
-        )
+        if prefix == dialled:
+            why = "has digits that are not dialled"
+        return Advice(number, "error", f"{why}: write {number}")
     if phonenumbers.is_valid_number(parsed):
         return Advice(number)
     longer = f"+{parsed.country_code}0{national}"
     if _exists(longer):
         return Advice(number, "warning", f"lacks the 0 that numbers of {country} keep: did you mean {longer}?")
-    message = (
-        f"is not known to exist in {country}: compare each digit. It may be of a range that is newer than our list"
-    )
-    return Advice(number, "warning", message)
+    why = f"is not known to exist in {country}"
+    return Advice(number, "warning", f"{why}: compare each digit. It may be of a range that is newer than our list")
 
 
 def country_of(number: str) -> str:

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, time, timedelta
 from math import gcd
 from zoneinfo import ZoneInfo
 
-from oncall.roster import EVERYONE, NOBODY, Layer, Policy, Roster, Schedule, Step
+from oncall.roster import EVERYONE, NOBODY, Layer, Policy, Roster, Schedule
 from oncall.roster.schedules import first_moment, responders_on_call, schedule_named, shifts
 from oncall_cli.roster_file import Location
 
@@ -52,9 +52,7 @@ def idle_steps(roster: Roster, now: datetime) -> Iterator[tuple[Location, str]]:
         for moment in _moments(roster, policy, now):
             if not idle:
                 break
-            reached = [
-                _reached(roster, policy, policy.steps[: number + 1], moment) for number in range(len(policy.steps))
-            ]
+            reached = [_reached(roster, policy, last, moment) for last in range(len(policy.steps))]
             idle = {number for number in idle if reached[number] == reached[number - 1]}
         for number in sorted(idle):
             step = "last step" if number == len(policy.steps) - 1 else "step"
@@ -64,8 +62,9 @@ def idle_steps(roster: Roster, now: datetime) -> Iterator[tuple[Location, str]]:
             )
 
 
-def _reached(roster: Roster, policy: Policy, steps: tuple[Step, ...], at: datetime) -> set[str]:
-    so_far = Policy(policy.id, steps)
+def _reached(roster: Roster, policy: Policy, last: int, at: datetime) -> set[str]:
+    """Whom the steps up to the `last` (from 0) ring."""
+    so_far = Policy(policy.id, policy.steps[: last + 1])
     return {on_call.responder.id for on_call in responders_on_call(roster, so_far, at)}
 
 

@@ -268,7 +268,7 @@ def test_the_guided_setup_keeps_what_is_right_and_asks_again_for_what_is_wrong(
     people = "Alice Example\n\n0312345678\n+12025550142\n\nAsia/Tokyo\n"
     kept = oncall("init", answers=f"\n\n\n\n{people}")
     assert kept == {"stored": [], "roster": True}
-    assert "That is no number that exists" in oncall.said
+    assert "It begins with no country code that exists" in oncall.said
     assert oncall_file(tmp_path) == {"time_zone": "Asia/Tokyo", "responders": {"alice": "+12025550142"}}
     oncall("init", answers="ACwrong\nwrong\n" * 3, status=1)
     assert "Twilio does not know this account SID with this auth token" in oncall.said
