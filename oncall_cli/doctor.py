@@ -235,8 +235,7 @@ def _twilio(patient: Patient) -> Iterator[Check]:
     if twilio.may_call_from(number):
         yield Check("Twilio's number", "good", f"{number} belongs to the account")
     else:
-        wrong = advise(number).message
-        do = f"it {wrong}" if wrong else "buy or verify it, or deploy with another CallerNumber"
+        do = _mend(number, "buy or verify it, or deploy with another CallerNumber")
         yield Check("Twilio's number", "failed", f"{number} does not belong to the account", do)
     called = {country_of(responder.phone) for responder in patient.roster.responders.values()}
     for country in sorted(one for one in called if one.isalpha()):
@@ -249,6 +248,12 @@ def _twilio(patient: Patient) -> Iterator[Check]:
     if policies > 1:  # Twilio's API does not tell how many calls an account may hold at once
         says = f"{policies} policies may ring at once; how many calls the account may hold, its API does not tell"
         yield Check("Twilio's concurrency", "warning", says, "new accounts may hold 2 or 3: look at Twilio's console")
+
+
+def _mend(number: str, do: str) -> str:
+    """What to do about a number that the account does not have: perhaps it is only written wrong."""
+    wrong = advise(number).message
+    return f"it {wrong}" if wrong else do
 
 
 def _texts(patient: Patient) -> Iterator[Check]:
@@ -266,7 +271,7 @@ def _texts(patient: Patient) -> Iterator[Check]:
         if number and number["capabilities"]["sms"]:
             yield Check("texts", "good", f"they come from {sender}")
         else:
-            do = "deploy with another TextSender, or with none (docs/phone.md)"
+            do = _mend(sender, "deploy with another TextSender, or with none (docs/phone.md)")
             yield Check("texts", "failed", f"{sender} cannot send text messages", do)
 
 
@@ -436,7 +441,7 @@ def _voice_url(found: dict[str, Any] | None, number: str, url: str) -> Check:
     """Whether the probe's number asks us what to do when it is called."""
     do = f"set its voice URL (A call comes in: Webhook, POST) to {url} in Twilio's console"
     if found is None:
-        do = "buy it, or deploy with another ProbeNumber"
+        do = _mend(number, "buy it, or deploy with another ProbeNumber")
         return Check("probe's number", "failed", f"{number} does not belong to the account", do)
     if found.get("voice_application_sid") or found.get("trunk_sid"):
         return Check("probe's number", "failed", f"{number} is handled by an application or a trunk", do)

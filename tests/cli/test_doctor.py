@@ -1,0 +1,75 @@
+"""What the doctor says of the roster by itself; what it asks AWS, Twilio and Slack is tried on the whole system."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any, cast
+
+import pytest
+
+from oncall.roster import parse
+from oncall_cli import doctor, roster_check
+from oncall_cli.doctor import Check, Patient
+from oncall_cli.secret_store import Secrets
+from oncall_cli.target import Stack, Target
+
+NOW = datetime.now(UTC)
+
+
+def patient(target: Target, document: dict[str, Any], *, deployed_at: datetime = NOW) -> Patient:
+    """Of a stack that is not asked for anything."""
+    stack = Stack("on-call", "CREATE_COMPLETE", deployed_at, {}, {})
+    roster, _ = parse(document)
+    return Patient(target, stack, roster, cast("Secrets", None))
+
+
+@pytest.mark.parametrize(
+    ("release", "days", "says", "do"),
+    [
+        (f"{NOW.year}.1", 10, f"the data are of {NOW.year}.1", ""),
+        (f"{NOW.year}.1", 400, "the stack's data are older than its deployment", "sam deploy"),
+        (f"{NOW.year - 2}.3", 10, f"the time zone data here are of {NOW.year - 2}.3", "install oncall anew"),
+    ],
+)
+def test_old_time_zones_are_told(
+    target: Target, monkeypatch: pytest.MonkeyPatch, release: str, days: int, says: str, do: str
+) -> None:
+    for module in (doctor, roster_check):
+        monkeypatch.setattr(module, "version", lambda _: release)
+    (check,) = doctor._time_zones(patient(target, {}, deployed_at=NOW - timedelta(days=days)))
+    assert check.says.startswith(says)
+    assert do in check.do
+    assert check.level == ("warning" if do else "good")
+
+
+def test_numbers_that_were_mended_by_hand_are_looked_at_too(target: Target) -> None:
+    """What is in the table may never have been checked as a file."""
+    phones = {"alice": "+8109012345678", "bob": "+819012345678", "carol": "+16795550123", "dave": "+9991234567"}
+    found = list(doctor._numbers(patient(target, {"responders": phones})))
+    told = {(check.name, check.level, check.says) for check in found if not check.says.startswith("never proven")}
+    assert told == {
+        (
+            "number of alice",
+            "failed",
+            "has 0 after the country code, which is dialled within JP only: write +819012345678",
+        ),
+        ("number of bob", "failed", "is also the number of alice: one call would ring both as one"),
+        (
+            "number of carol",
+            "warning",
+            "is not known to exist in US: compare each digit. It may be of a range that is newer than our list",
+        ),
+        ("number of dave", "failed", "begins with no country code that exists: write + and the country code first"),
+    }
+
+
+def test_whose_turn_never_comes_is_told(target: Target) -> None:
+    document = {
+        "responders": {"alice": "+12025550100", "bob": "+12025550101"},
+        "schedules": {"s": {"layers": [{"members": ["alice"]}, {"members": ["bob"]}]}},
+        "policies": {"p": {"steps": ["everyone", {"responder": "bob"}]}},
+    }
+    warnings = [check for check in doctor._roster(patient(target, document)) if check.level == "warning"]
+    assert [(check.name, check.says.partition(" reaches")[0]) for check in warnings] == [
+        ("coverage", "schedules s layers 1 is never used: the layers before it have all of its hours"),
+        ("coverage", "policies p steps 1 the last step"),
+    ]
+    assert all(isinstance(check, Check) and check.do for check in warnings)
