@@ -60,6 +60,32 @@ def test_a_number_that_twilio_refuses_is_passed_over_at_once_and_slack_says_whos
     nobody_was_rung_twice(story, "ben")
 
 
+@pytest.mark.parametrize(
+    ("status", "code", "remedy"),
+    [
+        (400, 573005, "Verified Caller IDs"),
+        (403, 573002, "Upgrade the account"),
+        (400, 32224, "does not connect this number"),
+        (400, 999_999, "twilio.com/docs/api/errors/999999"),
+    ],
+)
+def test_a_refusal_that_nobody_has_heard_of_lets_the_next_phone_ring_and_says_what_mends_it(
+    night: Night, status: int, code: int, remedy: str
+) -> None:
+    story = night.story("ann", "ben")
+    night.system.faults("twilio", {"create": {"status": status, "code": code, "times": 1}})
+    execution = story.fire()
+
+    story.takes("ben")
+
+    story.becomes("acknowledged", acknowledged_by="Ben")
+    line = story.tells("Ann cannot be called")
+    assert str(code) in line
+    assert remedy in line
+    assert "WaitToCall" not in story.states(execution)
+    assert not story.published()
+
+
 def test_twilio_is_away_and_people_hear_of_it_and_the_phone_rings_when_it_is_back(night: Night) -> None:
     story = night.story("ann", "ben")
     night.system.faults("twilio", {"all": {"status": 503, "code": 20503}})

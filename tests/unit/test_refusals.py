@@ -69,3 +69,8 @@ def test_the_country_is_named_and_the_number_is_not(number: str, place: str) -> 
     remedy = refusals.remedy(21215, number)
     assert refusals.words(remedy, "en") == f"Twilio: allow calls to {place} under Voice, Settings, Geo permissions."
     assert number[4:] not in remedy
+
+
+def test_a_blocked_number_asks_for_a_profile_in_north_america_only() -> None:
+    assert "Trust Hub" in refusals.words(refusals.remedy(21216, "+12025550100"), "en")
+    assert "ask its support" in refusals.words(refusals.remedy(21216, "+819012345678"), "en")

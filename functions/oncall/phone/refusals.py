@@ -23,7 +23,7 @@ _ACCOUNT = frozenset(
 _NUMBER = frozenset(
     {
         *(13223, 13224, 13225, 13226, 13227, 14111, 21201, 21211, 21214, 21215, 21216, 21217, 21219),
-        *(32203, 32205, 32224, 573002, 573005),
+        *(32205, 32224, 573002, 573005),
     }
 )
 
@@ -34,7 +34,7 @@ _REMEDIES: Mapping[str, frozenset[int]] = {
     "trial_caller": frozenset({572002, 573002}),
     "upgrade": frozenset({10002}),
     "correct": frozenset({13223, 13224, 13226, 21201, 21211, 21214, 21217, 21614}),
-    "blocked": frozenset({13225, 32203, 32224}),
+    "blocked": frozenset({13225, 32224}),
     "caller": frozenset({13214, 21210, 21212, 21213, 32204}),
     "secrets": frozenset({20003, 20006, 20008, 70051}),
     "pay": frozenset({10001, 10003, 20005, 20403, 90010}),
@@ -184,6 +184,8 @@ def remedy(code: int | None, number: str = "") -> str:
     if not code or code in (20429, 20500, 20503):
         return ""
     name = _REMEDY_OF.get(code, f"unknown {code}")
+    if name == "profile" and not number.startswith("+1"):  # Twilio asks for a profile for calls to North America only
+        name = "blocked"
     return f"{name} {_place(number)}" if name in ("geo", "profile", "text_geo") else name
 
 
