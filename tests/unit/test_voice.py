@@ -190,6 +190,24 @@ def test_a_text_that_a_voice_reads_comes_before_one_that_none_does() -> None:
     assert "ほかの言語" not in heard
 
 
+@pytest.mark.parametrize(
+    ("labels", "title", "name"),
+    [
+        ({"alertname": "DiskFull"}, "DiskFull: db-1", "called Disk Full."),
+        ({"alertname": " "}, "an alert without a name: db-1", "called an alert without a name: db 1."),
+        ({"alertname": "Диск"}, "Диск: db-1", ""),
+    ],
+)
+def test_the_details_name_the_alert_if_it_has_a_name_that_is_read(
+    labels: dict[str, str], title: str, name: str
+) -> None:
+    one = {"status": "firing", "title": title, "labels": labels, "annotations": {}}
+    told = said(
+        Voice("en", CALLBACKS).details({"alerts": [one], "firing": 1, "opened_at": 0, "cut_characters": 0}, now=0)
+    )
+    assert told.startswith(f"The alert is {name} It began" if name else "It began")
+
+
 def test_a_description_that_no_voice_reads_is_said_to_be_in_slack() -> None:
     one = {"status": "firing", "title": "DiskFull: db-1", "labels": {}, "annotations": {"description": "Диск заполнен"}}
     told = said(

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from twilio.twiml.voice_response import Gather, Say, VoiceResponse
 
-from oncall.alerts.annotations import annotation, headline
+from oncall.alerts.annotations import annotation, headline, says_something
 from oncall.phone import speech
 from oncall.phone.twilio import Callbacks
 from oncall.roster import Language
@@ -120,8 +120,9 @@ class Voice:
         """What the alerts of an incident say beside their headline, once; the keys twice. `now` in epoch milliseconds."""
         alerts = [alert for alert in incident["alerts"] if alert["status"] == "firing"] or incident["alerts"]
         first, others = alerts[0], alerts[1 : 1 + _OTHERS]
-        told = self._own("called")
-        told += self._sentence(first["labels"].get("alertname") or first["title"], _SUMMARY)
+        named = first["labels"].get("alertname", "")
+        name = self._sentence(named if says_something(named) else first["title"], _SUMMARY)
+        told = [*self._own("called"), *name] if name else []
         told += self._own("began", minutes=(now - incident["opened_at"]) // 60_000)
         if incident["firing"] > 1:
             told += self._own("firing", count=incident["firing"])
