@@ -5,6 +5,7 @@ SCHEDULE_SPEED (times faster than the clock), JOBS (what is watched: "url", or m
 """
 
 import argparse
+import errno
 import os
 import subprocess
 import sys
@@ -38,6 +39,16 @@ def _summary(console: Console, stack: Stack, directory: Path, seconds: float) ->
             table.add_row(name, f"[bold]{stack.endpoints[name]}[/bold]" if name == "console" else stack.endpoints[name])
     console.print(f"Ready after {seconds:.0f} s. Ctrl-C ends it. All addresses: {directory / 'endpoints.json'}")
     console.print(table)
+
+
+def _about(error: OSError, directory: Path) -> str:
+    """What this machine refused, and what to do."""
+    if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+        return f"the disk with {directory} is full: make room, and start again"
+    if error.errno in {errno.EACCES, errno.EPERM, errno.EROFS}:
+        where = error.filename or directory
+        return f"{where} cannot be written ({error.strerror}): make it yours, or name another folder, DEVSTACK_DIR=…"
+    return str(error)
 
 
 def _run(command: str, options: Options, console: Console) -> None:
@@ -74,6 +85,12 @@ def main() -> None:
     except (StackError, demo.DemoError) as error:
         print(f"devstack: {error}", file=sys.stderr, flush=True)
         raise SystemExit(1) from None
+    except OSError as error:
+        print(f"devstack: {_about(error, options.directory)}", file=sys.stderr, flush=True)
+        raise SystemExit(1) from None
+    except KeyboardInterrupt:  # before the stack hears of it itself
+        print("devstack: interrupted", file=sys.stderr, flush=True)
+        raise SystemExit(130) from None
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ import fcntl
 import json
 import os
 import secrets
+import shutil
 import signal
 import subprocess
 import sys
@@ -103,9 +104,12 @@ class _Process:
         tail = self._log.read_text(errors="replace").strip().splitlines()[-25:]
         return f"{self.name} has ended with {code}. The end of {self._log}:\n" + "\n".join(tail)
 
-    def wait(self, seconds: float) -> int:
-        """Wait for its end. Raises subprocess.TimeoutExpired."""
-        return self._process.wait(seconds)
+    def wait(self, seconds: float) -> int | None:
+        """Wait for its end; None if it still runs then."""
+        try:
+            return self._process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            return None
 
     def ask_to_end(self) -> None:
         """Send SIGTERM."""
@@ -204,13 +208,16 @@ class Stack:
         for process in self._processes.values():
             process.end()
         self._processes.clear()
+        # The X-Ray SDK of a function says there that it is loaded. What another user's stack has written may stay.
+        shutil.rmtree(Path("/tmp/.aws-xray"), ignore_errors=True)  # noqa: S108 - the SDK's
 
     # Steps of starting.
 
     def _console_port(self) -> int:
         """That of the last run if it is free: an open page then finds this one."""
         last = self._directory / "console-port"
-        port = free_port(int(last.read_text())) if last.exists() else free_port()
+        text = last.read_text() if last.exists() else ""  # empty if the last run was ended just then
+        port = free_port(int(text)) if text.isdecimal() else free_port()
         self._directory.mkdir(parents=True, exist_ok=True)
         last.write_text(str(port))
         return port
@@ -251,6 +258,21 @@ class Stack:
             if self._ending.wait(0.03):
                 raise StackError("told to end while starting")
         raise StackError(f"{name} did not answer within {seconds:.0f} s at {url}; see {self._logs / name}.log")
+
+    def _run_to_end(self, process: _Process, seconds: float) -> None:
+        """Raises StackError if it fails, does not end in time, or somebody ends the start."""
+        deadline = time.monotonic() + seconds
+        try:
+            while (code := process.wait(0.05)) is None:
+                if self._ending.is_set():
+                    raise StackError("told to end while starting")
+                if time.monotonic() > deadline:
+                    raise StackError(f"{process.name} did not end within {seconds:.0f} s")
+        finally:
+            process.ask_to_end()
+            process.end()
+        if code != 0:
+            raise StackError(process.failure() or "")
 
     def _template(self) -> dict[str, Any]:
         from devstack.aws.template import parse  # noqa: PLC0415 - slow to import, and wanted once the parts are starting
@@ -319,16 +341,7 @@ class Stack:
             "SAM_CLI_TELEMETRY": "0",
             "SAM_CLI_POLL_DELAY": "0.1",
         }
-        deploy = _Process("sam deploy", command, self._logs / "sam-deploy.log", environment)
-        try:
-            code = deploy.wait(180)
-        except subprocess.TimeoutExpired as error:
-            raise StackError("sam deploy did not end within 180 s") from error
-        finally:
-            deploy.ask_to_end()
-            deploy.end()
-        if code != 0:
-            raise StackError(deploy.failure() or "")
+        self._run_to_end(_Process("sam deploy", command, self._logs / "sam-deploy.log", environment), 180)
 
     def _outputs(self) -> dict[str, str]:
         stack = self._client("cloudformation").describe_stacks(StackName=STACK_NAME)["Stacks"][0]
@@ -398,28 +411,28 @@ class Stack:
     def _load_roster(self, table: str) -> None:
         command = [sys.executable, "-m", "oncall_cli", "roster", "apply", "--yes", str(self._options.roster)]
         command += ["--table", table, "--endpoint-url", self._url("aws"), "--region", REGION]
-        load = _Process("oncall roster apply", command, self._logs / "roster.log", _KEY)
-        code = load.wait(60)
-        if code != 0:
-            raise StackError(load.failure() or "")
+        self._run_to_end(_Process("oncall roster apply", command, self._logs / "roster.log", _KEY), 60)
 
     def _start_monitoring(self, topic: str) -> None:
-        from devstack.system.monitoring import render  # noqa: PLC0415 - not without monitoring
+        from devstack.system.monitoring import ProgramMissingError, render  # noqa: PLC0415 - not without monitoring
 
         self._start_python("exporters", [])
         if "ec2" in self._options.jobs:
             self._start_instances()
-        commands = render(
-            self._directory,
-            gateway_url=self.endpoints["gateway"],
-            bearer_token=self._secrets.bearer_token,
-            site_url=self.endpoints["site"],
-            ports={name: self._ports[name] for name in _MONITORING},
-            aws_url=self._url("aws"),
-            region=REGION,
-            topic=topic,
-            jobs=self._options.jobs,
-        )
+        try:
+            commands = render(
+                self._directory,
+                gateway_url=self.endpoints["gateway"],
+                bearer_token=self._secrets.bearer_token,
+                site_url=self.endpoints["site"],
+                ports={name: self._ports[name] for name in _MONITORING},
+                aws_url=self._url("aws"),
+                region=REGION,
+                topic=topic,
+                jobs=self._options.jobs,
+            )
+        except ProgramMissingError as error:
+            raise StackError(str(error)) from error
         for command in commands:
             self._start(command.name, list(command.argv))
         for command in commands:
@@ -447,11 +460,18 @@ class Stack:
 def _alone(directory: Path) -> Iterator[TextIO]:
     """Only one system in a directory. Raises StackError."""
     directory.mkdir(parents=True, exist_ok=True)
-    with (directory / "lock").open("w") as lock:
+    with (directory / "lock").open("a+") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            raise StackError(f"it is already running in {directory}") from error
+            lock.seek(0)
+            raise StackError(
+                f"it is already running in {directory}, as process {lock.read()}: end that one, "
+                "or start this one with a folder of its own, DEVSTACK_DIR=…"
+            ) from error
+        lock.truncate(0)
+        lock.write(str(os.getpid()))
+        lock.flush()
         yield lock
 
 

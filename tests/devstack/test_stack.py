@@ -1,13 +1,17 @@
 """The whole system starts from template.yaml, says where it is, takes another deployment, and leaves nothing behind."""
 
+import errno
 import os
 import signal
 import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 import requests
 
+from devstack.__main__ import _about
+from devstack.system.stack import Options, Stack
 from tests.devstack_fixture import ROOT, Devstack, running_devstack, wait_until
 
 
@@ -60,7 +64,7 @@ def test_a_second_system_in_the_same_folder_is_refused(devstack: Devstack) -> No
     )
 
     assert again.returncode == 1
-    assert "already running" in again.stderr
+    assert f"already running in {devstack.directory}, as process {devstack.process.pid}" in again.stderr
     assert (devstack.directory / "endpoints.json").exists()
 
 
@@ -73,6 +77,55 @@ def test_a_killed_system_leaves_no_process_behind(tmp_path: Path) -> None:
         system.process.wait()
         wait_until(lambda: not _processes_of(directory), 20, "the end of every process")
         system.process.poll = lambda: None  # type: ignore[method-assign]  # it has ended because the test killed it
+
+
+@pytest.mark.parametrize("begun", ["aws", "sam-deploy", "roster"])
+def test_a_start_that_is_interrupted_ends_at_once_and_leaves_nothing(tmp_path: Path, begun: str) -> None:
+    directory = tmp_path / "interrupted"
+    with subprocess.Popen(
+        [sys.executable, "-m", "devstack", "up"],
+        cwd=ROOT,
+        env={**os.environ, "DEVSTACK_DIR": str(directory), "MONITORING": "0"},
+        stdin=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        wait_until((directory / f"logs/{begun}.log").exists, 120, f"the start of {begun}")
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=20)
+    assert process.returncode == 1
+    assert said == "devstack: told to end while starting\n"
+    wait_until(lambda: not _processes_of(directory), 10, "the end of every process")
+    assert not (directory / "endpoints.json").exists()
+
+
+def test_the_port_of_a_last_run_that_was_ended_just_then_is_not_needed(tmp_path: Path) -> None:
+    (tmp_path / "console-port").touch()
+    Stack(Options(directory=tmp_path, monitoring=False, roster=ROOT / "devstack/system/roster.yaml"))
+    assert (tmp_path / "console-port").read_text().isdecimal()
+
+
+def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    tmp_path.chmod(0o500)
+    powerless = ("setpriv", "--bounding-set=-all", "--inh-caps=-all") if os.geteuid() == 0 else ()
+    refused = subprocess.run(  # noqa: S603 - our own
+        [*powerless, sys.executable, "-m", "devstack", "up"],
+        cwd=ROOT,
+        env={**os.environ, "DEVSTACK_DIR": str(tmp_path / "folder"), "MONITORING": "0"},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert refused.returncode == 1
+    assert refused.stderr.startswith(
+        f"devstack: {tmp_path / 'folder'} cannot be written (Permission denied): make it yours"
+    )
+
+
+def test_a_full_disk_is_called_so() -> None:
+    said = _about(OSError(errno.ENOSPC, "No space left on device", "/somewhere/logs/aws.log"), Path("/somewhere"))
+    assert said == "the disk with /somewhere is full: make room, and start again"
 
 
 def test_a_part_that_ends_ends_the_system_and_says_why(tmp_path: Path) -> None:
