@@ -5,8 +5,9 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 
-# What pip and the AWS SDKs would otherwise take from outside, and SAM tell outside.
+# What pip and the AWS SDKs would otherwise take from outside, and SAM tell outside or write in the home folder.
 export SAM_CLI_TELEMETRY := 0
+export __SAM_CLI_APP_DIR := $(CURDIR)/.aws-sam/cli
 export PYTHONDONTWRITEBYTECODE :=
 
 PYTHON := .venv/bin/python
@@ -18,21 +19,24 @@ SOURCES := template.yaml $(shell find functions statemachine -type f -not -path 
 help: ## List the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
 
-setup: .venv/.complete $(RUNTIME) programs ## Install everything that the other commands need
+setup: .venv/.complete $(RUNTIME) monitors browser ## Install everything that the other commands need
 
 .venv/.complete: uv.lock pyproject.toml
-	@test -x .venv/bin/pip || python3.13 -m venv .venv
-	@test -x $(UV) || .venv/bin/pip install --quiet --disable-pip-version-check uv
-	@$(UV) sync --quiet --frozen
+	@.ci/step "Python 3.13 in .venv" .venv .ci/python
+	@.ci/step "Python's packages" .venv $(UV) sync --frozen
 	@touch $@
 
 # What a function finds on Lambda: the runtime client and boto3, and nothing else.
 $(RUNTIME): uv.lock .venv/.complete
-	@UV_PROJECT_ENVIRONMENT=.devstack/runtime $(UV) sync --quiet --frozen --only-group runtime --compile-bytecode
+	@UV_PROJECT_ENVIRONMENT=.devstack/runtime .ci/step "Lambda's runtime" .devstack/runtime $(UV) sync --frozen --only-group runtime --compile-bytecode
 	@touch $@
 
-programs: ## Fetch Prometheus, Alertmanager, the blackbox exporter and Chromium, where they are not installed
-	@.ci/programs .devstack/programs
+# Prometheus, Alertmanager and the blackbox exporter, where they are not installed; the same for Chromium, which tests and pictures need.
+monitors:
+	@.ci/step "Prometheus and Alertmanager" .devstack/programs .ci/programs monitoring .devstack/programs
+
+browser:
+	@.ci/step "Chromium" .devstack/programs .ci/programs browser .devstack/programs
 
 build: .venv/.complete $(SAM_BUILD) ## Build the functions for deployment
 
@@ -40,12 +44,12 @@ build: .venv/.complete $(SAM_BUILD) ## Build the functions for deployment
 # so the bytecode may not depend on them. Every function has the same code: one folder is compiled.
 $(SAM_BUILD): $(SOURCES)
 	@mkdir -p .aws-sam
-	@flock .aws-sam/lock $(PYTHON) -m devstack.system.build
+	@.ci/step "The functions" .aws-sam flock .aws-sam/lock $(PYTHON) -m devstack.system.build
 
-up: setup ## Start the whole system on this machine (MONITORING=0: without Prometheus; ROSTER=file.yaml: another roster; JOBS="url ec2 opensearch": watch more)
+up: .venv/.complete $(RUNTIME) monitors build ## Start the whole system on this machine (MONITORING=0: without Prometheus; ROSTER=file.yaml: another roster; JOBS="url ec2 opensearch": watch more)
 	@$(PYTHON) -m devstack up
 
-demo: setup ## The same with the console in a browser; AUTO=1: play one incident and end
+demo: .venv/.complete $(RUNTIME) monitors build ## The same with the console in a browser; AUTO=1: play one incident and end
 	@$(PYTHON) -m devstack demo
 
 monitoring: .venv/.complete ## Write the monitoring for a deployed stack (STACK=on-call REGION=… JOBS="url ec2 opensearch elasticsearch" OUT=monitoring)
@@ -67,9 +71,12 @@ lint: .venv/.complete ## Check style, types and the template
 test: setup build lint ## Everything that CI checks
 	@.venv/bin/pytest -q --numprocesses auto --dist loadfile --no-loadscope-reorder
 
+fresh: ## Run the demonstration in a fresh clone on a fresh Debian (COMMAND="make test"; WHO=root: not as an ordinary user)
+	@.ci/fresh "$(or $(COMMAND),make demo AUTO=1)"
+
 # Not part of `make test`: what a suite holds changes.
 newest: setup build ## Test the monitoring with the programs of another suite of Debian's (SUITE=sid)
-	@.ci/programs $(CURDIR)/.devstack/programs-$(or $(SUITE),sid) $(or $(SUITE),sid)
+	@.ci/programs monitoring $(CURDIR)/.devstack/programs-$(or $(SUITE),sid) $(or $(SUITE),sid)
 	@PATH=$(CURDIR)/.devstack/programs-$(or $(SUITE),sid)/usr/bin:$$PATH .venv/bin/pytest -q tests/monitoring tests/devstack/test_monitoring.py tests/e2e/test_outages.py
 
 soak: setup build ## Play a random night for an hour (SOAK_SECONDS, SOAK_SEED) and hold it to the promises
@@ -86,4 +93,4 @@ requirements: .venv/.complete ## Write functions/requirements.txt from the lock 
 clean: ## Remove what was built and what the devstack left
 	@rm -rf .aws-sam .devstack .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
-.PHONY: help setup programs build up demo monitoring pictures lint test newest soak bench requirements clean
+.PHONY: help setup monitors browser build up demo monitoring pictures lint test fresh newest soak bench requirements clean

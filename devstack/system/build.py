@@ -59,7 +59,16 @@ def _functions(template: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
 def _sam_build(logical_id: str) -> None:
     sam = Path(sys.executable).with_name("sam")
     command = [str(sam), "build", logical_id, "--cached", "--build-dir", str(BUILT)]
-    done = subprocess.run(command, cwd=ROOT, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+    path = f"{sam.parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"  # SAM looks for a Python with pip
+    done = subprocess.run(
+        command,
+        cwd=ROOT,
+        env={**os.environ, "PATH": path},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     if done.returncode != 0:
         raise SystemExit(f"sam build failed:\n{(done.stdout + done.stderr)[-4000:]}")
 

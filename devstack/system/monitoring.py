@@ -14,7 +14,7 @@ import yaml
 from oncall_cli.monitoring import write_configuration
 
 _ROOT = Path(__file__).parents[2]
-_PROGRAMS = _ROOT / ".devstack" / "programs" / "usr"  # where `make programs` unpacks Debian's packages
+_PROGRAMS = _ROOT / ".devstack" / "programs" / "usr"  # where `make setup` unpacks Debian's packages
 _PRODUCT = "product-a"  # of roster.yaml: whose URL the site to break is
 
 # Debian's name of a program, and upstream's.
@@ -82,7 +82,7 @@ def program(name: str) -> Path:
         for candidate in _NAMES[name]:
             if found := shutil.which(candidate, path=path):
                 return Path(found)
-    raise ProgramMissingError(f"{name} is neither on PATH nor in {_PROGRAMS / 'bin'}: run `make programs`")
+    raise ProgramMissingError(f"{name} is neither on PATH nor in {_PROGRAMS / 'bin'}: run `make setup`")
 
 
 def render(

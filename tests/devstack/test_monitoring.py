@@ -202,7 +202,7 @@ def test_a_program_is_found_on_path_or_where_it_was_unpacked(tmp_path: Path, mon
     monkeypatch.setattr(monitoring, "_PROGRAMS", tmp_path / "unpacked")
     monkeypatch.setenv("PATH", str(tmp_path / "empty"))
     assert program("alertmanager") == unpacked
-    with pytest.raises(ProgramMissingError, match="make programs"):
+    with pytest.raises(ProgramMissingError, match="make setup"):
         program("amtool")
     installed = tmp_path / "installed/alertmanager"
     installed.parent.mkdir()

@@ -1,4 +1,4 @@
-"""The programs that `make programs` unpacks run from wherever they lie."""
+"""The programs that `make setup` unpacks run from wherever they lie."""
 
 import shutil
 import subprocess
@@ -32,7 +32,7 @@ def answers(url: str) -> bool:
 
 @pytest.fixture
 def earlier(tmp_path: Path) -> Path:
-    """Where an earlier `make programs` unpacked Alertmanager as Debian has it; of all else, something that is called so."""
+    """Where an earlier `make setup` unpacked Alertmanager as Debian has it; of all else, something that is called so."""
     target = tmp_path / "a folder" / "programs"
     for folder in ("usr/bin", "usr/share/prometheus", "etc/prometheus"):
         (target / folder).mkdir(parents=True)
@@ -54,7 +54,7 @@ def earlier(tmp_path: Path) -> Path:
 def test_alertmanager_of_an_earlier_copy_is_mended_and_finds_its_templates_and_pages(
     earlier: Path, tmp_path: Path
 ) -> None:
-    subprocess.run([_ROOT / ".ci/programs", earlier], check=True, cwd="/")  # noqa: S603 - our own script
+    subprocess.run([_ROOT / ".ci/programs", "monitoring", earlier], check=True, cwd="/")  # noqa: S603 - our own script
     configuration = tmp_path / "alertmanager.yml"
     configuration.write_text("route: {receiver: nobody}\nreceivers: [{name: nobody}]\n")
     url = f"http://127.0.0.1:{free_port()}"
@@ -81,7 +81,7 @@ def test_alertmanager_of_an_earlier_copy_is_mended_and_finds_its_templates_and_p
 
 
 def test_what_is_whole_is_left_as_it_is(earlier: Path) -> None:
-    subprocess.run([_ROOT / ".ci/programs", earlier], check=True)  # noqa: S603 - our own script
+    subprocess.run([_ROOT / ".ci/programs", "monitoring", earlier], check=True)  # noqa: S603 - our own script
     before = {file: file.stat().st_mtime_ns for file in earlier.rglob("*") if file.is_file()}
-    subprocess.run([_ROOT / ".ci/programs", earlier], check=True)  # noqa: S603
+    subprocess.run([_ROOT / ".ci/programs", "monitoring", earlier], check=True)  # noqa: S603
     assert {file: file.stat().st_mtime_ns for file in earlier.rglob("*") if file.is_file()} == before
