@@ -58,18 +58,32 @@ monitoring: .venv/.complete ## Write the monitoring for a deployed stack (STACK=
 pictures: setup build ## Make the pictures of docs/pictures: play an incident in a browser, and look at it
 	@$(PYTHON) -m devstack.system.pictures
 
-lint: .venv/.complete ## Check style, types and the template
+# Temporary files have a folder of their own, which stays if a test fails: what it started has logged there.
+define pytest
+@export TMPDIR=$$(mktemp --directory --tmpdir on-call-tests.XXXXXX); \
+trap 'test $$? = 1 && echo "Files of what failed: $$TMPDIR" || { chmod -R u+w "$$TMPDIR"; rm -r "$$TMPDIR"; }' EXIT; \
+.venv/bin/pytest -q --numprocesses auto $(1)
+endef
+
+style: .venv/.complete
 	@.venv/bin/ruff check --quiet
 	@.venv/bin/ruff format --check --quiet
-	@.venv/bin/mypy --no-error-summary
-	@mkdir -p .devstack
-	@.venv/bin/sam validate --lint --region us-east-1 > .devstack/sam-validate.log 2>&1 || { cat .devstack/sam-validate.log; exit 1; }
-	@.venv/bin/cfn-lint template.yaml
-	@$(PYTHON) -m devstack.system.build --translate > .devstack/translated.json
-	@.venv/bin/cfn-lint --regions us-east-1 ap-northeast-1 -- .devstack/translated.json
 
-test: setup build lint ## Everything that CI checks
-	@.venv/bin/pytest -q --numprocesses auto --dist loadfile --no-loadscope-reorder
+types: .venv/.complete
+	@.venv/bin/mypy --no-error-summary
+
+lint: style types ## Check style, types and the template
+	$(call pytest,tests/template/test_lint.py)
+
+check: .venv/.complete ## The quick loop: style, types, and every test that needs no running stack
+	@$(MAKE) --jobs 3 --output-sync style types quick-tests
+
+quick-tests:
+	$(call pytest,tests/unit tests/functional tests/statemachine tests/template tests/cli)
+
+# What lints the template is among the tests.
+test: setup build style types ## Everything that CI checks
+	$(call pytest)
 
 fresh: ## Run the demonstration in a fresh clone on a fresh Debian (COMMAND="make test"; WHO=root: not as an ordinary user)
 	@.ci/fresh "$(or $(COMMAND),make demo AUTO=1)"
@@ -93,4 +107,5 @@ requirements: .venv/.complete ## Write functions/requirements.txt from the lock 
 clean: ## Remove what was built and what the devstack left
 	@rm -rf .aws-sam .devstack .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
-.PHONY: help setup monitors browser build up demo monitoring pictures lint test fresh newest soak bench requirements clean
+.PHONY: help setup monitors browser build up demo monitoring pictures style types lint check quick-tests test fresh newest soak bench \
+	requirements clean

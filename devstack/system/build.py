@@ -1,9 +1,7 @@
-"""Builds the functions with `sam build`, compiles and zips them. With --translate: prints the translated template instead."""
+"""Builds the functions with `sam build`, compiles and zips them."""
 
-import argparse
 import compileall
 import json
-import logging
 import os
 import py_compile
 import subprocess
@@ -13,11 +11,10 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
-from devstack.aws.template import parameter_values, parse, translate
+from devstack.aws.template import parse
 
 ROOT = Path(__file__).parents[2]
 BUILT = ROOT / ".aws-sam/build"
-_EXAMPLES = {"SlackChannel": "C0123456789", "CallerNumber": "+12025550199"}  # parameters without a default
 
 
 def build() -> None:
@@ -100,29 +97,5 @@ def _zip(folder: Path) -> str:
     return archive.name
 
 
-def translated() -> str:
-    """The template after SAM's transform, as JSON."""
-    template = parse((ROOT / "template.yaml").read_text())
-    parameters = parameter_values(template, _EXAMPLES, {})
-    # SAM takes code that is not in S3 yet for a mistake.
-    template.setdefault("Globals", {}).setdefault("Function", {})["CodeUri"] = "s3://example/functions.zip"
-    for resource in template["Resources"].values():
-        if resource["Type"] == "AWS::Serverless::StateMachine":
-            resource["Properties"]["DefinitionUri"] = "s3://example/state-machine.json"
-    return json.dumps(translate(template, parameters, "us-east-1"), indent=1)
-
-
-def main() -> None:
-    """Build, or print the translation."""
-    parser = argparse.ArgumentParser(prog="python -m devstack.system.build", description=__doc__)
-    parser.add_argument("--translate", action="store_true")
-    if parser.parse_args().translate:
-        os.environ.setdefault("AWS_DEFAULT_REGION", "us-east-1")  # samtranslator asks for one
-        logging.disable(logging.WARNING)  # samtranslator tells of features that it has not
-        print(translated())
-    else:
-        build()
-
-
 if __name__ == "__main__":
-    main()
+    build()
