@@ -32,7 +32,8 @@ from devstack.shared.serve import TETHER, free_port
 MAXIMUM_PAYLOAD = 6 * 1024 * 1024  # Lambda: synchronous requests and responses, bytes each
 MAXIMUM_EVENT_PAYLOAD = 1024 * 1024  # Lambda: asynchronous requests, bytes
 ENVIRONMENTS_EACH = 6  # of one function: this machine has few cores; further invocations wait for one to be free
-IDLE_SECONDS = 300.0
+IDLE_SECONDS = 300.0  # until an environment that waits for work is ended
+SPARE_SECONDS = 30.0  # the same, where another of the same function waits too: each takes 45 MB
 EVENT_RETRY_SECONDS = (1.0, 2.0)  # Lambda waits for one and two minutes before its two retries: sixty times as fast
 _INIT_SECONDS = 30.0  # beside the function's own time limit, for a cold start on a busy machine
 
@@ -425,13 +426,14 @@ class LambdaRuntime:
 
     def _end_idle(self) -> None:
         while True:
-            time.sleep(IDLE_SECONDS / 10)
+            time.sleep(SPARE_SECONDS / 3)
+            now = time.monotonic()
             with self._lock:
                 old = [
                     (function, environment)
                     for function, idle in self._idle.items()
-                    for environment in idle
-                    if environment.idle_since < time.monotonic() - IDLE_SECONDS
+                    for spare, environment in enumerate(reversed(idle))  # the last one is the next to work
+                    if environment.idle_since < now - (SPARE_SECONDS if spare else IDLE_SECONDS)
                 ]
                 for function, environment in old:
                     self._idle[function].remove(environment)

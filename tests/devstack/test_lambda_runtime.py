@@ -52,6 +52,28 @@ def test_who_waits_for_a_function_gets_it_when_it_is_free_whoever_waits_for_anot
         assert first.result(timeout=30) is environment
 
 
+def test_of_environments_that_wait_the_next_one_to_work_is_kept_longest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lambda_runtime, "SPARE_SECONDS", 0.1)
+    runtime = LambdaRuntime(tmp_path, Path(sys.executable), endpoint="", region="us-east-1", account="")
+    function = Function("busy", "busy", "handler", 3, 128, (), "role", "log", "JSON")
+    ended: list[str] = []
+
+    def waiting(name: str) -> _Environment:
+        environment = SimpleNamespace(idle_since=time.monotonic(), end=lambda: ended.append(name))
+        return cast("_Environment", environment)
+
+    environments = [waiting(name) for name in ("first", "second", "last")]
+    with runtime._lock:
+        runtime._environments[function] = [*environments]
+        runtime._idle[function] = [*environments]
+
+    wait_until(lambda: len(ended) >= 2)
+    assert set(ended) == {"first", "second"}
+    assert runtime._idle[function] == runtime._environments[function] == environments[2:]
+
+
 def test_the_environment_is_the_functions_and_lambdas_and_nothing_else(sample: Sample) -> None:
     environment = sample.invoke({"do": "environment"}).payload
 
