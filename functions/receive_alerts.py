@@ -25,6 +25,7 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, A
     desk = intake.Desk(
         table=Table(aws.client("dynamodb"), settings.table),
         release=lambda token, answer: signals.release(aws.client("stepfunctions"), token, answer),
+        start=signals.starter(aws.client("stepfunctions"), settings.state_machine),
         now=clock.now,
         language=settings.language,
         ring_seconds=settings.ring_seconds,

@@ -528,7 +528,7 @@ class World:
         self.slack = FakeSlack(self.clock)
         self.slack_asked: list[str] = []  # incidents for which Slack was asked to be brought up to date
         self.executions: dict[str, Execution] = {}
-        self.started: list[tuple[str, Json]] = []  # by the reconciler
+        self.started: list[tuple[str, Json]] = []  # by the reconciler, or for the other policies of a group
         self.language = language
         self.probe_schedule = "rate(7 days)"
         self._released: list[tuple[str | None, Answer]] = []
@@ -548,6 +548,7 @@ class World:
         return intake.Desk(
             table=self.table,
             release=self.release,
+            start=self._start,
             now=self.clock.now,
             language=self.language,
             ring_seconds=25,
@@ -640,8 +641,10 @@ class World:
 
     def fire(self, hook: Json | None = None, **more: Any) -> Execution:
         """A webhook, and all that the state machine does with it until a phone rings or it has to wait."""
+        before = len(self.started)
         run = self.receive(hook or webhook(), **more)
         self.go_on(run)
+        self.run_started(since=before)
         return run
 
     def resolve(self, hook: Json | None = None, **more: Any) -> Execution:
@@ -694,7 +697,7 @@ class World:
         return self.run_started(since=before)
 
     def run_started(self, since: int = 0) -> list[Execution]:
-        """Runs the executions that the reconciler has started."""
+        """Runs the executions that have been started since."""
         runs = []
         for name, given in self.started[since:]:
             run = self.decide(given, execution=name)

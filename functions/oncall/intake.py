@@ -1,31 +1,31 @@
 """The ReceiveAlerts step: from a webhook to an incident, and to what has to be done about it."""
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from aws_lambda_powertools import Logger
+from botocore.exceptions import BotoCoreError, ClientError
 
 from oncall import incidents, pages, probe, roster
-from oncall.alerts.alertmanager import Alert, AlertGroup, read_webhook
+from oncall.alerts.alertmanager import AlertGroup, by_product, read_webhook, unseen_share
 from oncall.alerts.by_hand import read_page
 from oncall.alerts.monitoring import PRODUCT, read_alarm
 from oncall.clock import at
 from oncall.errors import WebhookError
-from oncall.incidents import Event
+from oncall.incidents import Change, Event
+from oncall.incidents.known import Heard, hear
 from oncall.roster import Language, Policy, Roster, schedules
 from oncall.signals import Answer
 from oncall.table import ConditionFailedError, Item, Table
 
 logger = Logger(child=True)
 
+# The loudest first.
 # page: SlackAlert beside the PhoneCall loop. alert: SlackAlert. notify: SlackNotification. none: nothing is left to do.
 Action = Literal["page", "alert", "notify", "none"]
 
-FORGOTTEN_MS = (
-    6 * 3_600_000
-)  # a group that fires is repeated more often than this (Alertmanager: every 4 hours by default)
 NO_CALL_SECONDS = 60  # time limit of a PhoneCall step that rings nobody
 
 
@@ -35,6 +35,7 @@ class Desk:
 
     table: Table
     release: Callable[[str | None, Answer], None]
+    start: Callable[[str, Mapping[str, Any]], None]  # an execution's name and input
     now: Callable[[], int]  # epoch milliseconds
     language: Language
     ring_seconds: int
@@ -47,45 +48,110 @@ def receive(desk: Desk, request: Mapping[str, Any], *, execution: str) -> dict[s
     """Decides what an execution does. The same execution asked again decides the same.
 
     `request` is the execution's input: a webhook from the gateway, the alarm that watches the monitoring, somebody's
-    page by hand, or what the reconciler found due.
+    page by hand, or what the reconciler or another execution found due.
     Raises WebhookError if it can never be read.
     """
     match request.get("source"):
         case "alertmanager":
-            gateway = desk.public_url or f"https://{request['gateway']}"
             group = read_webhook(request.get("webhook"), received_at=request["received_at"], cut=request.get("cut"))
-            if group.status == "resolved":
-                return _resolve(desk, group)
-            return _fire(desk, group, execution=execution, base=gateway)
         case "alarm":
             language = roster.read_table(desk.table).product(PRODUCT).language or desk.language
             group = read_alarm(request, language)
-            if group.status == "resolved":
-                return _resolve(desk, group)
-            return _fire(desk, group, execution=execution, base=desk.public_url or f"https://{request['gateway']}")
         case "command":
             group = read_page(request)
-            return _fire(desk, group, execution=execution, base=desk.public_url or f"https://{request['gateway']}")
         case "reconciler" if "policy" in request:
             return _resume(desk, str(request["policy"]), execution=execution)
         case "reconciler":
             return _revisit(desk, [str(incident) for incident in request["incidents"]], execution=execution)
         case source:
             raise WebhookError(f"the execution's input has no known source, but {source!r}")
+    if group.is_over:
+        return _resolve(desk, group)
+    return _fire(desk, group, execution=execution, base=desk.public_url or f"https://{request['gateway']}")
 
 
 def _resolve(desk: Desk, group: AlertGroup) -> dict[str, Any]:
-    incident = incidents.resolve_group(desk.table, group, now=desk.now())
-    if incident is None:
+    """Nothing of a group fires any more."""
+    found = incidents.resolve_group(desk.table, group, now=desk.now())
+    if not found:
         logger.info("resolved before it was known to fire", group=group.id)
         return _decision("none", group.severity, [])
-    if incident["state"] == "resolved":
-        _leave(desk, incident)
-    return _decision("notify", incident["severity"], [incident["id"]])
+    _leave_resolved(desk, found)
+    return _decision("notify", found[0]["severity"], [incident["id"] for incident in found])
 
 
 def _fire(desk: Desk, group: AlertGroup, *, execution: str, base: str) -> dict[str, Any]:
+    """Something of a group fires, or may: each product that its alerts name has an incident, and its people."""
     known = roster.read_table(desk.table)
+    shares = by_product(group, known.severities)
+    rings = [share for share in shares if share.firing and share.severity == "critical"]
+    unseen = unseen_share(group, known.severities)
+    if unseen and not any(known.product(share.product).call for share in rings):
+        shares += (unseen,)  # none of what was shown rings, and perhaps something of what was cut off has to
+    outcomes = [_hear(desk, known, share, execution=execution, base=base) for share in shares]
+    heard = [outcome for outcome in outcomes if outcome]
+    if not group.left_out and not (len(shares) == 1 and heard and heard[0].is_new):  # no request more before it rings
+        besides = {share.product for share in shares}
+        over = incidents.resolve_forgotten(desk.table, group, besides=besides, now=desk.now())
+        _leave_resolved(desk, over)
+        heard += [Outcome("notify", incident) for incident in over]
+    return _together(desk, known, heard, group, execution=execution)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What has to be done about one incident. `is_known`: others may have it already."""
+
+    action: Action
+    incident: Item
+    is_new: bool = False
+    is_known: bool = True
+
+
+def _together(
+    desk: Desk, known: Roster, heard: Sequence[Outcome], group: AlertGroup, *, execution: str
+) -> dict[str, Any]:
+    """One decision for all incidents of a group. An execution owns one page: those of other policies have executions of
+    their own, and so do they have after a minute if they cannot be started.
+    """
+    owned: dict[str, Any] = {}
+    others: list[dict[str, Any]] = []
+    for outcome in heard:
+        incident = outcome.incident
+        if outcome.action != "page":
+            others.append(_decision(outcome.action, incident["severity"], [incident["id"]]))
+            continue
+        if owned and incident["call"] and owned["page"]["policy"] != incident["policy"]:
+            _start(desk, incident, execution=execution)
+            others.append(_decision("alert", "critical", [incident["id"]]))
+            continue
+        people = probe.roster(desk.probe_number) if incidents.is_probe(incident) else known
+        paged = _page(desk, people, incident, execution=execution, is_known=outcome.is_known)
+        if paged["page"].get("call"):
+            owned = paged
+        else:
+            others.append(paged)
+    decisions = [owned, *others] if owned else others
+    loudest = min(decisions, key=lambda one: get_args(Action).index(one["action"]), default=None)
+    if loudest is None:
+        return _decision("none", group.severity, [])
+    covered = dict.fromkeys(incident for one in decisions for incident in one["incidents"])
+    return {**loudest, "incidents": list(covered)}
+
+
+def _start(desk: Desk, incident: Item, *, execution: str) -> None:
+    """Has another execution page an incident, now and not when the reconciler comes by."""
+    digest = hashlib.sha256(f"{execution} {incident['id']}".encode()).hexdigest()[:32]
+    try:
+        desk.start(f"policy-{digest}", {"source": "reconciler", "incidents": [incident["id"]]})
+    except (ClientError, BotoCoreError) as error:
+        logger.warning("the reconciler pages it", incident=incident["id"], error=type(error).__name__)
+
+
+def _hear(desk: Desk, known: Roster, group: AlertGroup, *, execution: str, base: str) -> Outcome | None:
+    """What a group says of one product. None if that is nothing."""
+    if not group.firing:
+        return _fall_silent(desk, group)
     if group.product == probe.PRODUCT and probe.is_ours(desk.table, group):
         known = probe.roster(desk.probe_number)
     product = known.product(group.product)
@@ -103,69 +169,99 @@ def _fire(desk: Desk, group: AlertGroup, *, execution: str, base: str) -> dict[s
         if opened.is_known:  # this is a retry: somebody may have it
             incident = _settled(desk, incident)
         if incident["state"] != "triggered":  # or its resolution was faster
-            return _decision("notify", incident["severity"], [incident["id"]])
+            return Outcome("notify", incident)
         if incident["severity"] == "warning":
-            return _decision("alert", "warning", [incident["id"]])
-        return _page(desk, known, incident, execution=execution, is_known=opened.is_known)
+            return Outcome("alert", incident, is_new=True)
+        return Outcome("page", incident, is_new=True, is_known=opened.is_known)
     if opened.is_late:
-        return _decision("notify", incident["severity"], [incident["id"]])
+        return Outcome("notify", incident)
     return _update(desk, known, incident, group, execution=execution, base=base)
+
+
+def _fall_silent(desk: Desk, group: AlertGroup) -> Outcome | None:
+    """What is shown of a product is resolved. It is over if nothing was cut off, and all that was known is resolved."""
+    pointer = incidents.pointer(desk.table, group) or {}
+    incident = incidents.read(desk.table, pointer["incident"]) if pointer.get("open") else None
+    if not group.left_out and not (incident and hear(incident, group).known):
+        resolved = incidents.resolve_share(desk.table, group, now=desk.now())
+        if resolved is None:
+            return None
+        _leave_resolved(desk, [resolved])
+        return Outcome("notify", resolved)
+    if incident is None:
+        return None
+
+    def word(current: Item) -> Change | None:
+        if current["state"] == "resolved" or group.received_at < current["received_at"]:
+            return None
+        heard = hear(current, group)
+        over = {alert.fingerprint for alert in group.alerts}
+        shown = [
+            {**alert, "status": "resolved"} if alert["fingerprint"] in over else alert for alert in current["alerts"]
+        ]
+        firing = sum(not since for since in heard.known.values())
+        event = _repeated(current, heard, group)
+        if not heard.known and current["known"]:
+            event = Event("unsure", key=f"unsure/{group.received_at}", detail={"count": group.left_out})
+        changes = {"alerts": shown, "firing": firing, "received_at": group.received_at, **heard.changes}
+        return Change(event, set=changes)
+
+    changed = incidents.revise(desk.table, incident["id"], word, now=desk.now())
+    return Outcome("notify", changed or incident)
 
 
 def _update(
     desk: Desk, known: Roster, incident: Item, group: AlertGroup, *, execution: str, base: str
-) -> dict[str, Any]:
-    """A group that fires again: a repeat changes nothing but a line in the timeline; what is new in it may ring."""
+) -> Outcome | None:
+    """What fires again: a repeat changes nothing but a line in the timeline; what is new in it may ring."""
     policy = known.policy_for(group.product)
     incident = _settled(desk, incident)
-    if group.received_at < incident["received_at"]:
-        return _decision("notify", incident["severity"], [incident["id"]])
-    if incident["state"] == "resolved":  # in between, by a word that is older than this one: it fires anew
-        return _fire(desk, group, execution=execution, base=base)
-    new = [alert for alert in group.firing if _is_new(alert, incident, group)]
-    worse = group.severity == "critical" and incident["severity"] == "warning"
-    again = (
-        incident["state"] == "acknowledged"
-        and group.severity == "critical"
-        and (worse or (bool(new) and policy.ring_on_new_alerts))
-    )
-    minute = group.received_at // 60_000
-    if worse:
-        event = Event("worse", key=f"worse/{group.received_at}")
-    elif new:
-        # The same from a second Alertmanager, but not when they went away and fire anew.
-        episodes = " ".join(sorted(f"{alert.fingerprint} {alert.starts_at}" for alert in new))
-        digest = hashlib.sha256(episodes.encode()).hexdigest()[:32]
-        event = Event("new_alerts", key=f"new/{digest}", detail={"count": len(new)})
-    else:
-        event = Event("repeated", key=f"repeated/{minute}", in_thread=False)
-    may_ring = policy.repeat_page or worse or bool(new) or not incident.get("unanswered")
-    rings = group.severity == "critical" and (incident["state"] == "triggered" or again) and may_ring
-    changed = incidents.tell(
-        desk.table,
-        incident["id"],
-        event,
-        now=desk.now(),
-        unless=("resolved",),
-        state="triggered" if again else None,
-        set_={**incidents.summary(group), "unanswered": False} if rings else incidents.summary(group),
-    )
+
+    def word(current: Item) -> Change | None:
+        if current["state"] == "resolved" or group.received_at < current["received_at"]:
+            return None
+        heard = hear(current, group)
+        new, changes = len(heard.new), {**incidents.summary(group), **heard.changes}
+        if changes["at_least"] and current["severity"] == "critical":  # what is critical may be what is not shown
+            changes |= {name: current[name] for name in ("severity", "severity_note")}
+        critical = changes["severity"] == "critical"
+        worse = critical and current["severity"] == "warning"
+        # An incident of which all was resolved that was shown waits for its end: what is new in it is another outage.
+        may_ring_anew = worse or (new and (policy.ring_on_new_alerts or not current["known"]))
+        again = bool(current["state"] == "acknowledged" and critical and may_ring_anew)
+        may_ring = policy.repeat_page or worse or new or not current.get("unanswered")
+        if critical and (current["state"] == "triggered" or again) and may_ring:
+            changes["unanswered"] = False
+        if worse:
+            event = Event("worse", key=f"worse/{group.received_at}")
+        elif new:
+            # For a second Alertmanager's word the same alerts are known.
+            event = Event("new_alerts", key=f"new/{_said(heard, group)}", detail={"count": new})
+        else:
+            event = _repeated(current, heard, group)
+        return Change(event, state="triggered" if again else None, set=changes)
+
+    changed = incidents.revise(desk.table, incident["id"], word, now=desk.now())
     if changed is None:
-        return _fire(desk, group, execution=execution, base=base)
-    if not needs_page(changed):
-        return _decision("notify", group.severity, [incident["id"]])
-    return _page(desk, known, changed, execution=execution)
+        incident = incidents.read(desk.table, incident["id"]) or incident
+        if incident["state"] != "resolved":
+            return Outcome("notify", incident)  # another word was newer
+        # Resolved in between, by a word that is older than this one: it fires anew.
+        return _hear(desk, known, group, execution=execution, base=base)
+    return Outcome("page" if needs_page(changed) else "notify", changed)
 
 
-def _is_new(alert: Alert, incident: Item, group: AlertGroup) -> bool:
-    """Whether an incident has not had this alert.
+def _repeated(incident: Item, heard: Heard, group: AlertGroup) -> Event:
+    """The line of a word in which nothing is new: once a minute if it says the same as the last one."""
+    is_same = heard.known == incident["known"]
+    key = f"repeated/{group.received_at // 60_000 if is_same else _said(heard, group)}"
+    return Event("repeated", key=key, in_thread=False)
 
-    Or had it long ago: it began after the last word of its group, and there was none for hours, so a resolution was lost.
-    """
-    if alert.fingerprint not in incident["fingerprints"]:
-        return True
-    last = incident["received_at"]
-    return bool(group.received_at - last > FORGOTTEN_MS and alert.started_at > last)
+
+def _said(heard: Heard, group: AlertGroup) -> str:
+    """A word of a group, told apart from all others: two can come in one millisecond."""
+    said = " ".join(f"{fingerprint} {since}" for fingerprint, since in sorted(heard.known.items()))
+    return f"{group.received_at}/{hashlib.sha256(said.encode()).hexdigest()[:16]}"
 
 
 def _settled(desk: Desk, incident: Item) -> Item:
@@ -211,6 +307,13 @@ def _page(desk: Desk, known: Roster, incident: Item, *, execution: str, is_known
         incidents.tell(desk.table, incident["id"], event, now=now, unless=("resolved",))
         return _decision("alert", "critical", [incident["id"]])
     return _decision("notify", "critical", [incident["id"]])
+
+
+def _leave_resolved(desk: Desk, found: Iterable[Item]) -> None:
+    """Takes those of some incidents that are over off their pages."""
+    for incident in found:
+        if incident["state"] == "resolved":
+            _leave(desk, incident)
 
 
 def _leave(desk: Desk, incident: Item) -> None:

@@ -104,7 +104,7 @@ def test_a_webhook_that_was_overtaken_by_a_newer_one_changes_nothing(world: Worl
     first = world.fire(webhook(alert(), alert("second")), received_at=START + 1000)
     late = world.fire(webhook(alert()), received_at=START)
     assert action(late) == ("notify", "critical")
-    assert len(world.incident(first)["fingerprints"]) == 2
+    assert len(world.incident(first)["known"]) == 2
     assert "repeated" not in world.story(first)
 
 
@@ -443,7 +443,7 @@ def test_a_repeat_carries_the_end_of_its_page_to_its_own_incident_and_leaves_the
     )
     before = len(world.dynamo.requests)
     world.receive(webhook(key="group 7"), execution="repeat")
-    assert len(world.dynamo.requests) - before < 10
+    assert len(world.dynamo.requests) - before <= 10
     states = [world.incident(run)["state"] for run in runs]
     assert states.count("acknowledged") == 1
     assert states[7] == "acknowledged"
@@ -513,14 +513,14 @@ def test_a_group_that_was_cut_says_how_much_was_left_out(world: World) -> None:
     run = world.receive(webhook(alert(), alert("two")), cut={"alerts": 10_000, "characters": 4_000_000})
     incident = world.incident(run)
     assert incident["left_out"] == 9_998
-    assert incident["firing"] == 10_000
+    assert (incident["firing"], incident["at_least"]) == (2, True)
     assert incident["cut_characters"] == 4_000_000
 
 
 def test_alerts_that_alertmanager_left_out_are_counted(world: World) -> None:
     run = world.receive(webhook(truncatedAlerts=7))
     assert world.incident(run)["left_out"] == 7
-    assert world.incident(run)["firing"] == 8
+    assert (world.incident(run)["firing"], world.incident(run)["at_least"]) == (1, True)
 
 
 def test_a_group_of_warnings_whose_rest_was_cut_off_counts_as_critical(world: World) -> None:

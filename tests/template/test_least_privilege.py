@@ -18,6 +18,7 @@ ACTIONS = {
         "dynamodb:PutItem",
         "dynamodb:UpdateItem",
         "states:SendTaskSuccess",
+        "states:StartExecution",
     },
     "PhoneCallFunction": {
         "dynamodb:GetItem",

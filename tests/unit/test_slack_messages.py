@@ -405,7 +405,8 @@ def test_resolve_asks_first() -> None:
 
 def test_a_group_that_was_cut_says_so() -> None:
     _, blocks = messages.message(incident(webhook(), {"alerts": 10_000, "characters": 4_000_000}), "en")
-    assert "9999 more" in shown(blocks)
+    assert "at least 1 alert firing" in shown(blocks)
+    assert "left out 9999 alerts" in shown(blocks)
     assert "4000000 characters" in shown(blocks)
 
 

@@ -42,7 +42,13 @@ pieces = st.one_of(
 texts = st.lists(pieces, max_size=30).map("".join)
 languages = st.sampled_from(get_args(Language))
 abouts = st.fixed_dictionaries(
-    {"summary": texts, "product": texts, "firing": st.integers(0, 10**6), "test": st.booleans()},
+    {
+        "summary": texts,
+        "product": texts,
+        "firing": st.integers(0, 10**6),
+        "at_least": st.booleans(),
+        "test": st.booleans(),
+    },
     optional={"summaries": st.dictionaries(languages, texts)},
 )
 alerts = st.fixed_dictionaries(
@@ -58,6 +64,7 @@ details = st.fixed_dictionaries(
         "alerts": st.lists(alerts, min_size=1, max_size=4),
         "opened_at": st.integers(0, 2**42),
         "firing": st.integers(0, 10**6),
+        "at_least": st.booleans(),
         "cut_characters": st.integers(0, 10**6),
     }
 )
@@ -211,7 +218,9 @@ def test_the_details_name_the_alert_if_it_has_a_name_that_is_read(
 def test_a_description_that_no_voice_reads_is_said_to_be_in_slack() -> None:
     one = {"status": "firing", "title": "DiskFull: db-1", "labels": {}, "annotations": {"description": "Диск заполнен"}}
     told = said(
-        Voice("en", CALLBACKS).details({"alerts": [one], "firing": 1, "opened_at": 0, "cut_characters": 0}, now=0)
+        Voice("en", CALLBACKS).details(
+            {"alerts": [one], "firing": 1, "at_least": False, "opened_at": 0, "cut_characters": 0}, now=0
+        )
     )
     assert "called Disk Full: db 1." in told
     assert "Please read it in Slack" in told
@@ -237,7 +246,11 @@ def test_a_long_summary_is_cut_at_a_word() -> None:
 
 
 def test_an_alert_that_was_cut_says_so_in_its_details() -> None:
-    incident = {"alerts": [{"status": "firing", "title": "Disk", "labels": {}, "annotations": {}}], "firing": 1}
+    incident = {
+        "alerts": [{"status": "firing", "title": "Disk", "labels": {}, "annotations": {}}],
+        "firing": 1,
+        "at_least": False,
+    }
     told = said(Voice("en", CALLBACKS).details({**incident, "opened_at": 0, "cut_characters": 1}, now=0))
     assert "too long" in told
 

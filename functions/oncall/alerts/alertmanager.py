@@ -9,13 +9,14 @@ dashboardURL, panelURL.
 import hashlib
 import json
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from oncall import severities
 from oncall.clock import milliseconds
 from oncall.errors import WebhookError
+from oncall.severities import Level
 
 Severity = Literal["critical", "warning"]
 Status = Literal["firing", "resolved"]
@@ -25,6 +26,7 @@ TEXT_LIMIT = 1_000  # characters of one label or annotation that are kept
 LABELS = 50  # of an alert, and its annotations, that are kept
 MATCHERS_LIMIT = 1_000  # characters; more is no link that anybody could use
 MOST_ALERTS = 999_999_999  # that a webhook may say were left out of it; the gateway's template says the same
+FINGERPRINT = 64  # characters of a fingerprint: Alertmanager's have 16, and an incident keeps many
 KEPT_ALERTS = 10  # alerts of a group whose texts are kept; all are counted
 
 
@@ -52,10 +54,12 @@ class Alert:
 
 @dataclass(frozen=True, slots=True)
 class AlertGroup:
-    """One webhook: what Alertmanager says of a group at one moment."""
+    """One webhook: what Alertmanager says of a group at one moment. Or one product's share of it (`by_product`).
+
+    What fires decides: neither the written status, nor what is resolved, nor what was cut off.
+    """
 
     key: str
-    status: Status
     severity: Severity
     severity_note: str  # why the severity is not the written one: "missing", "unseen", "odd …"; empty if it is
     product: str
@@ -68,6 +72,7 @@ class AlertGroup:
         ""  # what selects these alerts in Alertmanager's pages and silences; empty if that cannot be written
     )
     sender: Sender = "alertmanager"
+    common: Mapping[str, str] = field(default_factory=dict)  # labels that all its alerts have, those cut off as well
 
     @property
     def id(self) -> str:
@@ -78,6 +83,43 @@ class AlertGroup:
     def firing(self) -> tuple[Alert, ...]:
         """The alerts that fire."""
         return tuple(alert for alert in self.alerts if alert.status == "firing")
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing of the group fires: all of its alerts are here, and each is resolved."""
+        return not self.firing and not self.left_out
+
+    def product_of(self, alert: Alert) -> str:
+        """The product that an alert of the group names."""
+        return alert.labels.get("product") or self.common.get("product", "")
+
+
+def by_product(group: AlertGroup, meant: Mapping[str, Level]) -> tuple[AlertGroup, ...]:
+    """The shares of the products that a group's alerts name, the loudest first: each has its own people and channel.
+
+    `meant` is the roster's `severities`. What fires and means nothing by it is left out.
+    """
+    of: dict[str, list[Alert]] = {}
+    for alert in group.alerts:
+        if alert.status == "resolved" or severities.meaning(alert.labels.get("severity", ""), meant).level != "none":
+            of.setdefault(group.product_of(alert), []).append(alert)
+    shares = []
+    for product, alerts in of.items():
+        severity, note = _severity(alerts, group.common, meant, unseen=group.left_out > 0)
+        shares.append(replace(group, product=product, alerts=tuple(alerts), severity=severity, severity_note=note))
+    return tuple(sorted(shares, key=lambda share: (not share.firing, share.severity != "critical")))
+
+
+def unseen_share(group: AlertGroup, meant: Mapping[str, Level]) -> AlertGroup | None:
+    """What may fire among the alerts that were cut off: it names no product.
+
+    None if it can be nothing critical, if all have the same product, or if nothing fires of what was shown.
+    """
+    written = group.common.get("severity", "")
+    is_less = bool(written) and severities.meaning(written, meant).level != "critical"
+    if not group.left_out or not group.firing or group.common.get("product") or is_less:
+        return None
+    return replace(group, product="", severity="critical", severity_note="unseen")
 
 
 def read_webhook(webhook: object, *, received_at: int, cut: Mapping[str, Any] | None = None) -> AlertGroup:
@@ -95,21 +137,20 @@ def read_webhook(webhook: object, *, received_at: int, cut: Mapping[str, Any] | 
     written = webhook.get("alerts")
     if not isinstance(written, list) or not written:
         raise WebhookError("the webhook has no alerts")
-    alerts = tuple(_alert(alert, number) for number, alert in enumerate(written))
+    status: Status = "resolved" if webhook.get("status") == "resolved" else "firing"
+    alerts = tuple(_alert(alert, number, status) for number, alert in enumerate(written))
     total = _count(cut.get("alerts")) if cut else len(alerts)
     firing = tuple(alert for alert in alerts if alert.status == "firing")
-    status: Status = "resolved" if webhook.get("status") == "resolved" else "firing"
     common = _texts(webhook.get("commonLabels"))
     left_out = total - len(alerts) + _count(webhook.get("truncatedAlerts"))
     shown = firing or alerts
-    severity, note = _severity(shown, common, unseen=left_out > 0)
+    severity, note = _severity(shown, common, {}, unseen=left_out > 0)
     sender: Sender = "grafana" if "orgId" in webhook else "alertmanager"
     loudest = (
         tuple(a for a in shown if severities.meaning(a.labels.get("severity", ""), {}).level == "critical") or shown
     )
     return AlertGroup(
         key=key,
-        status=status,
         severity=severity,
         severity_note=note,
         product=common.get("product") or next((a.labels["product"] for a in loudest if a.labels.get("product")), ""),
@@ -121,22 +162,27 @@ def read_webhook(webhook: object, *, received_at: int, cut: Mapping[str, Any] | 
         # Alertmanager says why it notifies (notification_reason) from 0.32 on.
         matchers="" if cut or sender == "grafana" else _matchers(common, any_name="notification_reason" in webhook),
         sender=sender,
+        common=common,
     )
 
 
-def _alert(written: object, number: int) -> Alert:
+def _alert(written: object, number: int, status: Status) -> Alert:
+    """An alert. One without a status has the group's; of a fingerprint that is no fingerprint only its hash is kept."""
     if not isinstance(written, dict):
         raise WebhookError(f"alert {number} of the webhook is not a JSON object")
     labels = _texts(written.get("labels"))
     fingerprint = _text(written.get("fingerprint"))
+    if not fingerprint or len(fingerprint) > FINGERPRINT:
+        fingerprint = hashlib.sha256((fingerprint or repr(sorted(labels.items()))).encode()).hexdigest()[:16]
+    own = written.get("status", status)
     return Alert(
-        status="resolved" if written.get("status") == "resolved" else "firing",
+        status="resolved" if own == "resolved" else "firing",
         labels=labels,
         annotations=_texts(written.get("annotations")),
         starts_at=_text(written.get("startsAt")),
         ends_at=_text(written.get("endsAt")),
         generator_url=_text(written.get("generatorURL")),
-        fingerprint=fingerprint or hashlib.sha256(repr(sorted(labels.items())).encode()).hexdigest()[:16],
+        fingerprint=fingerprint,
         silence_url=_text(written.get("silenceURL")),
         graph_url=_text(written.get("panelURL")) or _text(written.get("dashboardURL")),
         value=_measured(written),
@@ -153,10 +199,13 @@ def _measured(alert: Mapping[str, Any]) -> str:
     return told[0][1] if len(told) == 1 else ", ".join(f"{name} {value}" for name, value in told)
 
 
-def _severity(alerts: tuple[Alert, ...], common: Mapping[str, str], *, unseen: bool) -> tuple[Severity, str]:
-    """The highest severity of the alerts. Whatever is not known to be a warning is critical: better woken than not."""
-    written = [alert.labels.get("severity", "") for alert in alerts]
-    found = severities.loudest(written, {}, unseen=unseen and not common.get("severity"))
+def _severity(
+    alerts: Sequence[Alert], common: Mapping[str, str], meant: Mapping[str, Level], *, unseen: bool
+) -> tuple[Severity, str]:
+    """The highest severity of what fires; if nothing does, of all. Whatever is not known to be less is critical."""
+    shown = [alert for alert in alerts if alert.status == "firing"] or alerts
+    written = [alert.labels.get("severity", "") for alert in shown]
+    found = severities.loudest(written, meant, unseen=unseen and not common.get("severity"))
     return "critical" if found.level == "critical" else "warning", found.why
 
 

@@ -73,7 +73,6 @@ def read_page(request: Mapping[str, Any]) -> AlertGroup:
     )
     return AlertGroup(
         key=f"page:{group}",
-        status="firing",
         severity="critical",
         severity_note="",
         product=product,

@@ -48,7 +48,6 @@ def read_alarm(given: Mapping[str, Any], language: Language) -> AlertGroup:
     )
     return AlertGroup(
         key=f"alarm:{name}",
-        status=status,
         severity="critical",
         severity_note="",
         product=PRODUCT,

@@ -1,10 +1,11 @@
-"""Incidents: one episode of one alert group each, with its timeline."""
+"""Incidents: one episode each of what an alert group says of a product, with its timeline."""
 
 from oncall.incidents.store import (
     GRACE_MS,
     PROBE_POLICY,
     TEST_LABEL,
     TRIES,
+    Change,
     Event,
     about,
     is_probe,
@@ -15,7 +16,10 @@ from oncall.incidents.store import (
     pointer,
     read,
     resolve,
+    resolve_forgotten,
     resolve_group,
+    resolve_share,
+    revise,
     summary,
     tell,
     timeline,
@@ -26,6 +30,7 @@ __all__ = [
     "PROBE_POLICY",
     "TEST_LABEL",
     "TRIES",
+    "Change",
     "Event",
     "about",
     "is_probe",
@@ -36,7 +41,10 @@ __all__ = [
     "pointer",
     "read",
     "resolve",
+    "resolve_forgotten",
     "resolve_group",
+    "resolve_share",
+    "revise",
     "summary",
     "tell",
     "timeline",

@@ -2,22 +2,25 @@
 
 An incident is the partition INCIDENT#id: the item STATE, and the events EVENT#000001, EVENT#000002 ... of its timeline.
 Each change writes the state (on the condition of the version that was read) and its event in one transaction, so the
-timeline has no gap and no two orders. A pointer in the partition GROUP#hash leads from the alert group to its open
-incident; opening is a conditional write on it, so that a group has one open incident however many webhooks arrive.
+timeline has no gap and no two orders. An alert group has an incident for each product that its alerts name: a pointer
+in the partition GROUP#hash leads from the product to its open incident; opening is a conditional write on it, so that
+there is one however many webhooks arrive.
 The partitions INCIDENTS#2026-11 list the incidents of each month, and which of them are resolved; the list is written in
 the same transaction.
 """
 
 import hashlib
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Literal, get_args
 
+from oncall import severities
 from oncall.alerts.alertmanager import KEPT_ALERTS, Alert, AlertGroup
 from oncall.alerts.annotations import HEADLINE, headline, says_something
 from oncall.clock import at
+from oncall.incidents.known import hear
 from oncall.roster import Language
 from oncall.table import DUE, ConditionFailedError, ConflictError, Item, Put, Table, Update
 
@@ -42,8 +45,17 @@ class Event:
 
 
 @dataclass(frozen=True, slots=True)
+class Change:
+    """What becomes of an incident, and the line in its timeline that tells it."""
+
+    event: Event
+    state: State | None = None  # None: as it was
+    set: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Opened:
-    """What came of opening an incident for a firing group: it is ours, or another one stands there.
+    """What came of opening an incident for what fires: it is ours, or another one stands there.
 
     Or the webhook is late: the incident that it told of is over. One that a retry finds is ours, but others know it.
     """
@@ -54,9 +66,10 @@ class Opened:
     is_known: bool = True
 
 
-def incident_id(execution: str, now: int) -> str:
-    """A new incident's id: its time (UTC) and six digits of the execution that opens it, so that a retry finds its own."""
-    return f"{at(now):%Y%m%d-%H%M%S}-{hashlib.sha256(execution.encode()).hexdigest()[:6]}"
+def incident_id(execution: str, product: str, now: int) -> str:
+    """A new incident's id: its time (UTC) and six digits of the execution that opens it, and of the product."""
+    opener = f"{execution} {product}".strip()
+    return f"{at(now):%Y%m%d-%H%M%S}-{hashlib.sha256(opener.encode()).hexdigest()[:6]}"
 
 
 def partition(incident: str) -> str:
@@ -96,23 +109,27 @@ def is_probe(incident: Item) -> bool:
 
 def is_test(incident: Item) -> bool:
     """Whether an incident is the probe's or somebody's test: such never count in reports."""
-    labels = [alert["labels"] for alert in incident["alerts"]]
-    return is_probe(incident) or any(one.get(TEST_LABEL) == "true" for one in labels)
+    return is_probe(incident) or bool(incident["test"])
 
 
 def pointer(table: Table, group: AlertGroup) -> Item | None:
-    """What the table knows of an alert group: its incident, whether that is open, when it was last resolved."""
-    return table.get(f"GROUP#{group.id}", "GROUP")
+    """What the table knows of a product's share of a group: its incident, whether it is open, when it was last resolved."""
+    return table.get(*_pointer(group.id, group.product))
+
+
+def _pointer(group: str, product: str) -> tuple[str, str]:
+    """The key of a pointer. A product can be any text of any length."""
+    return f"GROUP#{group}", f"PRODUCT#{hashlib.sha256(product.encode()).hexdigest()[:16]}"
 
 
 def open_incident(
     table: Table, group: AlertGroup, *, execution: str, now: int, attributes: Mapping[str, Any]
 ) -> Opened:
-    """Opens an incident for a firing group, or finds the open one, or the one that this very execution opened.
+    """Opens an incident for a share of a group that fires, or finds the open one, or the one that this execution opened.
 
-    A group that was resolved after this webhook was received gets an incident that is resolved from the start: it ends
+    One that was resolved after this webhook was received gets an incident that is resolved from the start: it ends
     in Slack and rings nobody. Unless that resolution ended an incident: then this is a late repeat, and finds that one.
-    One round trip when the group is new.
+    One round trip when it is new.
     """
     ended = 0
     for attempt in range(TRIES):
@@ -147,7 +164,7 @@ def _open(
 
     `ended_received_at` is when the gateway took its resolution, if that was faster; else 0.
     """
-    new = incident_id(execution, now)
+    new = incident_id(execution, group.product, now)
     state: State = "resolved" if ended_received_at else "triggered"
     incident: Item = {
         "pk": partition(new),
@@ -163,9 +180,10 @@ def _open(
         DUE: DUE,
         "due_at": now + GRACE_MS,
         **summary(group),
+        **hear({}, group).changes,
         **attributes,
     }
-    pointer_set: dict[str, Any] = {"incident": new, "opened_by": execution}
+    pointer_set: dict[str, Any] = {"incident": new, "opened_by": execution, "product": group.product}
     if state == "triggered":
         pointer_set["open"] = True
         condition = (
@@ -181,7 +199,7 @@ def _open(
     opening = Event(state, key=f"{state}/{execution}", in_thread=False)
     table.transact(
         [
-            Update(f"GROUP#{group.id}", "GROUP", set=pointer_set, condition=condition, values=values),
+            Update(*_pointer(group.id, group.product), set=pointer_set, condition=condition, values=values),
             Put(incident, condition="attribute_not_exists(pk)"),
             Put(_event_item(incident, opening, number=1, now=now)),
             Put({"pk": _month(at(now)), "sk": new, "resolved": state == "resolved", **_expiry(incident)}),
@@ -190,20 +208,49 @@ def _open(
     return Opened(incident, is_new=True, is_known=False)
 
 
-def resolve_group(table: Table, group: AlertGroup, *, now: int) -> Item | None:
-    """Resolves the group's open incident and returns it. None if there is none: then the resolution waits for its firing.
+def resolve_group(table: Table, group: AlertGroup, *, now: int) -> list[Item]:
+    """Resolves the open incidents of a group that is over, whichever products they are of, and returns them.
 
-    Asked again it returns the same incident. A resolution that a newer firing has overtaken leaves it open.
+    Also those that it finds resolved. One that a newer firing has overtaken is left open.
     """
+    products = {group.product_of(alert) for alert in group.alerts}
+    for known in table.query(f"GROUP#{group.id}"):
+        if known.get("open") or known.get("resolved_received_at") == group.received_at:  # perhaps by us, before a retry
+            products.add(known["product"])
+    found = [resolve_share(table, replace(group, product=product), now=now) for product in sorted(products)]
+    return [incident for incident in found if incident is not None]
+
+
+def resolve_forgotten(table: Table, group: AlertGroup, *, besides: Collection[str], now: int) -> list[Item]:
+    """Resolves the incidents of which every alert was said to be resolved, but in a list that was cut: this one is whole.
+
+    `besides` are the products that it names. Returns the incidents.
+    """
+    found: list[Item] = []
+    for known in table.query(f"GROUP#{group.id}"):
+        if known.get("open") and known["product"] not in besides:
+            incident = read(table, known["incident"])
+            if incident is not None and not incident["known"]:
+                resolved = resolve_share(table, replace(group, product=known["product"]), now=now)
+                found += [resolved] if resolved else []
+    return found
+
+
+def resolve_share(table: Table, group: AlertGroup, *, now: int) -> Item | None:
+    """Resolves the open incident of a product's share of a group, and returns it.
+
+    None if there is none: then the resolution waits for its firing. Asked again it returns the same incident. A resolution
+    that a newer firing has overtaken leaves it open.
+    """
+    key = _pointer(group.id, group.product)
     for attempt in range(TRIES):
         known = pointer(table, group)
         if known is None or "incident" not in known:
             try:
                 table.update(
                     Update(
-                        f"GROUP#{group.id}",
-                        "GROUP",
-                        set={"open": False, "resolved_received_at": group.received_at},
+                        *key,
+                        set={"open": False, "resolved_received_at": group.received_at, "product": group.product},
                         condition="attribute_not_exists(#incident)",
                     )
                 )
@@ -215,7 +262,7 @@ def resolve_group(table: Table, group: AlertGroup, *, now: int) -> Item | None:
             return None
         if incident["state"] == "resolved":
             if known.get("resolved_received_at", 0) < group.received_at and not known.get("open"):
-                table.update(Update(f"GROUP#{group.id}", "GROUP", set={"resolved_received_at": group.received_at}))
+                table.update(Update(*key, set={"resolved_received_at": group.received_at}))
             return incident
         if group.received_at < incident["received_at"]:
             return incident
@@ -247,8 +294,7 @@ def resolve(table: Table, incident_id: str, *, who: str, via: str, now: int) -> 
 def _resolve(table: Table, incident: Item, event: Event, *, now: int, received_at: int) -> Item:
     """Resolves an incident and lets go of its group. Raises as `change` does."""
     release = Update(
-        f"GROUP#{incident['group']}",
-        "GROUP",
+        *_pointer(incident["group"], incident["product"]),
         set={"open": False, "resolved_received_at": received_at, "ended_received_at": received_at},
         condition="#incident = :incident",
         values={"incident": incident["id"]},
@@ -257,6 +303,7 @@ def _resolve(table: Table, incident: Item, event: Event, *, now: int, received_a
     changes = {
         "resolved_at": now,
         "firing": 0,
+        "at_least": False,
         "alerts": [dict(alert, status="resolved") for alert in incident["alerts"]],
         "expires_at": now // 1000 + KEPT_DAYS * 86400,
     }
@@ -316,16 +363,26 @@ def tell(
     unless: tuple[State, ...] = (),
     set_: Mapping[str, Any] | None = None,
 ) -> Item | None:
-    """Reads an incident and changes it, again and again until nobody is in between. None if it is in a state of `unless`.
+    """Tells an event of an incident, and what it changes. None if the incident is in a state of `unless`.
 
     Raises ConflictError after many tries.
     """
+    told = Change(event, state, set_ or {})
+    return revise(table, incident, lambda current: None if current["state"] in unless else told, now=now)
+
+
+def revise(table: Table, incident: str, decide: Callable[[Item], Change | None], *, now: int) -> Item | None:
+    """Reads an incident and changes it as `decide` says, again and again until nobody is in between.
+
+    None if it says nothing. Raises ConflictError after many tries.
+    """
     for attempt in range(TRIES):
         current = read(table, incident)
-        if current is None or current["state"] in unless:
+        decided = decide(current) if current is not None else None
+        if current is None or decided is None:
             return None
         try:
-            return change(table, current, event, now=now, state=state, set_=set_)
+            return change(table, current, decided.event, now=now, state=decided.state, set_=decided.set)
         except (ConditionFailedError, ConflictError):
             table.pause(attempt)
     raise ConflictError
@@ -338,9 +395,12 @@ def timeline(table: Table, incident: str, *, after: int = 0) -> list[Item]:
 
 
 def summary(group: AlertGroup) -> dict[str, Any]:
-    """What an incident keeps of its alert group."""
+    """What an incident keeps of the last word of its alert group, or of its product's share of it."""
     # The most telling first: what fires, and of that what is critical.
-    ordered = sorted(group.alerts, key=lambda a: (a.status != "firing", a.labels.get("severity") == "warning"))
+    ordered = sorted(group.alerts, key=lambda a: (a.status != "firing", _is_less(a.labels.get("severity", ""))))
+    are_tests = {alert.labels.get(TEST_LABEL) == "true" for alert in group.firing or group.alerts}
+    # What was cut off is no test unless all of the group is one.
+    is_test = are_tests == {True} and (not group.left_out or group.common.get(TEST_LABEL) == "true")
     shown = ordered[:KEPT_ALERTS]
     return {
         "group_key": group.key[:500],
@@ -349,10 +409,11 @@ def summary(group: AlertGroup) -> dict[str, Any]:
         "product": group.product,
         "title": title(shown[0]),
         "summary": headline(shown[0].annotations) or title(shown[0]),
-        "firing": len(group.firing) + group.left_out if group.status == "firing" else 0,
+        "test": is_test,
+        "firing": len(group.firing),
+        "at_least": group.left_out > 0,  # more may fire than are shown
         "alerts": [_kept(alert) for alert in shown],
-        "fingerprints": [alert.fingerprint for alert in group.firing][:1000],
-        "left_out": group.left_out + len(ordered) - len(shown),
+        "left_out": group.left_out,  # alerts that were not shown, in the whole group
         "cut_characters": group.cut_characters,
         "external_url": group.external_url,
         "matchers": group.matchers,
@@ -375,9 +436,14 @@ def about(incident: Item) -> dict[str, Any]:
             if (written := headline(annotations, language)) and written != headline(annotations)
         },
         "firing": incident["firing"],
+        "at_least": incident["at_least"],
         "test": is_test(incident),
         "language": incident.get("language") or "",
     }
+
+
+def _is_less(severity: str) -> bool:
+    return severities.meaning(severity, {}).level != "critical"
 
 
 def title(alert: Alert) -> str:

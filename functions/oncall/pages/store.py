@@ -159,7 +159,7 @@ def join(
         page = refused.item or {}
         resting = silent = None
         if page.get("state") == "open":
-            joined = _join_open(table, page, incident, execution=execution, now=now)
+            joined = _join_open(table, page, about, execution=execution, now=now)
             if joined:
                 return joined
         elif "settled_at" in page:
@@ -171,12 +171,20 @@ def join(
     raise refused
 
 
-def _join_open(table: Table, page: Item, incident: str, *, execution: str, now: int) -> Joined | None:
-    """Joins the open page, and takes it over if its lease has run out. None if it is not open any more."""
+def _join_open(table: Table, page: Item, about: Mapping[str, Any], *, execution: str, now: int) -> Joined | None:
+    """Joins the open page, and takes it over if its lease has run out. None if it is not open any more.
+
+    What its calls say follows what its incident became; a call that says "only a test" does so while it rings for tests
+    alone.
+    """
+    incident = about["incident"]
     is_new = incident not in page.get("incidents", set())
     if not is_new and page["owner"] == execution:
         return Joined(page, is_ours=True, is_new=True)
+    is_about = page["about"]["incident"] == incident or (page["about"].get("test") and not about["test"])
     try:
+        if is_about and page["about"] != about:
+            page = note(table, page, {"about": dict(about)})
         if is_new:
             page = table.update(
                 Update(

@@ -43,11 +43,15 @@ _WORDS: Mapping[Language, Mapping[str, str]] = {
         "only_a_test": "This is only a test.",
         "one_more": "And one more alert.",
         "more": "And {count} more alerts.",
+        "at_least_one_more": "And at least one more alert.",
+        "at_least_more": "And at least {count} more alerts.",
+        "perhaps_more": "There may be more alerts.",
         "keys": "Press 1 to take it, 2 to pass it on, 3 to hear it again, 0 for details.",
         "wrong": "Only 1, 2, 3 and 0 mean something here.",
         "called": "The alert is called",
         "began": "It began {ago}.",
         "firing": "{count} alerts fire.",
+        "firing_at_least": "At least {count} alerts fire.",
         "also": "There are also:",
         "cut": "Slack does not show all of it: the alert was too long.",
         "unreadable": "What it says is in another language. Please read it in Slack.",
@@ -75,11 +79,15 @@ _WORDS: Mapping[Language, Mapping[str, str]] = {
         "only_a_test": "これはテストです。",
         "one_more": "ほか1件。",
         "more": "ほか{count}件。",
+        "at_least_one_more": "ほか少なくとも1件。",
+        "at_least_more": "ほか少なくとも{count}件。",
+        "perhaps_more": "ほかにもアラートがあるかもしれません。",
         "keys": "引き受けるなら1、次の人へは2、もう一度は3、詳しくは0を押してください。",
         "wrong": "使えるのは1、2、3、0だけです。",
         "called": "アラートの名前は、",
         "began": "{ago}始まりました。",
         "firing": "{count}件が発生中です。",
+        "firing_at_least": "少なくとも{count}件が発生中です。",
         "also": "ほかに、",
         "cut": "アラートが長すぎるため、一部はスラックにもありません。",
         "unreadable": "内容はほかの言語で書かれています。スラックをご覧ください。",
@@ -125,7 +133,7 @@ class Voice:
         told = [*self._own("called"), *name] if name else []
         told += self._own("began", minutes=(now - incident["opened_at"]) // 60_000)
         if incident["firing"] > 1:
-            told += self._own("firing", count=incident["firing"])
+            told += self._own("firing_at_least" if incident["at_least"] else "firing", count=incident["firing"])
         described = annotation(first["annotations"], self.language, "description", "message")
         told += self._sentence(described, _DETAILS) or (self._own("unreadable") if described else [])
         if others:
@@ -167,7 +175,11 @@ class Voice:
             told += [*self._sentence(str(about.get("title", "")), _SUMMARY), *self._own("unreadable")]
         more = int(about.get("firing", 1)) - 1
         if more > 0:
-            told += self._own("more" if more > 1 else "one_more", count=more)
+            told += self._own(
+                f"{'at_least_' if about.get('at_least') else ''}{'more' if more > 1 else 'one_more'}", count=more
+            )
+        elif about.get("at_least"):
+            told += self._own("perhaps_more")
         return told
 
     def keys(self) -> list[Piece]:

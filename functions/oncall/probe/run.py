@@ -209,7 +209,7 @@ def _end(run: _Run, problem: str) -> Outcome:
 def _resolve(desk: Desk, run_id: str) -> str:
     """Resolves a run's incident, and lets no phone ring for it; returns its id. A webhook that is yet to be read rings nobody."""
     group = read_webhook(record.webhook(run_id, "resolved", now=desk.now()), received_at=desk.now())
-    incident = incidents.resolve_group(desk.table, group, now=desk.now())
+    incident = incidents.resolve_share(desk.table, group, now=desk.now())
     if incident is None:
         return ""
     actions.resolve_incident(desk, incident["id"], who=record.PRODUCT, via="command")

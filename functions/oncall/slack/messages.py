@@ -168,7 +168,9 @@ def _facts(incident: Item, language: Language, status: str, page: Item | None) -
     yield _text("\n")
     yield from _filled(words["since"], since=_date(_since(incident)))
     count = incident["firing"]
-    yield _text(f" | {words['firing_1' if count == 1 else 'firing'].format(count=count)}")
+    firing = "firing_at_least" if incident["at_least"] else "firing"
+    firing = "firing_unseen" if incident["at_least"] and not count else f"{firing}_1" if count == 1 else firing
+    yield _text(f" | {words[firing].format(count=count)}")
 
 
 def _calls(incident: Item, language: Language, page: Item | None) -> Iterator[Json]:
@@ -209,7 +211,8 @@ def _details(incident: Item, language: Language, summary: str, *, shown: int, lo
         bullets = [_section(*_alert(alert, words, longest=longest)) for alert in listed]
         bullets[0]["elements"] += _about(listed[0], language, summary)  # of the others the names are enough
         more = incident["firing"] - len(listed)
-        rest = [_section(_text(words["more"].format(count=more)))] if more > 0 else []
+        said = words["more_at_least" if incident["at_least"] else "more"].format(count=more)
+        rest = [_section(_text(said))] if more > 0 else []
         yield _rich({"type": "rich_text_list", "style": "bullet", "elements": bullets}, *rest)
 
 
@@ -286,6 +289,8 @@ def _small_print(incident: Item, words: Words) -> Iterator[Json]:
     notes = [incident["id"]]
     if incident["cut_characters"]:
         notes.append(words["cut"].format(count=incident["cut_characters"]))
+    if incident["left_out"]:
+        notes.append(words["left_out"].format(count=incident["left_out"]))
     reason, _, odd = incident["severity_note"].partition(" ")
     if f"severity_{reason}" in words:
         notes.append(words[f"severity_{reason}"].format(severity=plain(odd, 60)))

@@ -27,9 +27,14 @@ WORDS: Mapping[Language, Mapping[str, str]] = {
         "since": "Since {since}",
         "firing": "{count} alerts firing",
         "firing_1": "1 alert firing",
+        "firing_at_least": "at least {count} alerts firing",
+        "firing_at_least_1": "at least 1 alert firing",
+        "firing_unseen": "those listed are resolved, others may be firing",
         "nameless": "an alert without a name",
         "value": "value {value}",
         "more": "… and {count} more",
+        "more_at_least": "… and at least {count} more",
+        "left_out": "The list was cut: it left out {count} alerts.",
         "lasted": "{since} – {until} ({duration})",
         "taken_since": " since {since}",
         "had": "{who} had it",
@@ -78,6 +83,10 @@ WORDS: Mapping[Language, Mapping[str, str]] = {
         "event_reminded": "{who} has had this for a long time. If it is not resolved soon, the phones ring again.",
         "event_overdue": "{who} has had this for too long without resolving it. The phones ring again.",
         "event_new_alerts": "{count} more alerts fire.",
+        "event_unsure": (
+            "Every alert that was listed is resolved, but the list was cut and left out {count}. So the incident stays open "
+            "until a whole list says that nothing fires. Please look at the alerts, and resolve it here if it is over."
+        ),
         "event_worse": "It has become critical.",
         "event_resumed": "The calls had stopped and go on.",
         "event_ring_next": "{who} asked for the next one {via}.",
@@ -115,9 +124,14 @@ WORDS: Mapping[Language, Mapping[str, str]] = {
         "since": "{since}から",
         "firing": "{count}件発生中",
         "firing_1": "1件発生中",
+        "firing_at_least": "少なくとも{count}件発生中",
+        "firing_at_least_1": "少なくとも1件発生中",
+        "firing_unseen": "一覧のアラートは解決済み。ほかに発生中のものがあるかもしれません",
         "nameless": "名前のないアラート",
         "value": "値 {value}",
         "more": "… ほか{count}件",
+        "more_at_least": "… ほか少なくとも{count}件",
+        "left_out": "一覧が途中で切られ、{count}件が省略されています。",
         "lasted": "{since} ～ {until}（{duration}）",
         "taken_since": "（{since}から）",
         "had": "対応：{who}さん",
@@ -162,6 +176,10 @@ WORDS: Mapping[Language, Mapping[str, str]] = {
         "event_reminded": "{who}さんの対応が長引いています。まもなく解決しなければ、もう一度電話します。",
         "event_overdue": "{who}さんの対応が長引いているため、もう一度電話します。",
         "event_new_alerts": "アラートが{count}件増えました。",
+        "event_unsure": (
+            "一覧にあったアラートはすべて解決しましたが、一覧が途中で切られ、{count}件が省略されています。何も発生していないと"
+            "分かるまで、インシデントは開いたままです。アラートを確認し、終わっていればここで解決済みにしてください。"
+        ),
         "event_worse": "重大に変わりました。",
         "event_resumed": "止まっていた電話を再開しました。",
         "event_ring_next": "{who}さんが{via}次の人への電話を求めました。",
