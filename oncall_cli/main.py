@@ -51,6 +51,9 @@ app.add_typer(slack_app, name="slack")
 monitoring_app = typer.Typer(no_args_is_help=True, help="Prometheus and Alertmanager for the stack.")
 app.add_typer(monitoring_app, name="monitoring")
 
+import_app = typer.Typer(no_args_is_help=True, help="Move in: a roster from what another on-call system exported.")
+app.add_typer(import_app, name="import")
+
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 At = Annotated[str, typer.Option(help="When, in your time zone: 03:12, 'sun 03:12', '2026-11-23 09:00', +2h.")]
@@ -545,6 +548,125 @@ def doctor(target: Target, *, json: Json = False) -> None:
     from oncall_cli.doctor import examine
 
     examine(target, as_json=json)
+
+
+ImportSource = Annotated[
+    Path | None, typer.Argument(metavar="SOURCE", help="The folder or file that was exported. Or --api.")
+]
+ImportApi = Annotated[bool, typer.Option("--api", help="Read its API, with a token from the environment.")]
+ImportOut = Annotated[Path | None, typer.Option(help="The roster to write. Default: print it.")]
+Phones = Annotated[
+    Path | None, typer.Option(help="Numbers that the export lacks: a CSV file with the columns email and phone.")
+]
+TimeZones = Annotated[
+    list[str], typer.Option("--time-zone", help="A name that is no time zone, and which it means: 'HQ=Europe/Berlin'.")
+]
+ImportForce = Annotated[bool, typer.Option("--force", help="Also over a file that is there.")]
+
+
+@import_app.command("opsgenie")
+def import_opsgenie(
+    source: ImportSource = None,
+    *,
+    api: ImportApi = False,
+    out: ImportOut = None,
+    phones: Phones = None,
+    time_zone: TimeZones = [],  # noqa: B006  Typer copies it
+    force: ImportForce = False,
+    json: Json = False,
+) -> None:
+    """Write a roster from Opsgenie's configuration backup, and report what became of each part of it.
+
+    Example: oncall import opsgenie OpsGenieBackups --out roster.yaml
+    """
+    from oncall_cli.imports.commands import write
+
+    write("opsgenie", source, out, api=api, phones=phones, time_zones=time_zone, force=force, as_json=json)
+
+
+@import_app.command("pagerduty")
+def import_pagerduty(
+    source: ImportSource = None,
+    *,
+    api: ImportApi = False,
+    out: ImportOut = None,
+    phones: Phones = None,
+    time_zone: TimeZones = [],  # noqa: B006  Typer copies it
+    force: ImportForce = False,
+    json: Json = False,
+) -> None:
+    """Write a roster from the JSON of PagerDuty's API, and report what became of each part of it.
+
+    Example: oncall import pagerduty pagerduty-export --out roster.yaml
+    """
+    from oncall_cli.imports.commands import write
+
+    write("pagerduty", source, out, api=api, phones=phones, time_zones=time_zone, force=force, as_json=json)
+
+
+@import_app.command("grafana-oncall")
+def import_grafana_oncall(
+    source: ImportSource = None,
+    *,
+    api: ImportApi = False,
+    out: ImportOut = None,
+    phones: Phones = None,
+    time_zone: TimeZones = [],  # noqa: B006  Typer copies it
+    force: ImportForce = False,
+    json: Json = False,
+) -> None:
+    """Write a roster from the JSON of Grafana OnCall's API, and report what became of each part of it.
+
+    Example: oncall import grafana-oncall oncall-export --phones people.csv --out roster.yaml
+    """
+    from oncall_cli.imports.commands import write
+
+    write("grafana-oncall", source, out, api=api, phones=phones, time_zones=time_zone, force=force, as_json=json)
+
+
+@import_app.command("goalert")
+def import_goalert(
+    source: ImportSource = None,
+    *,
+    api: ImportApi = False,
+    out: ImportOut = None,
+    phones: Phones = None,
+    time_zone: TimeZones = [],  # noqa: B006  Typer copies it
+    force: ImportForce = False,
+    json: Json = False,
+) -> None:
+    """Write a roster from the answer to GoAlert's GraphQL query, and report what became of each part of it.
+
+    Example: oncall import goalert goalert.json --out roster.yaml
+    """
+    from oncall_cli.imports.commands import write
+
+    write("goalert", source, out, api=api, phones=phones, time_zones=time_zone, force=force, as_json=json)
+
+
+@import_app.command("compare")
+def import_compare(
+    system: Annotated[
+        str | None, typer.Argument(help="opsgenie, pagerduty, grafana-oncall or goalert. Default: as the roster says.")
+    ] = None,
+    source: Annotated[
+        Path | None, typer.Argument(help="The folder or file that was exported. Default: as above.")
+    ] = None,
+    *,
+    roster: Annotated[Path, typer.Option(help="The roster file.")] = Path("roster.yaml"),
+    phones: Phones = None,
+    time_zone: TimeZones = [],  # noqa: B006  Typer copies it
+    days: Annotated[int, typer.Option(min=1, max=366, help="How many.")] = 28,
+    start: Annotated[str, typer.Option("--from", help="From when on: 'mon 00:00', '2026-12-01 00:00'.")] = "now",
+    json: Json = False,
+) -> None:
+    """Show when the roster has others on call than the system it was imported from. Exits with 1 if it ever has.
+
+    Example: oncall import compare --roster roster.yaml --days 28
+    """
+    from oncall_cli.imports.commands import compare
+
+    compare(system, source, roster, phones=phones, time_zones=time_zone, days=days, start=start, as_json=json)
 
 
 @app.command("init")

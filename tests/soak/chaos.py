@@ -58,7 +58,7 @@ class Chaos:
     posted: dict[tuple[str, str], str] = field(default_factory=dict)  # the last accepted status of (story, group)
 
     def __post_init__(self) -> None:
-        self.random = random.Random(self.seed)  # noqa: S311  # repeatable is the point
+        self.random = random.Random(self.seed)  # repeatable is the point
         self.began = time.monotonic()
         self.posting = ThreadPoolExecutor(8)
         self.machine = self.stories[0].system.endpoints["state_machine_arn"]

@@ -8,6 +8,7 @@ that a spring night leaves out hands over when the clock jumps.
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 from oncall.roster.model import EVERYONE, NOBODY, Layer, Override, Policy, Responder, Roster, Schedule, Step, Window
@@ -131,6 +132,7 @@ def turn_at(layer: Layer, time_zone: str, at: datetime) -> int:
     return number
 
 
+@lru_cache(maxsize=8192)
 def first_moment(local: datetime, zone: ZoneInfo) -> datetime:
     """The first moment (UTC) at which a clock in the zone shows `local` or later."""
     moment = local.replace(tzinfo=zone, fold=0).astimezone(UTC)
@@ -165,6 +167,8 @@ def _edges_around(roster: Roster, schedule: Schedule, at: datetime) -> tuple[dat
         edges.add(begin)
         if layer.until:
             edges.add(first_moment(layer.until, zone))
+            if at < begin or at >= first_moment(layer.until, zone):
+                continue
         if at >= begin and layer.members:
             number = turn_at(layer, schedule.time_zone, at)
             edges |= {first_moment(layer.shift_start(step), zone) for step in (number, number + 1)}
