@@ -238,12 +238,12 @@ def test_the_doctor_finds_what_is_wrong_and_says_what_to_do(night: Night, oncall
 
 
 def test_a_deployment_is_verified_without_a_ring_or_a_mail(night: Night, oncall: Command) -> None:
-    calls, told = night.system.calls(), night.system.published()
+    calls, told = len(night.system.calls()), night.system.published()
     found = oncall("verify")
     assert {check["name"]: check["level"] for check in found["checks"]} == dict.fromkeys(
         ("wrong path", "wrong token", "unsigned callback", "webhook", "odd webhook", "long webhook"), "good"
     )
-    assert (night.system.calls(), night.system.published()) == (calls, told)
+    assert (len(night.system.calls()), night.system.published()) == (calls, told)
 
 
 def test_what_is_wrong_with_a_deployment_is_said(night: Night, oncall: Command) -> None:

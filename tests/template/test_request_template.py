@@ -125,10 +125,12 @@ def test_hostile_texts_arrive_unchanged(template: Template, text: str, ensure_as
 
 
 def test_half_characters_arrive_as_something_and_harm_nothing_else(template: Template) -> None:
-    given = render(template, webhook(alert(label="\ud83d"), alert(1, label="\udc00 tail")), ensure_ascii=True)
+    posted = webhook(alert(label="\ud83d"), alert(1, label="\udc00 tail"), key="\ud83d{}:{}")
+    given = render(template, posted, ensure_ascii=True)
     assert given["webhook"]["alerts"][1]["labels"]["label"].endswith(" tail")
     group = read_webhook(given["webhook"], received_at=1)
     assert "".join(value for each in group.alerts for value in each.labels.values()).encode()
+    assert group.id
 
 
 @given(st.dictionaries(st.text(), st.text() | st.integers() | st.booleans() | st.none() | st.lists(st.text())))
