@@ -11,8 +11,10 @@ from oncall import aws, clock, signals
 from oncall.errors import ConfigurationError
 from oncall.fallback import Fallback
 from oncall.incidents import PROBE_POLICY
+from oncall.pages import Handed
 from oncall.phone import call_test, sms, step
 from oncall.phone.twilio import Telephone, telephone
+from oncall.roster import Responder
 from oncall.settings import read_settings
 from oncall.table import Table
 
@@ -48,7 +50,12 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, s
         ring_seconds=settings.ring_seconds,
         probe_number=settings.probe_number,
     )
-    turn = step.Turn(page, event["responders"], execution=event["execution"], token=event["token"])
+    turn = step.Turn(
+        page=Handed.from_state(page) if page["call"] else None,
+        responders=[Responder(**responder) for responder in event["responders"]],
+        execution=event["execution"],
+        token=event["token"],
+    )
     try:
         answer = step.advance(desk, turn)
     except ConfigurationError as error:

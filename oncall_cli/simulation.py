@@ -3,9 +3,8 @@
 from collections.abc import Container
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
-from oncall.pages import GiveUp, Pause, next_step, ring_seconds
+from oncall.pages import Call, GiveUp, Pause, next_step, ring_seconds
 from oncall.roster import Policy, Responder, Roster
 from oncall.roster.schedules import responders_on_call
 
@@ -27,17 +26,18 @@ class Event:
 def simulate(roster: Roster, policy: Policy, at: datetime, *, silent: Container[str], ring_default: int) -> list[Event]:
     """The calls of a page that begins at a moment. Silent responders let it ring; the first other one takes it."""
     events: list[Event] = []
-    calls: dict[str, dict[str, Any]] = {}
+    calls: list[Call] = []
     now = at
     ring = ring_seconds(policy, ring_default)
     while True:
         second = round((now - at).total_seconds())
         on_call = responders_on_call(roster, policy, now)
         step = next_step(
-            {"calls": calls, "ring_at": _milliseconds(at)},
+            calls,
             [o.responder for o in on_call],
             policy,
             now=_milliseconds(now),
+            ring_at=_milliseconds(at),
             delays={o.responder.id: o.after_minutes for o in on_call},
         )
         if isinstance(step, GiveUp):
@@ -54,15 +54,18 @@ def simulate(roster: Roster, policy: Policy, at: datetime, *, silent: Container[
         now += timedelta(seconds=ANSWER_SECONDS if answers else ring)
         if answers:
             return [*events, Event(now, second + ANSWER_SECONDS, f"acknowledged by {step.responder.id}")]
-        number = len(calls) + 1
-        calls[str(number)] = {
-            "number": number,
-            "responder": step.responder.id,
-            "round": step.round,
-            "status": "no-answer",
-            "started_at": started,
-            "ended_at": _milliseconds(now),
-        }
+        calls.append(
+            Call(
+                number=len(calls) + 1,
+                responder=step.responder.id,
+                name=step.responder.name,
+                phone=step.responder.phone,
+                round=step.round,
+                status="no-answer",
+                started_at=started,
+                ended_at=_milliseconds(now),
+            )
+        )
 
 
 def _milliseconds(moment: datetime) -> int:

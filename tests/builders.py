@@ -29,9 +29,10 @@ from oncall import actions, incidents, intake, pages, reconciler
 from oncall.alerts.alertmanager import read_webhook
 from oncall.clock import at
 from oncall.fallback import Fallback
+from oncall.pages import Handed, Page
 from oncall.phone import keys, refusals, sms, step
 from oncall.phone.twilio import Callbacks, NotTextedError, NumberRefusedError, Telephone, TwilioUnavailableError
-from oncall.roster import Language
+from oncall.roster import Language, Responder
 from oncall.signals import Answer
 from oncall.slack import channel as slack_channel
 from oncall.slack.channel import Progress
@@ -660,7 +661,9 @@ class World:
     def phone_call(self, run: Execution) -> Answer | None:
         """One entry of the PhoneCall step, with a new task token."""
         run.token, run.wake_at, run.entered_at = f"token-{next(self._numbers)}", None, self.clock.now()
-        turn = step.Turn(run.decision["page"], run.decision["responders"], execution=run.name, token=run.token)
+        page, responders = run.decision["page"], [Responder(**one) for one in run.decision["responders"]]
+        handed = Handed.from_state(page) if page["call"] else None
+        turn = step.Turn(handed, responders, execution=run.name, token=run.token)
         return step.advance(self.calls_desk, turn)
 
     def hears(self, call: Call, digits: str) -> str:
@@ -682,7 +685,7 @@ class World:
         incident, page = self.incident(run), self.page(run.decision["page"]["policy"])
         group = read_webhook(webhook(status="resolved"), received_at=self.clock.now())
         incidents.resolve_group(self.table, group, now=self.clock.now())
-        self.table.update(Update(page["pk"], page["sk"], delete={"incidents": {incident["id"]}}))
+        self.table.update(Update(pages.partition(page.policy), "CURRENT", delete={"incidents": {incident["id"]}}))
 
     def takes_in_slack(self, incident: str, *, user: str = "U0SATO", name: str = "sato.yui") -> actions.Taken:
         """Somebody presses the button in Slack."""
@@ -731,7 +734,7 @@ class World:
 
     # ---- what is there
 
-    def page(self, policy: str = "default") -> Item:
+    def page(self, policy: str = "default") -> Page:
         found = pages.read(self.table, policy)
         assert found is not None
         return found

@@ -13,7 +13,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from oncall import incidents, pages, roster
 from oncall.clock import at
 from oncall.incidents import PROBE_POLICY, Event
-from oncall.pages import Via
+from oncall.pages import Call, Page, Skip, Via
 from oncall.roster import Responder, Roster, overrides
 from oncall.roster.overrides import TakenShift
 from oncall.signals import Answer
@@ -102,17 +102,17 @@ def acknowledge_incident(
             desk, incident_id, name=name, slack_user=slack_user, responder_id=responder_id, via=via
         )
     page = _page_of(desk, incident)
-    if page and page["state"] == "open":  # it has joined one meanwhile
+    if page and page.is_open:  # it has joined one meanwhile
         acknowledge_page(desk, page, who=who, responder=responder.id if responder else "", via=via)
     return Taken(ours=True, by=who)
 
 
-def _page_of(desk: Desk, incident: Item) -> Item | None:
+def _page_of(desk: Desk, incident: Item) -> Page | None:
     """The page that covers the incident, unless somebody took it and all has followed from that: then it rings anew."""
     page = pages.read(desk.table, incident["policy"])
-    if page is None or incident["id"] not in page.get("incidents", set()):
+    if page is None or not page.covers(incident["id"]):
         return None
-    return None if page["state"] == "acknowledged" and "settled_at" in page else page
+    return None if page.state == "acknowledged" and page.is_settled else page
 
 
 def resolve_incident(desk: Desk, incident_id: str, *, who: str, via: Via) -> Item | None:
@@ -126,7 +126,7 @@ def resolve_incident(desk: Desk, incident_id: str, *, who: str, via: Via) -> Ite
     # Whoever resolved it before may have died before its page heard of it.
     ended = pages.leave(desk.table, incident["policy"], incident_id)
     if ended:  # the step that is released hangs up
-        desk.release(ended.get("token"), Answer("skip", "resolved", "call"))
+        desk.release(ended.token, Answer("skip", "resolved", "call"))
     desk.slack([incident_id])
     return resolved
 
@@ -141,43 +141,42 @@ def ring_next(desk: Desk, incident_id: str, *, who: str, via: Via, seen_at: int 
         if incident is None or incident["state"] == "resolved":
             return Skipped("over")
         page = _page_of(desk, incident)
-        for holder in (incident, page or {}):
-            if holder.get("state") == "acknowledged":
-                return Skipped("taken", holder["acknowledged_by"], holder["acknowledged_at"])
-        call = pages.current_call(page) if page and page["state"] == "open" else None
+        if incident["state"] == "acknowledged":
+            return Skipped("taken", incident["acknowledged_by"], incident["acknowledged_at"])
+        if page and page.state == "acknowledged":
+            return Skipped("taken", page.acknowledged_by, page.acknowledged_at)
+        call = page.current_call if page and page.is_open else None
         if page is None or call is None:
             break
         now = desk.now()
-        if "skipped" in call:
+        if call.skip:
             _releases(desk, page, Answer("fail", "skipped", "call"))  # whoever asked for it may have died before
-            return Skipped("again", call["skipped"]["who"])
+            return Skipped("again", call.skip.who)
         if seen_at is not None and (unseen := _unseen(page, call, seen_at=seen_at, now=now)):
             return unseen
-        if pages.has_ended(call) or "sid" not in call:
+        if call.has_ended or not call.sid:
             break
         try:
             page = pages.skip(desk.table, page, who=who, via=via, now=now)
         except ConditionFailedError:
             continue
-        logger.info("skipped", incident=incident_id, responder=call["responder"], who=who, via=via)
-        call = page["calls"][f"c{call['number']}"]
+        logger.info("skipped", incident=incident_id, responder=call.responder, who=who, via=via)
         _releases(desk, page, Answer("fail", f"{who} asked for the next one", "call"))
-        lead = page["about"]["incident"]
-        incidents.tell(desk.table, lead, pages.skipped_event(page, call), now=now)
+        lead = page.lead
+        incidents.tell(desk.table, lead, pages.skipped_event(page, call, Skip(who, via, now)), now=now)
         desk.slack({lead, incident_id})
-        return Skipped("ours", call["name"])
+        return Skipped("ours", call.name)
     return Skipped("quiet")
 
 
-def _unseen(page: Item, call: Item, *, seen_at: int, now: int) -> Skipped | None:
+def _unseen(page: Page, call: Call, *, seen_at: int, now: int) -> Skipped | None:
     """What happened so lately that whoever saw the incident as it was at `seen_at` cannot know of it."""
-    skipped_at = page.get("skipped_at", 0)
-    if seen_at < skipped_at and now - skipped_at < UNSEEN_MS:
-        asked = [one["skipped"] for one in page["calls"].values() if "skipped" in one]
-        return Skipped("again", max(asked, key=lambda one: int(one["at"]))["who"])
-    is_next = call["number"] > 1 and not pages.has_ended(call)
-    if is_next and seen_at < call["started_at"] and now - call["started_at"] < UNSEEN_MS:
-        return Skipped("next", call["name"])  # the phone that they saw ring has stopped by itself
+    if seen_at < page.skipped_at and now - page.skipped_at < UNSEEN_MS:
+        asked = [one.skip for one in page.calls if one.skip]
+        return Skipped("again", max(asked, key=lambda skip: skip.at).who)
+    is_next = call.number > 1 and not call.has_ended
+    if is_next and seen_at < call.started_at and now - call.started_at < UNSEEN_MS:
+        return Skipped("next", call.name)  # the phone that they saw ring has stopped by itself
     return None
 
 
@@ -195,48 +194,48 @@ def take_shift(
     return taken
 
 
-def acknowledge_page(desk: Desk, page: Item, *, who: str, responder: str, via: Via, call: int | None = None) -> Taken:
+def acknowledge_page(desk: Desk, page: Page, *, who: str, responder: str, via: Via, call: int | None = None) -> Taken:
     """Writes the acknowledgement, then lets everybody know of it."""
-    was_open = page["state"] == "open"
+    was_open = page.is_open
     now = desk.now()
     taken: Taken | None = None
     try:
         page = pages.acknowledge(desk.table, page, who=who, responder=responder, via=via, now=now, call=call)
     except ConditionFailedError as refused:
-        there = refused.item
-        if there is None or there["page"] != page["page"]:
+        there = pages.found(refused)
+        if there is None or there.id != page.id:
             return Taken(ours=False, gone=True)
         taken = taken_by(there, call=call)
-        if there["state"] != "acknowledged" or "settled_at" in there:
+        if there.state != "acknowledged" or there.is_settled:
             return taken
         page, was_open = there, True  # whoever wrote it may have died before anybody heard of it
     else:
-        seconds = (now - page["opened_at"]) // 1000  # becomes a metric
-        if page["policy"] != PROBE_POLICY:  # it has a metric of its own
-            logger.info("acknowledged", incident=page["about"]["incident"], who=who, via=via, seconds=seconds)
-    ringing = pages.current_call(page)
-    waiting = was_open and ringing is not None and (ringing["number"] == call or not pages.has_ended(ringing))
+        seconds = (now - page.opened_at) // 1000  # becomes a metric
+        if page.policy != PROBE_POLICY:  # it has a metric of its own
+            logger.info("acknowledged", incident=page.lead, who=who, via=via, seconds=seconds)
+    ringing = page.current_call
+    waiting = was_open and ringing is not None and (ringing.number == call or not ringing.has_ended)
     # The step that is released hangs up, and carries this to the incidents and to Slack. While Twilio takes no calls it
     # mostly sleeps, for up to half a minute, and hears of nothing.
     released = waiting and _releases(desk, page, Answer("success", f"acknowledged by {who}", "call"))
-    if not released or "unavailable_since" in page:
+    if not released or page.unavailable_since:
         desk.slack(pages.settle(desk.table, page, now=desk.now()))
-    return taken or Taken(ours=True, by=who, at=page["acknowledged_at"])
+    return taken or Taken(ours=True, by=who, at=page.acknowledged_at)
 
 
-def _releases(desk: Desk, page: Item, answer: Answer) -> bool:
+def _releases(desk: Desk, page: Page, answer: Answer) -> bool:
     """Releases the waiting step. If that cannot be asked for, it is written all the same: nobody is told otherwise."""
     try:
-        desk.release(page.get("token"), answer)
+        desk.release(page.token, answer)
     except (ClientError, BotoCoreError) as error:
         logger.warning("the waiting step hears of it at its time limit", error=type(error).__name__)
         return False
     return True
 
 
-def taken_by(page: Item, call: int | None = None) -> Taken:
+def taken_by(page: Page, call: int | None = None) -> Taken:
     """What came of an acknowledgement of a page that has ended; `call` is the call in which it was said."""
-    if page["state"] != "acknowledged":
+    if page.state != "acknowledged":
         return Taken(ours=False, over=True)
-    own = call is not None and page["calls"][f"c{call}"]["status"] == "taken"  # the same key once more
-    return Taken(ours=own, by=page["acknowledged_by"], at=page["acknowledged_at"])
+    own = call is not None and page.call(call).status == "taken"  # the same key once more
+    return Taken(ours=own, by=page.acknowledged_by, at=page.acknowledged_at)

@@ -16,6 +16,7 @@ from oncall.clock import at
 from oncall.errors import WebhookError
 from oncall.incidents import Change, Event
 from oncall.incidents.known import Heard, hear
+from oncall.pages import Page
 from oncall.roster import Language, Policy, Roster, schedules
 from oncall.signals import Answer
 from oncall.table import ConditionFailedError, Item, Table
@@ -267,9 +268,9 @@ def _said(heard: Heard, group: AlertGroup) -> str:
 def _settled(desk: Desk, incident: Item) -> Item:
     """The incident after the end of its page has reached it."""
     page = pages.read(desk.table, incident["policy"])
-    if page is None or page["state"] == "open" or incident["id"] not in page.get("incidents", set()):
+    if page is None or page.is_open or not page.covers(incident["id"]):
         return incident
-    if "settled_at" not in page:  # else it may have reached it after the incident was read
+    if not page.is_settled:  # else it may have reached it after the incident was read
         pages.carry_end(desk.table, page, incident["id"], now=desk.now())
     return incidents.read(desk.table, incident["id"]) or incident
 
@@ -302,8 +303,8 @@ def _page(desk: Desk, known: Roster, incident: Item, *, execution: str, is_known
     if joined.is_ours:
         return _own(desk, known, policy, joined.page, [incident["id"]])
     if joined.is_new:
-        lead = joined.page["about"]["incident"]
-        event = Event("joined", key=f"joined/{joined.page['page']}", detail={"incident": lead}, in_thread=False)
+        lead = joined.page.lead
+        event = Event("joined", key=f"joined/{joined.page.id}", detail={"incident": lead}, in_thread=False)
         incidents.tell(desk.table, incident["id"], event, now=now, unless=("resolved",))
         return _decision("alert", "critical", [incident["id"]])
     return _decision("notify", "critical", [incident["id"]])
@@ -320,32 +321,30 @@ def _leave(desk: Desk, incident: Item) -> None:
     """Takes an incident that is over off its policy's page; the page ends when that was its last."""
     ended = pages.leave(desk.table, incident["policy"], incident["id"])
     if ended:
-        desk.release(ended.get("token"), Answer("skip", "resolved", "call"))
+        desk.release(ended.token, Answer("skip", "resolved", "call"))
 
 
-def _own(desk: Desk, known: Roster, policy: Policy, page: Item, covered: Sequence[str]) -> dict[str, Any]:
+def _own(desk: Desk, known: Roster, policy: Policy, page: Page, covered: Sequence[str]) -> dict[str, Any]:
     """What an execution that owns a page is handed: the page, and the responders in the order in which they are rung."""
     now = desk.now()
     on_call = schedules.responders_on_call(known, policy, at(now))
     if not on_call:
         logger.error("nobody is on call", policy=policy.id)
-    if page["ring_at"] > now and "quiet_for" in page:
-        somebody = known.responders.get(page["quiet_for"]["responder"])
-        detail = {"slack_user": (somebody and somebody.slack_user) or "", "until": page["ring_at"]}
-        event = Event("quiet", key=f"{page['page']}/quiet", who=page["quiet_for"]["name"], detail=detail)
-        incidents.tell(desk.table, page["about"]["incident"], event, now=now, unless=("resolved", "acknowledged"))
+    if page.ring_at > now and page.at_work:
+        somebody = known.responders.get(page.at_work.responder)
+        detail = {"slack_user": (somebody and somebody.slack_user) or "", "until": page.ring_at}
+        event = Event("quiet", key=f"{page.id}/quiet", who=page.at_work.name, detail=detail)
+        incidents.tell(desk.table, page.lead, event, now=now, unless=("resolved", "acknowledged"))
     handed = {
         "call": True,
-        "pk": page["pk"],
-        "sk": page["sk"],
-        "policy": page["policy"],
-        "page": page["page"],
-        "incident": page["about"]["incident"],
-        "attempt": page["attempt"],
-        "ring_seconds": page["ring_seconds"],
-        "sms_before_call": page.get("sms_before_call", False),
+        "policy": page.policy,
+        "page": page.id,
+        "incident": page.lead,
+        "attempt": page.attempt,
+        "ring_seconds": page.ring_seconds,
+        "sms_before_call": page.sms_before_call,
         "decided_at": now,
-        "timeout_seconds": page["ring_seconds"] + pages.LISTENING_SECONDS,
+        "timeout_seconds": page.ring_seconds + pages.LISTENING_SECONDS,
     }
     responders = [
         {
@@ -364,18 +363,18 @@ def _own(desk: Desk, known: Roster, policy: Policy, page: Item, covered: Sequenc
 def _resume(desk: Desk, policy_id: str, *, execution: str) -> dict[str, Any]:
     """Takes over a page whose owner is gone."""
     page = pages.read(desk.table, policy_id)
-    if page is None or "settled_at" in page:
+    if page is None or page.is_settled:
         return _decision("none", "critical", [])
-    if page["owner"] != execution:
-        if page["state"] == "open" and page["lease_until"] > desk.now():
+    if page.owner != execution:
+        if page.is_open and page.lease_until > desk.now():
             return _decision("none", "critical", [])
         try:
             page = pages.take_over(desk.table, page, execution=execution, now=desk.now())
         except ConditionFailedError:
             return _decision("none", "critical", [])
-    lead = page["about"]["incident"]
-    if page["state"] == "open":  # otherwise only its end is carried on
-        event = Event("resumed", key=f"{page['page']}/resumed/{execution[-36:]}")
+    lead = page.lead
+    if page.is_open:  # otherwise only its end is carried on
+        event = Event("resumed", key=f"{page.id}/resumed/{execution[-36:]}")
         incidents.tell(desk.table, lead, event, now=desk.now())
     known = probe.roster_of(desk.table, policy_id, desk.probe_number)
     return _own(desk, known, known.policies.get(policy_id) or Policy(policy_id), page, [lead])

@@ -100,14 +100,14 @@ def _resume(desk: Desk, pk: str) -> list[str]:
 def _resume_page(desk: Desk, pk: str) -> None:
     policy = pk.partition("#")[2]
     page = pages.read(desk.table, policy)
-    if page is None or "settled_at" in page:
+    if page is None or page.is_settled:
         return
-    if page["lease_until"] > desk.now() and page["state"] == "open":
+    if page.lease_until > desk.now() and page.is_open:
         return  # the index was behind: its owner is at work
-    logger.warning("a page goes on under a new execution", policy=policy, state=page["state"])
-    desk.start(_name(desk, pk, page["page"], str(page["lease_until"])), {"source": "reconciler", "policy": policy})
-    if page["state"] == "open":
-        about = page["about"]
+    logger.warning("a page goes on under a new execution", policy=policy, state=page.state)
+    desk.start(_name(desk, pk, page.id, str(page.lease_until)), {"source": "reconciler", "policy": policy})
+    if page.is_open:
+        about = page.about
         desk.fallback.tell(
             "a page had stopped and goes on",
             f"The execution that rang for {about['summary']} (incident {about['incident']}, escalation policy {policy}) "

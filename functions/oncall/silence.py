@@ -95,7 +95,7 @@ def _is_unanswered(table: Table, incident: Item, now: int) -> bool:
     if incident["state"] != "triggered" or not incident.get("unanswered"):
         return False
     page = pages.read(table, incident["policy"])
-    rang_nobody = page and incident["id"] in page.get("incidents", set()) and not page["calls"]
+    rang_nobody = page and page.covers(incident["id"]) and not page.calls
     return bool(rang_nobody or now - incident["changed_at"] >= REPEAT_MS)
 
 

@@ -87,7 +87,7 @@ def states_of(stories: Sequence[Story]) -> Counter[str]:
 def on_the_page(story: Story) -> int:
     """How many incidents the page of a story covers; none while there is no page yet."""
     page = pages.read(story.night.table, story.name)
-    return len(page["incidents"]) if page else 0
+    return len(page.incidents) if page else 0
 
 
 def takes(story: Story, sid: str) -> None:

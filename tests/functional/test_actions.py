@@ -45,7 +45,7 @@ def test_resolving_stops_the_phone_and_ends_the_page(world: World) -> None:
     assert actions.resolve_incident(world.replies_desk, incident, who="Suzuki", via="command")
     world.settles_down()
     assert world.ringing == []
-    assert world.page()["state"] == "resolved"
+    assert world.page().state == "resolved"
     assert run.is_over
     assert world.incident(run)["state"] == "resolved"
     told = incidents.timeline(world.table, incident)[-1]

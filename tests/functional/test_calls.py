@@ -19,7 +19,7 @@ def test_the_first_responder_is_rung_at_once_and_hears_the_alert(world: World) -
 
 def test_the_task_token_is_in_the_table_before_twilio_is_asked(world: World) -> None:
     seen = []
-    world.telephone.while_asked.append(lambda _: seen.append((world.page()["token"], world.page()["attempt"])))
+    world.telephone.while_asked.append(lambda _: seen.append((world.page().token, world.page().attempt)))
     run = world.fire()
     assert seen == [(run.token, 1)]
 
@@ -44,7 +44,7 @@ def test_a_call_that_ends_without_a_key_goes_on_to_the_next_responder_at_once(wo
 def test_an_answered_phone_is_no_acknowledgement(world: World) -> None:
     run = world.fire()
     world.twilio_says(world.last_call, "in-progress")
-    assert world.page()["state"] == "open"
+    assert world.page().state == "open"
     assert world.incident(run)["state"] == "triggered"
 
 
@@ -64,7 +64,7 @@ def test_a_key_ends_the_page_and_names_who_has_it(world: World) -> None:
     incident = world.incident(run)
     assert (incident["state"], incident["acknowledged_by"]) == ("acknowledged", "Sato")
     assert world.story(run) == ["triggered", "ringing", "acknowledged"]
-    assert "settled_at" in world.page()
+    assert world.page().is_settled
     assert world.topic.published == []
 
 
@@ -312,7 +312,7 @@ def test_a_short_absence_of_twilio_is_not_worth_a_message(world: World) -> None:
     world.passes(10)
     assert world.rung == [SATO]
     assert world.topic.published == []
-    assert "unavailable_since" not in world.page()
+    assert not world.page().unavailable_since
 
 
 def test_a_second_absence_of_twilio_is_told_again(world: World) -> None:
@@ -384,10 +384,10 @@ def test_a_step_that_died_after_twilio_was_asked_finds_the_call(world: World) ->
     with world.dynamo.dies(1, answered=False):
         world.phone_call(run)
     assert world.rung == [SATO]
-    assert "sid" not in world.page()["calls"]["c1"]
+    assert not world.page().calls[0].sid
     world.go_on(run)
     assert world.rung == [SATO]
-    assert world.page()["calls"]["c1"]["sid"] == world.last_call.sid
+    assert world.page().calls[0].sid == world.last_call.sid
 
 
 @pytest.mark.parametrize("answered", [True, False])
@@ -432,7 +432,7 @@ def test_wherever_the_last_step_dies_the_end_is_told_and_reaches_the_incident(
     world.go_on(run)
     assert set(world.topic.subjects) == {"nobody took a page"}
     assert world.incident(run)["unanswered"]
-    assert "settled_at" in world.page()
+    assert world.page().is_settled
     assert world.story(run) == ["triggered", "unanswered"]
 
 
@@ -443,8 +443,8 @@ def test_a_call_that_still_rings_at_the_time_limit_is_waited_for(world: World) -
     world.passes(56)
     assert world.rung == [SATO]
     assert run.token != first
-    assert world.page()["token"] == run.token
-    assert world.page()["lease_until"] > world.clock.now()
+    assert world.page().token == run.token
+    assert world.page().lease_until > world.clock.now()
 
 
 def test_a_lost_callback_is_made_up_for_at_the_time_limit(world: World) -> None:
@@ -498,8 +498,8 @@ def test_a_resolution_stops_the_phone_that_rings(world: World) -> None:
     assert world.ringing == []
     assert run.outcome == ("skip", "resolved")
     assert run.is_over
-    assert world.page()["state"] == "resolved"
-    assert "settled_at" in world.page()
+    assert world.page().state == "resolved"
+    assert world.page().is_settled
 
 
 @pytest.mark.parametrize("answer_lost", [False, True])
@@ -523,7 +523,7 @@ def test_a_page_resolved_while_twilio_is_asked_does_not_go_on_ringing(world: Wor
     world.passes(5)
     assert world.ringing == []
     assert run.is_over
-    assert world.page()["state"] == "resolved"
+    assert world.page().state == "resolved"
 
 
 def test_a_page_resolved_before_the_first_ring_rings_nobody(world: World) -> None:
@@ -582,7 +582,7 @@ def test_a_new_page_in_the_quiet_window_leaves_no_old_phone_ringing(world: World
     # The late key of the first phone, and a new group before the waiting step has looked.
     keys.key_pressed(world.replies_desk, first.callbacks, "1")
     other = world.receive(webhook(key="database"))
-    assert other.decision["page"]["page"] == world.page()["page"]
+    assert other.decision["page"]["page"] == world.page().id
     world.settles_down()
     assert second.status == "canceled"
     assert run.is_over
@@ -594,7 +594,7 @@ def test_a_page_that_covers_nothing_any_more_ends_instead_of_turning_in_a_circle
     world.resolves_half(run)
     world.twilio_says(world.last_call, "no-answer")
     assert run.is_over
-    assert world.page()["state"] == "resolved"
+    assert world.page().state == "resolved"
     assert world.rung == [SATO]
 
 
@@ -664,7 +664,7 @@ def test_an_incident_that_is_taken_in_the_moment_before_it_joins_its_page_rings_
     world.dynamo.before("UpdateItem", take)  # after the incident was opened, before the page is
     run = world.fire()
     assert world.ringing == []
-    assert world.page()["state"] == "resolved"
+    assert world.page().state == "resolved"
     assert world.incident(run)["acknowledged_by"] == "Suzuki"
     world.passes(5 * MINUTE)
     assert world.rung == [SATO]

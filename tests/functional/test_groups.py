@@ -215,8 +215,8 @@ def test_every_policy_of_a_group_rings(world: World) -> None:
     world.roster({"POLICY#other": {"steps": [{"responder": "suzuki"}]}})
     world.fire(webhook(of("shop"), of(OF_OTHERS)))
     assert sorted(world.ringing) == [SATO, SUZUKI]
-    assert world.page("default")["incidents"] == {by_product(world)["shop"]["id"]}
-    assert world.page("other")["incidents"] == {by_product(world)[OF_OTHERS]["id"]}
+    assert world.page("default").incidents == {by_product(world)["shop"]["id"]}
+    assert world.page("other").incidents == {by_product(world)[OF_OTHERS]["id"]}
     world.fire(webhook(over(of("shop")), of(OF_OTHERS)))
     assert world.ringing == [SUZUKI]
     world.fire(webhook(over(of(OF_OTHERS)), status="resolved"))
@@ -475,7 +475,7 @@ def test_whoever_fires_is_told_and_whoever_has_it_is_not_rung_again(
 
 def rings(world: World) -> bool:
     page = pages.read(world.table, "default")
-    return bool(page and page["state"] == "open")
+    return bool(page and page.is_open)
 
 
 def open_incident(world: World) -> Item | None:

@@ -106,10 +106,10 @@ def test_a_key_that_meets_the_next_page_counts_for_its_incident_alone(world: Wor
     page = world.page()
     world.dynamo.before("UpdateItem", lambda: world.fire(webhook(key="other")))
     said = keys.key_pressed(world.replies_desk, first.callbacks, "1")
-    assert world.page()["page"] != page["page"]
+    assert world.page().id != page.id
     assert "You have it" in said
     assert world.incident(run)["state"] == "acknowledged"
-    assert world.page()["state"] == "open"
+    assert world.page().state == "open"
 
 
 def test_an_item_that_cannot_be_resumed_does_not_keep_the_others_from_it(world: World) -> None:

@@ -6,6 +6,7 @@ import pytest
 
 from oncall import incidents, pages
 from oncall.errors import WebhookError
+from oncall.pages import AtWork
 from tests.builders import (
     BASE,
     CHANNEL,
@@ -31,7 +32,7 @@ def test_a_critical_group_opens_an_incident_and_pages(world: World) -> None:
     incident = world.incident(run)
     assert (incident["state"], incident["summary"], incident["product"]) == ("triggered", "The shop is down", "shop")
     assert [one["name"] for one in run.decision["responders"]] == ["Sato", "Suzuki", "Takahashi"]
-    assert world.page()["base"] == BASE
+    assert world.page().base == BASE
 
 
 def test_a_warning_goes_to_slack_alone(world: World) -> None:
@@ -121,7 +122,7 @@ def test_wherever_the_step_dies_its_retry_decides_the_same_and_opens_one_inciden
     assert world.rung == [SATO]
     # A retry after the incident was opened counts as a repeat of nothing.
     assert world.story(run) == ["triggered", "ringing"]
-    assert world.page()["incidents"] == set(run.decision["incidents"])
+    assert world.page().incidents == set(run.decision["incidents"])
 
 
 def test_a_retry_after_somebody_has_it_rings_nobody(world: World) -> None:
@@ -142,7 +143,7 @@ def test_a_retry_in_whose_middle_somebody_takes_it_rings_nobody(world: World) ->
     world.passes(10 * MINUTE)
     assert world.incident(run)["state"] == "acknowledged"
     assert world.rung == [SATO]
-    assert "settled_at" in world.page()
+    assert world.page().is_settled
 
 
 def test_a_retry_that_read_its_incident_before_somebody_took_it_opens_no_other_page(world: World) -> None:
@@ -166,7 +167,7 @@ def test_a_retry_that_read_its_incident_before_somebody_took_it_opens_no_other_p
 
     assert action(again) == ("notify", "critical")
     assert world.incident(joined)["state"] == "acknowledged"
-    assert world.page()["acknowledged_by"] == "Sato"
+    assert world.page().acknowledged_by == "Sato"
     assert world.rung == [SATO]
 
 
@@ -177,7 +178,7 @@ def test_a_resolution_ends_the_incident_and_its_page(world: World) -> None:
     incident = world.incident(run)
     assert (incident["state"], incident["firing"]) == ("resolved", 0)
     assert [one["status"] for one in incident["alerts"]] == ["resolved"]
-    assert world.page()["state"] == "resolved"
+    assert world.page().state == "resolved"
     assert incident["expires_at"] > START // 1000
 
 
@@ -271,7 +272,7 @@ def test_a_resolution_that_dies_half_way_is_finished_by_its_retry(world: World) 
     world.passes(MINUTE)
     assert world.incident(run)["state"] == "resolved"
     assert world.story(run).count("resolved") == 1
-    assert world.page()["state"] == "resolved"
+    assert world.page().state == "resolved"
     assert world.ringing == []
 
 
@@ -403,7 +404,7 @@ def test_a_page_that_nobody_took_and_nobody_was_told_of_goes_on_in_the_next(worl
     later = world.fire(webhook(key=key))
     world.go_on(run)  # the state machine's retry
     assert world.ringing == [SATO]
-    assert world.page()["incidents"] == {run.decision["incidents"][0], later.decision["incidents"][0]}
+    assert world.page().incidents == {run.decision["incidents"][0], later.decision["incidents"][0]}
     for _ in range(3):
         world.twilio_says(world.last_call, "no-answer")
     assert world.topic.subjects == ["nobody took a page"]
@@ -417,7 +418,7 @@ def test_a_group_that_fires_while_the_policy_rings_joins_its_page(world: World) 
     assert action(second) == ("alert", "critical")
     assert world.rung == [SATO]
     assert world.story(second) == ["triggered", "joined"]
-    assert world.page()["incidents"] == {first.decision["incidents"][0], second.decision["incidents"][0]}
+    assert world.page().incidents == {first.decision["incidents"][0], second.decision["incidents"][0]}
 
 
 def test_a_group_of_another_policy_rings_beside_it(world: World) -> None:
@@ -482,7 +483,7 @@ def test_the_quiet_window_outlasts_an_incident_that_came_and_went_in_it(world: W
     world.resolve(webhook(key=DATABASE, status="resolved"))
     run = world.fire(webhook(key="third"))
     assert run.outcome == ("fail", "quiet window")
-    assert world.page()["quiet_for"]["name"] == "Sato"
+    assert world.page().at_work == AtWork("Sato", "sato")
     world.passes(120)
     assert world.rung == [SATO, SATO]
 
@@ -492,7 +493,7 @@ def test_a_webhook_takes_over_a_page_whose_owner_is_gone(world: World) -> None:
     world.clock.time += 10 * MINUTE * 1000
     again = world.fire()
     assert run.decision["incidents"] == again.decision["incidents"]
-    assert world.page()["owner"] == again.name
+    assert world.page().owner == again.name
     assert world.rung == [SATO]
 
 
@@ -602,7 +603,7 @@ def test_two_executions_that_open_a_page_at_once_share_it(world: World) -> None:
     run = world.fire()
     assert action(run) == ("alert", "critical")
     assert world.rung == [SATO]
-    assert len(world.page()["incidents"]) == 2
+    assert len(world.page().incidents) == 2
 
 
 def test_a_page_that_is_taken_while_a_group_joins_it_does_not_swallow_the_group(world: World) -> None:
@@ -645,7 +646,7 @@ def test_a_resolution_between_a_new_incident_and_its_page_stops_the_phone(world:
     world.settles_down()
     assert world.incident(run)["state"] == "resolved"
     assert world.ringing == []
-    assert "settled_at" in world.page()
+    assert world.page().is_settled
 
 
 def unanswered(world: World) -> Execution:

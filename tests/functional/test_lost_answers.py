@@ -40,7 +40,7 @@ def test_a_group_that_joins_joins_whatever_answer_is_lost(world: World, number: 
     with world.dynamo.loses(number):
         other = world.fire(webhook(key="other"))
     assert world.rung == [SATO]
-    assert world.incident(other)["id"] in world.page()["incidents"]
+    assert world.incident(other)["id"] in world.page().incidents
 
 
 @pytest.mark.parametrize("number", EVERY_REQUEST)
@@ -51,7 +51,7 @@ def test_a_key_counts_at_once_whatever_answer_is_lost(world: World, number: int)
     assert "You have it" in said
     assert world.incident(run)["state"] == "acknowledged"
     assert run.outcome[0] == "success"
-    assert "settled_at" in world.page()
+    assert world.page().is_settled
 
 
 @pytest.mark.parametrize("number", EVERY_REQUEST)
@@ -82,7 +82,7 @@ def test_a_resolution_stops_the_phone_at_once_whatever_answer_is_lost(world: Wor
     with world.dynamo.loses(number):
         world.resolve()
     assert world.ringing == []
-    assert world.page()["state"] == "resolved"
+    assert world.page().state == "resolved"
     assert run.outcome[0] == "skip"
 
 
@@ -119,7 +119,7 @@ def test_a_page_that_nobody_takes_ends_loudly_and_once_whatever_answer_is_lost(w
         world.passes(10)
     assert world.topic.subjects == ["nobody took a page"]
     assert world.incident(run)["unanswered"]
-    assert "settled_at" in world.page()
+    assert world.page().is_settled
 
 
 @pytest.mark.parametrize("number", EVERY_REQUEST)
@@ -131,7 +131,7 @@ def test_a_page_whose_execution_died_goes_on_at_once_whatever_answer_is_lost(wor
         world.reconcile()
         world.passes(10)
     assert world.rung == [SATO]
-    assert world.page()["owner"] != run.name
+    assert world.page().owner != run.name
 
 
 @pytest.mark.parametrize("number", EVERY_REQUEST)

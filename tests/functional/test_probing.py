@@ -183,7 +183,7 @@ def test_a_number_that_does_not_press_1_is_told_and_rung_no_more(
     world.passes(3_600)
     assert world.rung == [AUTOMATIC]
     assert world.ringing == []
-    assert world.page(PROBE_POLICY)["state"] == "resolved"
+    assert world.page(PROBE_POLICY).state == "resolved"
     assert world.topic.subjects == ["the probe failed"], "it is no unanswered page"
 
 
@@ -323,7 +323,7 @@ def test_a_real_page_rings_beside_it_and_neither_joins_the_other(world: World, p
     assert outcome is not None
     assert outcome.problem == ""
     assert world.rung == [SATO, AUTOMATIC]
-    assert world.page()["incidents"] == {world.incident(real)["id"]}
+    assert world.page().incidents == {world.incident(real)["id"]}
     assert world.incident(real)["state"] == "triggered"
     world.hears(world.telephone.calls[0], "1")
     assert world.incident(real)["acknowledged_by"] == "Sato"
@@ -377,7 +377,7 @@ def test_a_page_of_the_probes_whose_execution_died_rings_nobody_else(world: Worl
     assert set(world.rung) == {AUTOMATIC}
     page = pages.read(world.table, PROBE_POLICY)
     assert page is not None
-    assert page["state"] == "unanswered"
+    assert page.state == "unanswered"
 
 
 # ---------------------------------------------------------------- it does not run

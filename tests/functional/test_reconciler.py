@@ -22,7 +22,7 @@ def test_a_page_whose_execution_died_goes_on_with_the_next_responder(world: Worl
     world.last_call.status = "no-answer"
     world.clock.time += DEAD * 1000
     (run,) = world.reconcile()
-    assert world.page()["owner"] == run.name
+    assert world.page().owner == run.name
     assert world.rung == [SATO, SUZUKI]
     assert world.topic.subjects == ["a page had stopped and goes on"]
     assert "resumed" in world.story(dead)
@@ -51,7 +51,7 @@ def test_an_incident_that_never_got_a_page_gets_one(world: World) -> None:
     world.clock.time += DEAD * 1000
     world.reconcile()
     world.clock.time += 3000
-    opened = [f"INCIDENT#{incident}" for incident in world.page()["incidents"]]
+    opened = [f"INCIDENT#{incident}" for incident in world.page().incidents]
     assert len(opened) >= 3
     assert world.ringing == [SATO]
 
@@ -60,7 +60,7 @@ def test_the_end_of_a_page_that_never_reached_its_incidents_is_carried_there(wor
     run = world.fire()
     with world.dynamo.dies(2, answered=False), pytest.raises(DiedError):
         world.hears(world.last_call, "1")  # written, and then silence
-    assert world.page()["state"] == "acknowledged"
+    assert world.page().state == "acknowledged"
     assert world.incident(run)["state"] == "triggered"
     dies(world, run)
     world.clock.time += MINUTE * 1000
@@ -100,7 +100,7 @@ def test_two_executions_that_resume_one_page_leave_it_one_owner(world: World) ->
     world.dynamo.before("UpdateItem", lambda: world.go_on(world.decide(request, execution="first")))
     second = world.decide(request, execution="second")
     assert second.decision["action"] == "none"
-    assert world.page()["owner"] == "first"
+    assert world.page().owner == "first"
     assert world.rung == [SATO, SUZUKI]
 
 
@@ -153,8 +153,8 @@ def test_an_execution_that_was_stopped_loses_its_page_at_once_and_people_hear_of
     reconciler.bury(world.reconciler_desk, run.name)
     reconciler.reconcile(world.reconciler_desk)
     world.run_started()
-    assert world.page()["owner"] != run.name
-    assert world.page("other")["owner"] == other.name
+    assert world.page().owner != run.name
+    assert world.page("other").owner == other.name
     assert world.rung == [SATO, SATO, SUZUKI]
     assert world.topic.subjects == ["a page had stopped and goes on"]
 

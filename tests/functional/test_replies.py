@@ -22,7 +22,7 @@ def test_nothing_is_said_while_it_is_not_written(world: World) -> None:
     run = world.fire()
     with world.dynamo.dies(1, answered=False), pytest.raises(DiedError):
         world.hears(world.last_call, "1")
-    assert world.page()["state"] == "open"
+    assert world.page().state == "open"
     assert "You have it" in world.hears(world.last_call, "1")
     assert world.incident(run)["state"] == "acknowledged"
 
@@ -70,7 +70,7 @@ def test_three_repeats_the_alert(world: World) -> None:
     run = world.fire()
     said = world.hears(world.last_call, "3")
     assert "shop alert is down" in said
-    assert world.page()["state"] == "open"
+    assert world.page().state == "open"
     assert run.token
 
 
@@ -90,7 +90,7 @@ def test_zero_tells_the_details_and_the_keys_again(world: World) -> None:
         "There are also: db zero 1 has a full disk at var lib. db zero 2 has 95 percent of its processors busy." in said
     )
     assert said.count("0 for details") == 2
-    assert world.page()["state"] == "open"
+    assert world.page().state == "open"
     assert "You have it" in world.hears(world.last_call, "1")
 
 
@@ -100,7 +100,7 @@ def test_another_key_explains_and_repeats(world: World, digits: str) -> None:
     said = world.hears(world.last_call, digits)
     assert "Only 1, 2, 3 and 0 mean something here" in said
     assert "shop alert is down" in said
-    assert world.page()["state"] == "open"
+    assert world.page().state == "open"
 
 
 def test_the_same_key_twice_is_told_the_same(world: World) -> None:
@@ -129,7 +129,7 @@ def test_a_late_key_after_the_page_gave_up_counts(world: World) -> None:
     assert "You have it" in world.hears(late, "1")
     incident = world.incident(run)
     assert (incident["state"], incident["unanswered"]) == ("acknowledged", False)
-    assert "settled_at" in world.page()
+    assert world.page().is_settled
 
 
 def test_two_keys_at_once_have_one_winner_and_the_other_hears_who(world: World) -> None:
@@ -180,7 +180,7 @@ def test_a_key_of_a_page_that_is_long_gone_says_so(world: World) -> None:
     world.fire(webhook(key=DATABASE))
     assert "Sato already has it, taken 3 minutes ago" in world.hears(old, "1")
     assert "no longer open" in world.hears(old, "2")
-    assert world.page()["state"] == "open"
+    assert world.page().state == "open"
 
 
 def test_a_late_key_after_the_repeat_has_opened_a_new_page_counts_for_the_incident(world: World) -> None:
@@ -193,7 +193,7 @@ def test_a_late_key_after_the_repeat_has_opened_a_new_page_counts_for_the_incide
     assert world.ringing == [SATO]
     assert "You have it" in world.hears(late, "1")
     assert world.incident(run)["acknowledged_by"] == "Sato"
-    assert world.page()["state"] == "acknowledged"
+    assert world.page().state == "acknowledged"
     assert world.ringing == []
 
 
@@ -224,7 +224,7 @@ def test_a_key_of_a_call_that_never_was_changes_nothing(world: World) -> None:
     call = world.last_call
     forged = Callbacks(call.callbacks.base, "default", call.callbacks.page, 7)
     assert "no longer open" in keys.key_pressed(world.replies_desk, forged, "1")
-    assert world.page()["state"] == "open"
+    assert world.page().state == "open"
 
 
 def test_a_key_answers_in_the_language_of_who_pressed_it(world: World) -> None:
@@ -267,7 +267,7 @@ def test_the_callbacks_of_a_call_may_come_in_any_order(world: World, order: tupl
         keys.call_changed(world.replies_desk, call.callbacks, status, call.sid)
     call.status = "completed"
     world.settles_down()
-    assert world.page()["calls"]["c1"]["status"] == "completed"
+    assert world.page().calls[0].status == "completed"
     assert world.rung == [SATO, SUZUKI]
     assert world.story(run).count("call_ended") == 1
 
@@ -310,7 +310,7 @@ def test_an_early_callback_says_the_calls_sid_before_twilios_answer_does(world: 
     world.telephone.loses_answers = 1
     world.telephone.while_asked.append(lambda call: world.twilio_says(call, "initiated"))
     world.go_on(run)
-    assert world.page()["calls"]["c1"]["sid"] == world.last_call.sid
+    assert world.page().calls[0].sid == world.last_call.sid
     world.passes(5)
     assert world.rung == [SATO]
 
@@ -331,7 +331,7 @@ def test_whoever_presses_the_button_has_it_by_their_name_in_the_roster(world: Wo
     taken = world.takes_in_slack(run.decision["incidents"][0], user="U0SATO", name="yui.s")
     assert (taken.ours, taken.by) == (True, "Sato")
     assert world.incident(run)["acknowledged_by"] == "Sato"
-    assert world.page()["acknowledged_via"] == "slack"
+    assert world.page().acknowledged_via == "slack"
 
 
 def test_somebody_whom_the_roster_does_not_know_has_it_by_their_slack_name(world: World) -> None:
@@ -379,7 +379,7 @@ def test_the_button_of_an_unanswered_incident_takes_it_even_if_the_policy_has_an
     world.fire(webhook(key=DATABASE))
     assert world.takes_in_slack(run.decision["incidents"][0]).ours
     assert world.incident(run)["state"] == "acknowledged"
-    assert world.page()["state"] == "open"
+    assert world.page().state == "open"
 
 
 def test_the_button_of_an_incident_that_fires_anew_takes_it_even_if_its_last_page_was_taken(world: World) -> None:

@@ -313,7 +313,7 @@ def test_wherever_the_step_dies_nothing_is_told_twice_or_never(world: World, at:
     assert len(world.slack.posts) == 1
     assert world.slack.thread() == ["Calling Sato … <@U0SATO>"]
     assert world.table.due(before=world.clock.now() + 10**9) == [
-        {"pk": "PAGE#default", "sk": "CURRENT", "due": "due", "due_at": world.page()["due_at"]}
+        {"pk": "PAGE#default", "sk": "CURRENT", "due": "due", "due_at": world.page().lease_until}
     ]
 
 

@@ -313,7 +313,7 @@ def test_an_incident_that_somebody_takes_while_the_list_is_read_is_listed_as_tak
     world.dynamo.before("GetItem", has_read)
     (listed,), _ = command.open_incidents(world.table, world.clock.now(), 10)
 
-    assert "settled_at" in world.page()
+    assert world.page().is_settled
     assert (listed["state"], listed["acknowledged_by"]) == ("acknowledged", "Sato")
 
 

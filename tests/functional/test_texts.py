@@ -74,7 +74,7 @@ def test_a_text_that_died_half_way_is_not_sent_twice(world: World, at: int, *, a
     world.hears(call, "1")
     assert len(world.telephone.texts) <= 1
     world.passes(2 * MINUTE)
-    assert world.page()["state"] == "acknowledged"
+    assert world.page().state == "acknowledged"
 
 
 def test_a_text_that_fails_is_a_line_in_the_story_and_disturbs_nothing(shown: World) -> None:
@@ -153,7 +153,7 @@ def test_whoever_takes_it_while_the_text_goes_out_lets_no_phone_ring(world: Worl
     world.go_on(run)
     assert world.rung == []
     assert world.incident(run)["state"] == "acknowledged"
-    assert "settled_at" in world.page()
+    assert world.page().is_settled
     assert [who for kind, who in events(world) if kind == "texted"] == ["Sato"]
 
 

@@ -1,12 +1,13 @@
 """Whom a page rings next."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oncall.pages import GiveUp, Pause, Ring, next_step
+from oncall.pages import Call, GiveUp, Pause, Ring, Skip, next_step
 from oncall.roster import Policy, Responder
 
 SATO, SUZUKI, TAKAHASHI = (
@@ -15,12 +16,13 @@ SATO, SUZUKI, TAKAHASHI = (
 NOW = 1_795_402_800_000
 
 
-def page(*calls: dict[str, Any]) -> dict[str, Any]:
-    return {"calls": {f"c{number}": {"number": number, **call} for number, call in enumerate(calls, 1)}}
+def page(*calls: Call) -> list[Call]:
+    """A page's calls, numbered."""
+    return [replace(call, number=number) for number, call in enumerate(calls, 1)]
 
 
-def call(who: Responder, *, round: int = 1, status: str = "no-answer", at: int = NOW) -> dict[str, Any]:  # noqa: A002
-    return {"responder": who.id, "round": round, "status": status, "started_at": at, "ended_at": at}
+def call(who: Responder, *, round: int = 1, status: str = "no-answer", at: int = NOW) -> Call:  # noqa: A002
+    return Call(0, who.id, who.name, who.phone, round, status, started_at=at, ended_at=at)
 
 
 def test_the_first_in_the_order_is_rung_first() -> None:
@@ -73,13 +75,13 @@ def test_every_page_ends_and_rings_nobody_more_often_than_it_may(
     order: list[Responder], calls: int, rounds: int, ends: list[str]
 ) -> None:
     policy = Policy("p", calls=calls, rounds=rounds, pause_seconds=0)
-    made: list[dict[str, Any]] = []
+    made: list[Call] = []
     while isinstance(step := next_step(page(*made), order, policy, now=NOW), Ring):
         made.append(call(step.responder, round=step.round, status=ends[len(made)]))
         assert len(made) <= len(order) * calls * rounds
     assert isinstance(step, GiveUp)
-    assert {made_call["responder"] for made_call in made} == {responder.id for responder in order}
-    assert max(made_call["round"] for made_call in made) == rounds
+    assert {made_call.responder for made_call in made} == {responder.id for responder in order}
+    assert max(made_call.round for made_call in made) == rounds
 
 
 MINUTE = 60_000
@@ -100,14 +102,14 @@ def test_a_step_is_not_rung_before_its_minutes_and_at_once_after_them() -> None:
 
 
 def test_a_first_step_with_minutes_waits_from_the_beginning_of_the_page() -> None:
-    new = page() | {"ring_at": NOW}
+    new = page()
     delays = {"sato": 5, "suzuki": 10}
-    assert next_step(new, [SATO], Policy("p"), now=NOW + MINUTE, delays=delays) == Pause(
+    assert next_step(new, [SATO], Policy("p"), now=NOW + MINUTE, ring_at=NOW, delays=delays) == Pause(
         240, "the next step comes after 5 minutes"
     )
-    assert next_step(new, [SATO], Policy("p"), now=NOW + 5 * MINUTE, delays=delays) == Ring(SATO, 1)
-    rung = page(call(SATO, at=NOW + 5 * MINUTE)) | {"ring_at": NOW}
-    assert next_step(rung, [SATO, SUZUKI], Policy("p"), now=NOW + 6 * MINUTE, delays=delays) == Pause(
+    assert next_step(new, [SATO], Policy("p"), now=NOW + 5 * MINUTE, ring_at=NOW, delays=delays) == Ring(SATO, 1)
+    rung = page(call(SATO, at=NOW + 5 * MINUTE))
+    assert next_step(rung, [SATO, SUZUKI], Policy("p"), now=NOW + 6 * MINUTE, ring_at=NOW, delays=delays) == Pause(
         240, "the next step comes after 10 minutes"
     )
 
@@ -121,10 +123,10 @@ def test_the_minutes_count_in_each_round() -> None:
     assert next_step(made, [SATO, SUZUKI], policy, now=NOW + 21 * MINUTE, delays=DELAYS) == Ring(SUZUKI, 2)
 
 
-@pytest.mark.parametrize("how", [{"status": "passed"}, {"skipped": {"who": "Ada"}}, {"refused": "21211"}])
+@pytest.mark.parametrize("how", [{"status": "passed"}, {"skip": Skip("Ada", "slack", NOW)}, {"is_refused": True}])
 def test_whoever_hands_it_on_or_cannot_be_called_ends_the_wait(how: dict[str, Any]) -> None:
     """Somebody said that they cannot take it, or no phone rang at all: nobody is at it meanwhile."""
-    handed_on = page(call(SATO) | how)
+    handed_on = page(replace(call(SATO), **how))
     assert next_step(handed_on, [SATO, SUZUKI], Policy("p"), now=NOW + 1000, delays=DELAYS) == Ring(SUZUKI, 1)
 
 
@@ -146,9 +148,9 @@ def test_with_delays_every_page_ends_and_nobody_is_rung_too_early(
     order = [SATO, SUZUKI, TAKAHASHI]
     delays = {who.id: after for who, after in zip(order, minutes, strict=True)}
     policy = Policy("p", calls=calls, rounds=rounds, pause_seconds=30)
-    now, made, began = NOW, list[dict[str, Any]](), {1: NOW}
+    now, made, began = NOW, list[Call](), {1: NOW}
     for _ in range(200):
-        step = next_step(page(*made) | {"ring_at": NOW}, order, policy, now=now, delays=delays)
+        step = next_step(page(*made), order, policy, now=now, ring_at=NOW, delays=delays)
         if isinstance(step, GiveUp):
             break
         if isinstance(step, Pause):

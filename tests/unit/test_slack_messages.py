@@ -3,6 +3,7 @@
 import json
 import re
 import unicodedata
+from dataclasses import replace
 from string import Formatter
 from typing import Any, cast, get_args
 from urllib.parse import unquote
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 from devstack.slack import blocks as block_kit
 from oncall import incidents
 from oncall.alerts.alertmanager import read_webhook
+from oncall.pages import AtWork, Call, Page
 from oncall.roster import Language
 from oncall.slack import messages
 from oncall.slack.words import WORDS
@@ -97,33 +99,41 @@ def in_state(state: str, who: str) -> dict[str, Any]:
     return {"state": state}
 
 
-def page(*calls: tuple[str, str], about: str = "20261123-030000-abcdef", **more: Any) -> Item:
+def page(*calls: tuple[str, str], about: str = "20261123-030000-abcdef", **more: Any) -> Page:
     """A page with these calls: names and statuses."""
-    return {
-        "state": "open",
-        "incidents": {"20261123-030000-abcdef", about},
-        "about": {"incident": about, "summary": "The search is down"},
-        "attempt": len(calls),
-        "calls": {
-            f"c{number}": {"number": number, "name": name, "status": status}
+    made = Page(
+        id="0123456789abcdef",
+        policy="default",
+        state="open",
+        opened_at=OPENED,
+        owner="execution",
+        lease_until=OPENED + 90_000,
+        ring_at=OPENED,
+        ring_seconds=25,
+        base="https://example.com/prod",
+        incidents=frozenset({"20261123-030000-abcdef", about}),
+        about={"incident": about, "summary": "The search is down"},
+        attempt=len(calls),
+        calls=tuple(
+            Call(number, name.lower(), name, "+12025550100", 1, status, OPENED)
             for number, (name, status) in enumerate(calls, start=1)
-        },
-        **more,
-    }
+        ),
+    )
+    return replace(made, **more)
 
 
-def pages_about(name: str, other: str) -> list[Item | None]:
+def pages_about(name: str, other: str) -> list[Page | None]:
     """Every page that there may be while an incident is open."""
     return [
         None,
         page(),
         page((name, "placing")),
         page((name, "busy"), (name, "failed")),
-        page((name, "no-answer"), about="another", incidents={"20261123-030000-abcdef"}),
-        page(quiet_for={"name": name}, ring_at=OPENED + 90_000),
-        page(quiet_for={"name": None}, ring_at=OPENED + 90_000),
+        page((name, "no-answer"), about="another", incidents=frozenset({"20261123-030000-abcdef"})),
+        page(at_work=AtWork(name, ""), ring_at=OPENED + 90_000),
+        page(at_work=AtWork("", ""), ring_at=OPENED + 90_000),
         page((name, "placing"), unavailable_since=OPENED),
-        page(about="another") | {"about": {"incident": "another", "summary": other}},
+        replace(page(about="another"), about={"incident": "another", "summary": other}),
     ]
 
 
@@ -302,7 +312,7 @@ def test_the_headline_is_in_the_readers_language_if_the_rule_has_it(
 
 def test_the_incident_that_phones_ring_for_is_named_in_the_readers_language() -> None:
     there = page(("Sato", "placing"), about="another")
-    there["about"]["summaries"] = {"ja": "検索が落ちています"}
+    there = replace(there, about={**there.about, "summaries": {"ja": "検索が落ちています"}})
     _, blocks = messages.message(incident(webhook()), "ja", there)
     assert "次の件とまとめて電話しています：検索が落ちています" in shown(blocks)
 
@@ -348,11 +358,11 @@ def test_how_long_it_lasted_is_said_in_words(minutes: float, en: str, ja: str) -
         (page(("Sato", "no-answer"), ("Suzuki", "placing")), "Calling Suzuki (call 2)"),
         (page(("Sato", "no-answer")), "The next phone rings soon"),
         (page(("Sato", "placing"), unavailable_since=OPENED), "Twilio takes no calls"),
-        (page(quiet_for={"name": "Sato"}, ring_at=OPENED + 90_000), "Sato is at work on the last one"),
+        (page(at_work=AtWork("Sato", "sato"), ring_at=OPENED + 90_000), "Sato is at work on the last one"),
         (page(("Sato", "placing"), about="another"), "in one call with: The search is down"),
     ],
 )
-def test_the_message_says_who_is_being_called(there: Item, says: str) -> None:
+def test_the_message_says_who_is_being_called(there: Page, says: str) -> None:
     _, blocks = messages.message(incident(webhook()), "en", there)
     assert says in shown(blocks)
 
@@ -364,7 +374,7 @@ def test_of_what_is_no_longer_called_for_no_call_is_shown(state: str) -> None:
 
 
 def test_a_page_of_others_is_not_shown() -> None:
-    others = page(("Sato", "placing")) | {"incidents": {"another"}}
+    others = page(("Sato", "placing"), incidents=frozenset({"another"}))
     _, blocks = messages.message(incident(webhook()), "en", others)
     assert "Sato" not in shown(blocks)
 

@@ -12,11 +12,12 @@ from aws_lambda_powertools import Logger
 
 from oncall import actions, incidents, pages
 from oncall.actions import Taken
+from oncall.pages import Call, Page, PageKey
 from oncall.phone.twilio import Callbacks
 from oncall.phone.voice import Voice
 from oncall.roster import Language
 from oncall.signals import Answer
-from oncall.table import ConditionFailedError, Item
+from oncall.table import ConditionFailedError
 
 logger = Logger(child=True)
 
@@ -33,31 +34,31 @@ def key_pressed(desk: Desk, callbacks: Callbacks, digits: str) -> str:
     """What a pressed key does; returns what the call says next (TwiML)."""
     page = pages.read(desk.table, callbacks.policy)
     call = _call(page, callbacks)
-    language = (call and call["language"]) or (page and page["about"].get("language")) or desk.language
+    language = (call and call.language) or (page and page.about.get("language")) or desk.language
     voice = Voice(cast("Language", language), callbacks)
     if page is None or call is None:
         return _late(desk, voice, digits)
     match digits:
         case "1":
             taken = actions.acknowledge_page(
-                desk, page, who=call["name"], responder=call["responder"], via="phone", call=call["number"]
+                desk, page, who=call.name, responder=call.responder, via="phone", call=call.number
             )
             if taken.gone:
                 return _late(desk, voice, digits)
             if taken.ours:
                 desk.text(callbacks)
             return _answer(desk, voice, taken)
-        case _ if page["state"] in ("acknowledged", "resolved"):
+        case _ if page.state in ("acknowledged", "resolved"):
             return _answer(desk, voice, actions.taken_by(page))
         case "2":
             return _pass_on(desk, page, call, voice)
         case "3":
-            return voice.alert(page["about"])
+            return voice.alert(page.about)
         case "0":
-            incident = incidents.read(desk.table, page["about"]["incident"])
-            return voice.details(incident, now=desk.now()) if incident else voice.alert(page["about"])
+            incident = incidents.read(desk.table, page.lead)
+            return voice.details(incident, now=desk.now()) if incident else voice.alert(page.about)
         case _:
-            return voice.alert(page["about"], first="wrong")
+            return voice.alert(page.about, first="wrong")
 
 
 def call_changed(desk: Desk, callbacks: Callbacks, status: str, sid: str) -> None:
@@ -70,24 +71,23 @@ def call_changed(desk: Desk, callbacks: Callbacks, status: str, sid: str) -> Non
         changes |= {"status": status, "ended_at": desk.now()}
     elif status == "in-progress":
         changes |= {"answered_at": desk.now()}
-    page: Item = {"pk": pages.partition(callbacks.policy), "sk": "CURRENT", "page": callbacks.page}
     try:
-        page = pages.update_call(desk.table, page, callbacks.number, changes)
+        page = pages.update_call(desk.table, PageKey(callbacks.policy, callbacks.page), callbacks.number, changes)
     except ConditionFailedError as refused:
         logger.info("the call has ended already, or its page is over", status=status)
-        _release_again(desk, callbacks, refused.item, status)
+        _release_again(desk, callbacks, pages.found(refused), status)
         return
-    call = page["calls"][f"c{callbacks.number}"]
+    call = page.call(callbacks.number)
     if (
-        status in ("in-progress", "completed") and page["answer"] == "connected"
+        call and status in ("in-progress", "completed") and page.answer == "connected"
     ):  # a call that was not answered is not completed
         taken = actions.acknowledge_page(
-            desk, page, who=call["name"], responder=call["responder"], via="phone", call=callbacks.number
+            desk, page, who=call.name, responder=call.responder, via="phone", call=callbacks.number
         )
         if taken.ours:
             desk.text(callbacks)
-    elif status in pages.ENDED and page["attempt"] == callbacks.number:
-        desk.release(page.get("token"), Answer("fail", status, "call"))
+    elif status in pages.ENDED and page.attempt == callbacks.number:
+        desk.release(page.token, Answer("fail", status, "call"))
 
 
 def _late(desk: Desk, voice: Voice, digits: str) -> str:
@@ -104,30 +104,30 @@ def _late(desk: Desk, voice: Voice, digits: str) -> str:
     return _answer(desk, voice, taken)
 
 
-def _pass_on(desk: Desk, page: Item, call: Item, voice: Voice) -> str:
+def _pass_on(desk: Desk, page: Page, call: Call, voice: Voice) -> str:
     try:
-        page = pages.update_call(desk.table, page, call["number"], {"status": "passed", "ended_at": desk.now()})
+        page = pages.update_call(desk.table, page, call.number, {"status": "passed", "ended_at": desk.now()})
     except ConditionFailedError as refused:
-        if page["state"] == "acknowledged":
+        if page.state == "acknowledged":
             return _answer(desk, voice, actions.taken_by(page))
-        _release_again(desk, voice.callbacks, refused.item, "passed on")
+        _release_again(desk, voice.callbacks, pages.found(refused), "passed on")
         return voice.goodbye("passed")  # the same key once more, or the next phone rings already
-    if page["state"] in ("acknowledged", "resolved"):
+    if page.state in ("acknowledged", "resolved"):
         return _answer(desk, voice, actions.taken_by(page))
-    if page["attempt"] == call["number"]:
-        desk.release(page.get("token"), Answer("fail", "passed on", "call"))
+    if page.attempt == call.number:
+        desk.release(page.token, Answer("fail", "passed on", "call"))
     return voice.goodbye("passed")
 
 
-def _release_again(desk: Desk, callbacks: Callbacks, page: Item | None, reason: str) -> None:
+def _release_again(desk: Desk, callbacks: Callbacks, page: Page | None, reason: str) -> None:
     """Releases the step for a call that has ended, or a page that is over, unless all has followed from that.
 
     Whoever wrote it may have died before.
     """
-    if page is None or page["page"] != callbacks.page or "settled_at" in page:
+    if page is None or page.id != callbacks.page or page.is_settled:
         return
-    if page["state"] != "open" or page["attempt"] == callbacks.number:
-        desk.release(page.get("token"), Answer("fail", reason, "call"))
+    if not page.is_open or page.attempt == callbacks.number:
+        desk.release(page.token, Answer("fail", reason, "call"))
 
 
 def _answer(desk: Desk, voice: Voice, taken: Taken) -> str:
@@ -138,9 +138,8 @@ def _answer(desk: Desk, voice: Voice, taken: Taken) -> str:
     return voice.goodbye("other", who=taken.by, minutes=(desk.now() - taken.at) // 60_000)
 
 
-def _call(page: Item | None, callbacks: Callbacks) -> Item | None:
+def _call(page: Page | None, callbacks: Callbacks) -> Call | None:
     """The call in the page, if the page is still the one of the call."""
-    if page is None or page["page"] != callbacks.page:
+    if page is None or page.id != callbacks.page:
         return None
-    call: Item | None = page["calls"].get(f"c{callbacks.number}")
-    return call
+    return next((call for call in page.calls if call.number == callbacks.number), None)

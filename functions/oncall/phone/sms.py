@@ -11,11 +11,12 @@ from aws_lambda_powertools import Logger
 
 from oncall import incidents, pages
 from oncall.incidents import Event
+from oncall.pages import Call, Page
 from oncall.phone import refusals
 from oncall.phone.segments import is_gsm, plain, segments
 from oncall.phone.twilio import NotTextedError, Telephone
 from oncall.roster import Language
-from oncall.table import ConditionFailedError, Item, Table
+from oncall.table import ConditionFailedError, Table
 
 logger = Logger(child=True)
 
@@ -57,42 +58,42 @@ def taken(desk: Desk, policy: str, page_id: str, number: int) -> None:
     except ConditionFailedError:
         logger.info("it has been texted already, or the page is over", call=number)
         return
-    call, about = page["calls"][f"c{number}"], page["about"]
+    call, about = page.call(number), page.about
     incident = incidents.read(desk.table, about["incident"])
     language = _language(desk.language, call, about)
     link = (incident or {}).get("slack_link") or _WORDS[language]["incident"].format(incident=about["incident"])
-    count = len(page.get("incidents", ()))
+    count = len(page.incidents)
     body = written("taken_many" if count > 1 else "taken", about, language, link=link, count=count)
     event = _send(desk.telephone(), page, call, body, "taken")
     incidents.tell(desk.table, about["incident"], event, now=desk.now())
     desk.slack([about["incident"]])
 
 
-def before_the_call(telephone: Telephone, page: Item, call: Item, language: Language) -> Event | None:
+def before_the_call(telephone: Telephone, page: Page, call: Call, language: Language) -> Event | None:
     """Tells a responder why the phone is about to ring; returns what the timeline says of it. Takes two seconds at most."""
     if not telephone.text_sender:
-        logger.warning("the policy asks for a text before a call, but TextSender is empty", policy=page["policy"])
+        logger.warning("the policy asks for a text before a call, but TextSender is empty", policy=page.policy)
         return None
-    own = _language(language, call, page["about"])
-    body = written("before", page["about"], own, incident=page["about"]["incident"])
+    own = _language(language, call, page.about)
+    body = written("before", page.about, own, incident=page.lead)
     return _send(telephone, page, call, body, "before")
 
 
-def _send(telephone: Telephone, page: Item, call: Item, body: str, why: str) -> Event:
-    key = f"{page['page']}/{call['number']}/text/{why}"
+def _send(telephone: Telephone, page: Page, call: Call, body: str, why: str) -> Event:
+    key = f"{page.id}/{call.number}/text/{why}"
     try:
-        telephone.text(call["phone"], body)
+        telephone.text(call.phone, body)
     except NotTextedError as error:
-        logger.warning("a text message was not sent", responder=call["responder"], reason=str(error))
-        remedy = refusals.remedy(error.code, call["phone"])
-        is_news = remedy and remedy not in page.get("text_remedies", ())
+        logger.warning("a text message was not sent", responder=call.responder, reason=str(error))
+        remedy = refusals.remedy(error.code, call.phone)
+        is_news = remedy and remedy not in page.text_remedies
         detail = {"reason": str(error), **({"remedy": remedy} if is_news else {})}
-        return Event("text_failed", key=key, who=call["name"], detail=detail)
-    return Event("texted", key=key, who=call["name"], in_thread=False)
+        return Event("text_failed", key=key, who=call.name, detail=detail)
+    return Event("texted", key=key, who=call.name, in_thread=False)
 
 
-def _language(default: Language, call: Item, about: Mapping[str, Any]) -> Language:
-    return cast("Language", call["language"] or about.get("language") or default)
+def _language(default: Language, call: Call, about: Mapping[str, Any]) -> Language:
+    return cast("Language", call.language or about.get("language") or default)
 
 
 def written(word: str, about: Mapping[str, Any], language: Language, **values: Any) -> str:

@@ -5,9 +5,9 @@ step then looks at the page and does what follows. Entered twice, late, or after
 page what was begun: a call without an answer from Twilio is looked up before anybody is rung again.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from aws_lambda_powertools import Logger
 
@@ -15,7 +15,7 @@ from oncall import incidents, pages, probe
 from oncall.clock import at
 from oncall.fallback import Fallback
 from oncall.incidents import PROBE_POLICY, Event
-from oncall.pages import GiveUp, Pause, Ring
+from oncall.pages import Call, GiveUp, Handed, Page, Pause, Ring, Skip
 from oncall.phone import refusals, sms
 from oncall.phone.twilio import Callbacks, NumberRefusedError, Telephone, TwilioUnavailableError
 from oncall.phone.voice import Voice
@@ -54,10 +54,13 @@ class Desk:
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """One entry of the step: the page as ReceiveAlerts handed it on, who enters, and the token it would wait with."""
+    """One entry of the step: what ReceiveAlerts handed on, who enters, and the token it would wait with.
 
-    page: Mapping[str, Any]
-    responders: Sequence[Mapping[str, Any]]
+    Without a page the product needs no call. `responders` are those that were on call then, in order.
+    """
+
+    page: Handed | None
+    responders: Sequence[Responder]
     execution: str
     token: str
 
@@ -67,17 +70,17 @@ def advance(desk: Desk, turn: Turn) -> Answer | None:
 
     Raises TwilioUnavailableError if a phone that has to stop could not be hung up, and whatever DynamoDB raises.
     """
-    if not turn.page["call"]:
+    handed = turn.page
+    if handed is None:
         return Answer("skip", "this product needs no call", "end")
-    if turn.page["attempt"] == 0 and turn.responders and desk.now() - turn.page["decided_at"] < FRESH_MS:
-        first = Ring(_responder(turn.responders[0]), 1)
+    if handed.attempt == 0 and turn.responders and desk.now() - handed.decided_at < FRESH_MS:
         try:
-            return _ring(desk, turn, turn.page, first)
+            return _ring(desk, turn, handed, Ring(turn.responders[0], 1))
         except ConditionFailedError:
             pass  # not the first attempt, or not now: look at the page
     for _ in range(LOOKS):
-        page = pages.read(desk.table, turn.page["policy"])
-        if page is None or page["page"] != turn.page["page"]:
+        page = pages.read(desk.table, handed.policy)
+        if page is None or page.id != handed.id:
             if page:
                 _hang_up_left(desk, page)
             return Answer("skip", "the page is over", "end")
@@ -88,37 +91,39 @@ def advance(desk: Desk, turn: Turn) -> Answer | None:
     raise ConditionFailedError(None)
 
 
-def _step(desk: Desk, turn: Turn, page: Item) -> Answer | None:
+def _step(desk: Desk, turn: Turn, page: Page) -> Answer | None:
     now = desk.now()
-    if page["state"] != "open":
+    if not page.is_open:
         return _finish(desk, page)
-    if page["owner"] != turn.execution:
+    if page.owner != turn.execution:
         return Answer("skip", "another execution works on this page", "end")
-    if page["ring_at"] > now:
-        return _wait(desk, turn, page, Pause(-(-(page["ring_at"] - now) // 1000), "quiet window"))
-    call = pages.current_call(page)
-    if call and not pages.has_ended(call):
+    if page.ring_at > now:
+        return _wait(desk, turn, page, Pause(-(-(page.ring_at - now) // 1000), "quiet window"))
+    call = page.current_call
+    if call and not call.has_ended:
         try:
-            ended = _stop_skipped(desk, page, call) if "skipped" in call else _look_up(desk, turn, page, call)
+            ended = _stop_skipped(desk, page, call, call.skip) if call.skip else _look_up(desk, turn, page, call)
         except TwilioUnavailableError as error:
             return _unavailable(desk, turn, page, error)
-        if not isinstance(ended, Mapping):
+        if not isinstance(ended, Page):
             return ended
-        page, call = ended, ended["calls"][f"c{call['number']}"]
+        page, call = ended, ended.call(call.number)
     if call:
         _tell(desk, page, _ended_event(page, call))
     lead = _lead(desk, page)
     return Answer("skip", "resolved", "call") if lead is None else _go_on(desk, turn, lead)
 
 
-def _go_on(desk: Desk, turn: Turn, page: Item) -> Answer | None:
+def _go_on(desk: Desk, turn: Turn, page: Page) -> Answer | None:
     """Rings the next responder by the roster as it is now, or pauses, or gives up."""
     now = desk.now()
-    known = probe.roster_of(desk.table, page["policy"], desk.probe_number)
-    policy = known.policies.get(page["policy"]) or Policy(page["policy"])
+    known = probe.roster_of(desk.table, page.policy, desk.probe_number)
+    policy = known.policies.get(page.policy) or Policy(page.policy)
     on_call = schedules.responders_on_call(known, policy, at(now))
     delays = {one.responder.id: one.after_minutes for one in on_call}
-    match pages.next_step(page, [one.responder for one in on_call], policy, now=now, delays=delays):
+    match pages.next_step(
+        page.calls, [one.responder for one in on_call], policy, now=now, ring_at=page.ring_at, delays=delays
+    ):
         case Ring() as ring:
             return _ring(desk, turn, page, ring)
         case Pause() as pause:
@@ -127,19 +132,18 @@ def _go_on(desk: Desk, turn: Turn, page: Item) -> Answer | None:
             return _finish(desk, pages.give_up(desk.table, page, reason=reason))
 
 
-def _ring(desk: Desk, turn: Turn, page: Mapping[str, Any], ring: Ring) -> Answer | None:
+def _ring(desk: Desk, turn: Turn, page: Page | Handed, ring: Ring) -> Answer | None:
     """Rings a responder. Raises ConditionFailedError if the page is not where it was."""
-    begun = pages.begin_call(desk.table, dict(page), ring, execution=turn.execution, token=turn.token, now=desk.now())
+    begun = pages.begin_call(desk.table, page, ring, execution=turn.execution, token=turn.token, now=desk.now())
     texted: Event | None = None
-    if begun.get("sms_before_call"):
-        call = begun["calls"][f"c{begun['attempt']}"]
-        texted = sms.before_the_call(desk.telephone(), begun, call, desk.language)
+    if begun.sms_before_call:
+        texted = sms.before_the_call(desk.telephone(), begun, begun.call(begun.attempt), desk.language)
     try:
-        if begun.get("sms_before_call"):
+        if begun.sms_before_call:
             # The text took its time: somebody may have taken it, or a step beside this one may have gone on from there.
             begun = pages.ask_again(desk.table, begun, execution=turn.execution, token=turn.token, now=desk.now())
         if texted and texted.detail and "remedy" in texted.detail:
-            said = [*begun.get("text_remedies", ()), texted.detail["remedy"]]
+            said = [*begun.text_remedies, texted.detail["remedy"]]
             begun = pages.note(desk.table, begun, {"text_remedies": said})
         return _place(desk, turn, begun)
     finally:
@@ -147,23 +151,23 @@ def _ring(desk: Desk, turn: Turn, page: Mapping[str, Any], ring: Ring) -> Answer
             _tell(desk, begun, texted)
 
 
-def _place(desk: Desk, turn: Turn, page: Item) -> Answer | None:
+def _place(desk: Desk, turn: Turn, page: Page) -> Answer | None:
     """Asks Twilio for the page's current call, which the table already knows."""
-    call = page["calls"][f"c{page['attempt']}"]
-    number = call["number"]
+    call = page.call(page.attempt)
+    number = call.number
     callbacks = _callbacks(page, call)
     try:
         page = _hang_up_left(desk, page)
         sid = desk.telephone().call(
-            call["phone"],
-            _voice(desk, page, call).alert(page["about"]),
+            call.phone,
+            _voice(desk, page, call).alert(page.about),
             callbacks=callbacks,
-            ring_seconds=page["ring_seconds"],
+            ring_seconds=page.ring_seconds,
         )
     except NumberRefusedError as refused:
         return _refused(desk, page, call, refused)
     except TwilioUnavailableError as error:
-        if error.is_unclear and desk.now() - page.get("unavailable_since", desk.now()) >= UNAVAILABLE_MS:
+        if error.is_unclear and page.unavailable_since and desk.now() - page.unavailable_since >= UNAVAILABLE_MS:
             return _refused(desk, page, call, error)  # held for long enough: another phone may ring
         if error.is_refusal:  # so it need not be waited for
             page = pages.update_call(desk.table, page, number, {"asked_at": 0})
@@ -171,45 +175,46 @@ def _place(desk: Desk, turn: Turn, page: Item) -> Answer | None:
     try:
         page = pages.update_call(desk.table, page, number, {"sid": sid})
     except ConditionFailedError as refused:
-        if refused.item is None or refused.item["page"] != page["page"]:
+        there = pages.found(refused)
+        if there is None or there.id != page.id:
             desk.telephone().end(sid, _voice(desk, page, call).goodbye("gone"))
             return Answer("skip", "the page is over", "end")
         logger.info("the call ended before Twilio's answer was written", call=number)
         return None  # and its callback has released this step
-    if page["state"] != "open":  # taken or resolved while Twilio was being asked
+    if not page.is_open:  # taken or resolved while Twilio was being asked
         return _finish(desk, page)
     page = _available(desk, page)
-    ringing = Event("ringing", key=_key(page, call, "ringing"), who=call["name"], detail={"round": call["round"]})
+    ringing = Event("ringing", key=_key(page, call, "ringing"), who=call.name, detail={"round": call.round})
     incident = _tell(desk, page, ringing)
     if incident and incident["state"] != "triggered":  # taken or resolved in the moment before it joined this page
-        ended = pages.leave(desk.table, page["policy"], incident["id"])
+        ended = pages.leave(desk.table, page.policy, incident["id"])
         return _finish(desk, ended) if ended else None
     return None
 
 
-def _refused(desk: Desk, page: Item, call: Item, error: NumberRefusedError | TwilioUnavailableError) -> Answer:
+def _refused(desk: Desk, page: Page, call: Call, error: NumberRefusedError | TwilioUnavailableError) -> Answer:
     """Twilio does not call this responder: the next one is rung at once. What mends it is said once a page."""
     changes = {"status": "failed", "refused": True, "reason": str(error), "ended_at": desk.now()}
-    remedy = refusals.remedy(error.code, call["phone"])
-    if remedy and remedy not in {other.get("remedy") for other in page["calls"].values()}:
+    remedy = refusals.remedy(error.code, call.phone)
+    if remedy and remedy not in {other.remedy for other in page.calls}:
         changes["remedy"] = remedy
-    page = pages.update_call(desk.table, page, call["number"], changes)
-    logger.warning("a responder cannot be called", responder=call["responder"], reason=str(error))
-    _tell(desk, page, _ended_event(page, page["calls"][f"c{call['number']}"]))
+    page = pages.update_call(desk.table, page, call.number, changes)
+    logger.warning("a responder cannot be called", responder=call.responder, reason=str(error))
+    _tell(desk, page, _ended_event(page, page.call(call.number)))
     return Answer("fail", str(error), "call")
 
 
-def _look_up(desk: Desk, turn: Turn, page: Item, call: Item) -> Item | Answer | None:
+def _look_up(desk: Desk, turn: Turn, page: Page, call: Call) -> Page | Answer | None:
     """Asks Twilio about a call of which nothing was heard. Returns the page if the call has ended.
 
     Otherwise the step goes on waiting for it, or places it if Twilio has never had it.
     """
     now = desk.now()
     telephone = desk.telephone()
-    known = telephone.fetch(call["sid"]) if "sid" in call else _find(desk, page, call)
-    if known is None and "sid" in call:
+    known = telephone.fetch(call.sid) if call.sid else _find(desk, page, call)
+    if known is None and call.sid:
         changes = {"status": "failed", "reason": "Twilio knows nothing of the call", "ended_at": now}
-        return pages.update_call(desk.table, page, call["number"], changes)
+        return pages.update_call(desk.table, page, call.number, changes)
     if known is None:
         if _is_in_flight(call, now):
             return _wait(desk, turn, page, Pause(2, "the call may be under way"))
@@ -217,58 +222,56 @@ def _look_up(desk: Desk, turn: Turn, page: Item, call: Item) -> Item | Answer | 
         return _place(desk, turn, again)
     page = _available(desk, page)
     status = str(known.status)
-    if page["answer"] == "connected" and status in ("in-progress", "completed"):
-        who, responder = call["name"], call["responder"]
-        page = pages.update_call(desk.table, page, call["number"], {"sid": known.sid})
-        number = call["number"]
+    if page.answer == "connected" and status in ("in-progress", "completed"):
+        who, responder = call.name, call.responder
+        page = pages.update_call(desk.table, page, call.number, {"sid": known.sid})
+        number = call.number
         answer = _finish(
             desk,
             pages.acknowledge(desk.table, page, who=who, responder=responder, via="phone", now=now, call=number),
         )
         if telephone.text_sender:
             texter = sms.Desk(desk.table, desk.telephone, desk.slack, desk.now, desk.language)
-            sms.taken(texter, page["policy"], page["page"], number)
+            sms.taken(texter, page.policy, page.id, number)
         return answer
     if status in pages.ENDED:
-        return pages.update_call(
-            desk.table, page, call["number"], {"sid": known.sid, "status": status, "ended_at": now}
-        )
-    if now - call["started_at"] > page["ring_seconds"] * 1000 + TOO_LONG_MS:
+        return pages.update_call(desk.table, page, call.number, {"sid": known.sid, "status": status, "ended_at": now})
+    if now - call.started_at > page.ring_seconds * 1000 + TOO_LONG_MS:
         telephone.end(known.sid, _voice(desk, page, call).goodbye("silence"))
         return pages.update_call(
-            desk.table, page, call["number"], {"sid": known.sid, "status": "completed", "ended_at": now}
+            desk.table, page, call.number, {"sid": known.sid, "status": "completed", "ended_at": now}
         )
-    if "sid" not in call:
-        pages.update_call(desk.table, page, call["number"], {"sid": known.sid})
-    pages.hold(desk.table, page, execution=turn.execution, token=turn.token, now=now, seconds=page["ring_seconds"])
+    if not call.sid:
+        pages.update_call(desk.table, page, call.number, {"sid": known.sid})
+    pages.hold(desk.table, page, execution=turn.execution, token=turn.token, now=now, seconds=page.ring_seconds)
     return None
 
 
-def _stop_skipped(desk: Desk, page: Item, call: Item) -> Item:
+def _stop_skipped(desk: Desk, page: Page, call: Call, skip: Skip) -> Page:
     """Hangs up a call because somebody wants the next responder rung; returns the page then. Raises TwilioUnavailableError."""
-    _tell(desk, page, pages.skipped_event(page, call))  # if whoever asked for it has died before
-    desk.telephone().end(call["sid"], _voice(desk, page, call).goodbye("passed"))
+    _tell(desk, page, pages.skipped_event(page, call, skip))  # if whoever asked for it has died before
+    desk.telephone().end(call.sid, _voice(desk, page, call).goodbye("passed"))
     changes = {"status": "canceled", "ended_at": desk.now()}
-    return pages.update_call(desk.table, page, call["number"], changes)
+    return pages.update_call(desk.table, page, call.number, changes)
 
 
-def _wait(desk: Desk, turn: Turn, page: Item, pause: Pause) -> Answer:
+def _wait(desk: Desk, turn: Turn, page: Page, pause: Pause) -> Answer:
     pages.rest(desk.table, page, execution=turn.execution, now=desk.now(), seconds=pause.seconds)
     logger.info("nobody is rung for a while", seconds=pause.seconds, reason=pause.reason, owner=turn.execution)
     return Answer("fail", pause.reason, "wait", wait_seconds=pause.seconds)
 
 
-def _unavailable(desk: Desk, turn: Turn, page: Item, error: TwilioUnavailableError) -> Answer:
+def _unavailable(desk: Desk, turn: Turn, page: Page, error: TwilioUnavailableError) -> Answer:
     """Twilio takes no calls: goes on trying, faster at first, and tells people before long."""
     now, reason = desk.now(), str(error)
-    since = page.get("unavailable_since", now)
+    since = page.unavailable_since or now
     wait = Pause(min(30, max(1, (now - since) // 2000)), reason)
     logger.error("Twilio takes no calls", reason=reason, seconds=(now - since) // 1000)
-    if "unavailable_since" not in page:
+    if not page.unavailable_since:
         page = pages.note(desk.table, page, {"unavailable_since": now})
-    if now - since >= UNAVAILABLE_MS and page.get("told") != "unavailable" and page["policy"] != PROBE_POLICY:
-        about = page["about"]
-        remedy = refusals.remedy(error.code, (pages.current_call(page) or {}).get("phone", ""))
+    if now - since >= UNAVAILABLE_MS and page.told != "unavailable" and page.policy != PROBE_POLICY:
+        about = page.about
+        remedy = refusals.remedy(error.code, page.current_call.phone if page.current_call else "")
         desk.fallback.tell(
             "Twilio takes no calls, nobody is rung",
             f"{reason}. {refusals.words(remedy, 'en')}\n"
@@ -276,160 +279,156 @@ def _unavailable(desk: Desk, turn: Turn, page: Item, error: TwilioUnavailableErr
             f"(product {about['product'] or 'not named'}, incident {about['incident']}).\n"
             "Trying again until Twilio answers. Acknowledge in Slack to stop.",
         )
-        detail = {"reason": reason, **({"remedy": remedy} if remedy and remedy != page.get("remedy") else {})}
+        detail = {"reason": reason, **({"remedy": remedy} if remedy and remedy != page.remedy else {})}
         page = pages.note(desk.table, page, {"told": "unavailable", "remedy": remedy})
-        _tell(desk, page, Event("unavailable", key=f"{page['page']}/unavailable/{since}", detail=detail))
+        _tell(desk, page, Event("unavailable", key=f"{page.id}/unavailable/{since}", detail=detail))
     if now - since >= HELD_MS:
         return _finish(desk, pages.give_up(desk.table, page, reason=f"Twilio took no calls for a day: {reason}"))
     return _wait(desk, turn, page, wait)
 
 
-def _available(desk: Desk, page: Item) -> Item:
+def _available(desk: Desk, page: Page) -> Page:
     """Twilio takes calls again: the next time that it does not is another one."""
-    if "unavailable_since" not in page:
+    if not page.unavailable_since:
         return page
     return pages.note(desk.table, page, {}, remove=("unavailable_since", "told"))
 
 
-def _find(desk: Desk, page: Item, call: Item) -> "CallInstance | None":
+def _find(desk: Desk, page: Page, call: Call) -> "CallInstance | None":
     """A call whose answer was lost, as Twilio knows it. Raises TwilioUnavailableError."""
-    others = [other["sid"] for other in page["calls"].values() if "sid" in other]
-    return desk.telephone().find(call["phone"], since=call["started_at"], besides=others)
+    others = [other.sid for other in page.calls if other.sid]
+    return desk.telephone().find(call.phone, since=call.started_at, besides=others)
 
 
-def _finish(desk: Desk, page: Item) -> Answer:
+def _finish(desk: Desk, page: Page) -> Answer:
     """The page has ended: no phone rings any more, everybody hears of it, the incidents follow."""
     failed: TwilioUnavailableError | None = None
-    for call in list(page["calls"].values()):
-        if pages.has_ended(call):
+    for call in page.calls:
+        if call.has_ended:
             continue
         try:
             page = _hang_up(desk, page, call)
         except TwilioUnavailableError as error:
             failed = error
-    if page["state"] == "unanswered" and page.get("told") != "unanswered":
+    if page.is_silent:
         desk.fallback.tell("nobody took a page", _unanswered(page))
         page = pages.note(desk.table, page, {"told": "unanswered"})
     if not failed and any(
-        "sid" not in call and not pages.has_ended(call) and _is_in_flight(call, desk.now())
-        for call in page["calls"].values()
+        not call.sid and not call.has_ended and _is_in_flight(call, desk.now()) for call in page.calls
     ):
         return Answer("fail", "a call may be under way and has to be hung up", "wait", wait_seconds=2)
     covered = pages.settle(desk.table, page, now=desk.now())
     if failed:
         raise failed
-    match page["state"]:
+    match page.state:
         case "acknowledged":
-            return Answer("success", f"acknowledged by {page['acknowledged_by']}", "end", incidents=tuple(covered))
+            return Answer("success", f"acknowledged by {page.acknowledged_by}", "end", incidents=tuple(covered))
         case "resolved":
             return Answer("skip", "resolved", "end")
         case _:
-            return Answer("fail", page.get("reason", "unanswered"), "end", incidents=tuple(covered))
+            return Answer("fail", page.reason or "unanswered", "end", incidents=tuple(covered))
 
 
-def _is_in_flight(call: Item, now: int) -> bool:
+def _is_in_flight(call: Call, now: int) -> bool:
     """Whether a call that Twilio does not know may still come."""
-    return bool(now - call["asked_at"] < IN_FLIGHT_MS)
+    return now - call.asked_at < IN_FLIGHT_MS
 
 
-def _hang_up(desk: Desk, page: Item, call: Item) -> Item:
+def _hang_up(desk: Desk, page: Page, call: Call) -> Page:
     """Ends a call of a page that is over; returns the page then. Raises TwilioUnavailableError if it rings on."""
-    sid = call.get("sid")
-    if sid is None:
+    sid = call.sid
+    if not sid:
         try:
             found = _find(desk, page, call)
         except TwilioUnavailableError as error:
-            logger.warning("it is not known whether a phone rings", reason=str(error), call=call["number"])
+            logger.warning("it is not known whether a phone rings", reason=str(error), call=call.number)
             return page
         if found is None:
             return page
-        sid = found.sid
+        sid = str(found.sid)
     desk.telephone().end(sid, _goodbye(desk, page, call))
     changes = {"sid": sid, "status": "canceled", "ended_at": desk.now()}
     try:
-        return pages.update_call(desk.table, page, call["number"], changes)
+        return pages.update_call(desk.table, page, call.number, changes)
     except ConditionFailedError as refused:  # its callback was faster
-        return refused.item if refused.item and refused.item["page"] == page["page"] else page
+        there = pages.found(refused)
+        return there if there and there.id == page.id else page
 
 
-def _hang_up_left(desk: Desk, page: Item) -> Item:
+def _hang_up_left(desk: Desk, page: Page) -> Page:
     """Hangs up what the page before this one has left ringing. Raises TwilioUnavailableError."""
-    if "left" not in page:
+    if not page.left:
         return page
-    nowhere = Callbacks(page["base"], page["policy"], page["page"], 0)
-    for sid in page["left"]:
+    nowhere = Callbacks(page.base, page.policy, page.id, 0)
+    for sid in page.left:
         desk.telephone().end(sid, Voice(desk.language, nowhere).goodbye("gone"))
     return pages.note(desk.table, page, {}, remove=("left",))
 
 
-def _goodbye(desk: Desk, page: Item, call: Item) -> str:
+def _goodbye(desk: Desk, page: Page, call: Call) -> str:
     voice = _voice(desk, page, call)
-    if page["state"] == "acknowledged":
-        minutes = (desk.now() - page["acknowledged_at"]) // 60_000
-        return voice.goodbye("other", who=page["acknowledged_by"], minutes=minutes)
-    return voice.goodbye("over" if page["state"] == "resolved" else "gone")
+    if page.state == "acknowledged":
+        minutes = (desk.now() - page.acknowledged_at) // 60_000
+        return voice.goodbye("other", who=page.acknowledged_by, minutes=minutes)
+    return voice.goodbye("over" if page.state == "resolved" else "gone")
 
 
-def _voice(desk: Desk, page: Item, call: Item) -> Voice:
-    language: Language = call["language"] or page["about"].get("language") or desk.language
+def _voice(desk: Desk, page: Page, call: Call) -> Voice:
+    language: Language = call.language or page.about.get("language") or desk.language
     return Voice(language, _callbacks(page, call))
 
 
-def _callbacks(page: Item, call: Item) -> Callbacks:
-    incident = page["about"]["incident"]
-    return Callbacks(page["base"], page["policy"], page["page"], call["number"], incident, call["responder"])
+def _callbacks(page: Page, call: Call) -> Callbacks:
+    incident = page.lead
+    return Callbacks(page.base, page.policy, page.id, call.number, incident, call.responder)
 
 
-def _lead(desk: Desk, page: Item) -> Item | None:
+def _lead(desk: Desk, page: Page) -> Page | None:
     """The page with an incident that is still open as what it is about; None if there is none left."""
-    candidates = sorted(page.get("incidents", set()), key=lambda incident: incident != page["about"]["incident"])
+    candidates = sorted(page.incidents, key=lambda incident: incident != page.lead)
     for candidate in candidates:
         incident = incidents.read(desk.table, candidate)
         if incident and incident["state"] == "triggered":
-            if candidate == page["about"]["incident"]:
+            if candidate == page.lead:
                 return page
             return pages.note(desk.table, page, {"about": incidents.about(incident)})
-        pages.leave(desk.table, page["policy"], candidate)
+        pages.leave(desk.table, page.policy, candidate)
     if not candidates:  # whoever took the last one off has died before the page could end
-        pages.leave(desk.table, page["policy"], page["about"]["incident"])
+        pages.leave(desk.table, page.policy, page.lead)
     return None
 
 
-def _tell(desk: Desk, page: Item, event: Event) -> Item | None:
+def _tell(desk: Desk, page: Page, event: Event) -> Item | None:
     """Tells the story of a call in the timeline of the incident that it is about, and in Slack beside us.
 
     Returns the incident as it is then.
     """
-    incident = page["about"]["incident"]
+    incident = page.lead
     told = incidents.tell(desk.table, incident, event, now=desk.now())
     desk.slack([incident])
     return told
 
 
-def _ended_event(page: Item, call: Item) -> Event:
-    seconds = (call.get("ended_at", call["started_at"]) - call["started_at"]) // 1000
-    detail = {"status": call["status"], "seconds": seconds, "reason": call.get("reason", ""), "round": call["round"]}
-    if "answered_at" in call:
+def _ended_event(page: Page, call: Call) -> Event:
+    seconds = ((call.ended_at or call.started_at) - call.started_at) // 1000
+    detail = {"status": call.status, "seconds": seconds, "reason": call.reason, "round": call.round}
+    if call.answered_at:
         detail["answered"] = True
-    if "remedy" in call:
-        detail["remedy"] = call["remedy"]
-    return Event("call_ended", key=_key(page, call, "ended"), who=call["name"], detail=detail)
+    if call.remedy:
+        detail["remedy"] = call.remedy
+    return Event("call_ended", key=_key(page, call, "ended"), who=call.name, detail=detail)
 
 
-def _key(page: Item, call: Item, what: str) -> str:
-    return f"{page['page']}/{call['number']}/{what}"
+def _key(page: Page, call: Call, what: str) -> str:
+    return f"{page.id}/{call.number}/{what}"
 
 
-def _unanswered(page: Item) -> str:
-    about = page["about"]
-    rang = "; ".join(f"{call['name']}: {call.get('reason') or call['status']}" for call in page["calls"].values())
+def _unanswered(page: Page) -> str:
+    about = page.about
+    rang = "; ".join(f"{call.name}: {call.reason or call.status}" for call in page.calls)
     return (
-        f"Nobody has taken this page ({page.get('reason', '')}).\n"
-        f"What: {about['summary']}\nProduct: {about['product'] or 'not named'}\nEscalation policy: {page['policy']}\n"
-        f"Incidents: {', '.join(sorted(page.get('incidents', set())))}\nCalled: {rang or 'nobody'}\n"
+        f"Nobody has taken this page ({page.reason}).\n"
+        f"What: {about['summary']}\nProduct: {about['product'] or 'not named'}\nEscalation policy: {page.policy}\n"
+        f"Incidents: {', '.join(sorted(page.incidents))}\nCalled: {rang or 'nobody'}\n"
         "Acknowledge it in Slack. The next repeat of the alert starts a new page."
     )
-
-
-def _responder(handed: Mapping[str, Any]) -> Responder:
-    return Responder(handed["id"], handed["name"], handed["phone"], language=handed.get("language"))

@@ -19,8 +19,8 @@ from oncall.alerts.alertmanager import read_webhook
 from oncall.errors import ConfigurationError
 from oncall.fallback import Fallback
 from oncall.incidents import PROBE_POLICY, Event
+from oncall.pages import Page
 from oncall.probe import record
-from oncall.table import Item
 
 logger = Logger(child=True)
 
@@ -133,19 +133,19 @@ def _look(run: _Run) -> str | None:
         if event["kind"] == "ringing":
             run.reach("ringing", event["at"])
     page = _page(run)
-    call = pages.current_call(page) if page else None
-    if call and "answered_at" in call:
-        run.reach("answered", call["answered_at"])
-    if page and page["state"] == "acknowledged":
-        if call is None or call["status"] != "taken":
-            return f"{page['acknowledged_by']} acknowledged it, and not the automatic number"
-        run.reach("ringing", call["started_at"])  # if its own event is not there yet
-        run.reach("acknowledged", page["acknowledged_at"])
+    call = page.current_call if page else None
+    if call and call.answered_at:
+        run.reach("answered", call.answered_at)
+    if page and page.state == "acknowledged":
+        if call is None or call.status != "taken":
+            return f"{page.acknowledged_by} acknowledged it, and not the automatic number"
+        run.reach("ringing", call.started_at)  # if its own event is not there yet
+        run.reach("acknowledged", page.acknowledged_at)
         return ""
-    if incident["state"] != "triggered" or (page and page["state"] != "open"):
+    if incident["state"] != "triggered" or (page and not page.is_open):
         return "somebody else ended it meanwhile"
-    if call and pages.has_ended(call):
-        return _ENDS.get(call["status"]) or f"the call failed: {call.get('reason') or 'Twilio says no more'}"
+    if call and call.has_ended:
+        return _ENDS.get(call.status) or f"the call failed: {call.reason or 'Twilio says no more'}"
     return None
 
 
@@ -158,7 +158,7 @@ def _find(run: _Run) -> None:
 def _stuck(run: _Run) -> str:
     """What a run whose time is up waited for."""
     page = _page(run) if run.incident else None
-    if page and "unavailable_since" in page:
+    if page and page.unavailable_since:
         return "Twilio takes no calls"
     if "answered" in run.hops:
         return _ENDS["completed"]
@@ -169,9 +169,9 @@ def _stuck(run: _Run) -> str:
     return f"the webhook was accepted, and no incident was opened within {SECONDS} s: look at execution {run.execution}"
 
 
-def _page(run: _Run) -> Item | None:
+def _page(run: _Run) -> Page | None:
     page = pages.read(run.desk.table, PROBE_POLICY)
-    return page if page and run.incident in page.get("incidents", set()) else None
+    return page if page and page.covers(run.incident) else None
 
 
 def _end(run: _Run, problem: str) -> Outcome:

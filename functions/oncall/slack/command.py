@@ -323,11 +323,11 @@ def open_incidents(table: Table, now: int, most: int) -> tuple[list[Item], int]:
 def _as_its_page_says(table: Table, incident: Item) -> Item:
     """An incident whose page somebody took a moment ago, as it will be in another moment."""
     page = pages.read(table, incident["policy"]) if incident["state"] == "triggered" else None
-    if page is None or page["state"] != "acknowledged" or incident["id"] not in page.get("incidents", ()):
+    if page is None or page.state != "acknowledged" or not page.covers(incident["id"]):
         return incident
-    if "settled_at" in page:  # it may have reached the incident after that was read
+    if page.is_settled:  # it may have reached the incident after that was read
         return incidents.read(table, incident["id"]) or incident
-    return {**incident, "state": "acknowledged", "acknowledged_by": page["acknowledged_by"]}
+    return {**incident, "state": "acknowledged", "acknowledged_by": page.acknowledged_by}
 
 
 def incident_words(language: Language, incident: Item) -> str:

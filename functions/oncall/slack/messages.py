@@ -18,9 +18,10 @@ from string import Formatter
 from typing import Any
 from urllib.parse import quote
 
-from oncall import incidents, pages
+from oncall import incidents
 from oncall.alerts.annotations import annotation, headline, says_something
 from oncall.clock import at, milliseconds
+from oncall.pages import Page
 from oncall.phone import refusals
 from oncall.roster import Language
 from oncall.slack import mrkdwn
@@ -51,7 +52,7 @@ Json = dict[str, Any]
 Words = Mapping[str, str]
 
 
-def message(incident: Item, language: Language, page: Item | None = None) -> tuple[str, list[Json]]:
+def message(incident: Item, language: Language, page: Page | None = None) -> tuple[str, list[Json]]:
     """The incident's message: its text (for notifications) and its blocks. `page` is the page of its policy."""
     words = WORDS[language]
     state = "unanswered" if incident["state"] == "triggered" and incident.get("unanswered") else incident["state"]
@@ -152,7 +153,7 @@ def _seen(text: str) -> str:
 # ---------------------------------------------------------------- parts of the message
 
 
-def _facts(incident: Item, language: Language, status: str, page: Item | None) -> Iterator[Json]:
+def _facts(incident: Item, language: Language, status: str, page: Page | None) -> Iterator[Json]:
     """How bad it is, who has it, who is called, for which product, since when, how many alerts: a line each."""
     words = WORDS[language]
     yield _text(status, bold=True)
@@ -173,7 +174,7 @@ def _facts(incident: Item, language: Language, status: str, page: Item | None) -
     yield _text(f" | {words[firing].format(count=count)}")
 
 
-def _calls(incident: Item, language: Language, page: Item | None) -> Iterator[Json]:
+def _calls(incident: Item, language: Language, page: Page | None) -> Iterator[Json]:
     """Who is being called, as the page says. Nothing that changes without a new version of the incident."""
     words = WORDS[language]
     if incident["state"] != "triggered" or incident["severity"] != "critical" or incident.get("unanswered"):
@@ -181,21 +182,21 @@ def _calls(incident: Item, language: Language, page: Item | None) -> Iterator[Js
     if not incident["call"]:
         yield _text(words["no_call"])
         return
-    if page is None or page["state"] != "open" or incident["id"] not in page.get("incidents", ()):
+    if page is None or not page.is_open or not page.covers(incident["id"]):
         return
-    call = pages.current_call(page)
-    if page["about"]["incident"] != incident["id"]:
-        about = page["about"]
+    call = page.current_call
+    if page.lead != incident["id"]:
+        about = page.about
         other = about.get("summaries", {}).get(language) or about["summary"]
         yield from _filled(words["calling_together"], summary=_text(plain(other, 80) or "-"))
-    elif "unavailable_since" in page:
+    elif page.unavailable_since:
         yield _text(words["calling_unavailable"])
-    elif call and not pages.has_ended(call):
-        name = _text(plain(call["name"], 80) or "-", bold=True)
-        yield from _filled(words["calling"], who=name, number=_text(str(call["number"])))
-    elif call is None and "quiet_for" in page:
-        name = _text(plain(page["quiet_for"]["name"] or "", 80) or "-", bold=True)
-        yield from _filled(words["calling_later"], who=name, until=_date(page["ring_at"]))
+    elif call and not call.has_ended:
+        name = _text(plain(call.name, 80) or "-", bold=True)
+        yield from _filled(words["calling"], who=name, number=_text(str(call.number)))
+    elif call is None and page.at_work:
+        name = _text(plain(page.at_work.name, 80) or "-", bold=True)
+        yield from _filled(words["calling_later"], who=name, until=_date(page.ring_at))
     else:
         yield _text(words["calling_soon"])
 
