@@ -531,16 +531,16 @@ def _steps(part: Attributes, responders: Mapping[str, Responder], schedules: Map
     before = 0
     for number, body in enumerate(written):
         path = (*part.path, "steps", number)
-        settings = dict(body) if isinstance(body, Mapping) else {}
-        after = Attributes(settings, path, part.problems).integer("after_minutes", None, 0, 240) or 0
-        if settings.pop("after_minutes", None) is not None and 0 < after < before:
+        step = dict(body) if isinstance(body, Mapping) else {}
+        after = Attributes(step, path, part.problems).integer("after_minutes", None, 0, 240) or 0
+        if step.pop("after_minutes", None) is not None and 0 < after < before:
             part.problems.append(
                 Problem(
                     (*path, "after_minutes"), f"comes before the step above it, after {before}: put it above that one"
                 )
             )
         before = max(before, after)
-        kind, target = next(iter(settings.items())) if len(settings) == 1 else ("", None)
+        kind, target = next(iter(step.items())) if len(step) == 1 else ("", None)
         if body == EVERYONE or (kind == EVERYONE and target is True):
             yield Step("everyone", after_minutes=after)
             continue
