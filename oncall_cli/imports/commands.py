@@ -18,7 +18,7 @@ import yaml
 from oncall.roster import parse
 from oncall_cli.errors import CommandError
 from oncall_cli.imports import compare as comparison
-from oncall_cli.imports import goalert, grafana_oncall, opsgenie, pagerduty
+from oncall_cli.imports import goalert, grafana_oncall, opsgenie, pagerduty, terraform
 from oncall_cli.imports.api import fetch
 from oncall_cli.imports.documents import Document, read_documents
 from oncall_cli.imports.model import Imported, Level, Report
@@ -137,7 +137,7 @@ def _print_comparison(found: list[comparison.Compared], report: Report, when: st
 
 def _read(source: str, path: Path | None, phones: Path | None, time_zones: list[str]) -> Imported:
     """Reads the export, or without one the API."""
-    documents = read_documents(path) if path else fetch(source, datetime.now(UTC))
+    documents = terraform.documents(source, read_documents(path)) if path else fetch(source, datetime.now(UTC))
     if path:
         _refuse_another(source, path, documents)
     zones = _zones(time_zones)
