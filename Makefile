@@ -75,11 +75,11 @@ types: .venv/.complete
 lint: style types ## Check style, types and the template
 	$(call pytest,tests/template/test_lint.py)
 
-check: .venv/.complete ## The quick loop: style, types, and every test that needs no running stack
+check: .venv/.complete ## The quick loop: lint, and the tests of the domain and of the state machine
 	@$(MAKE) --jobs 3 --output-sync style types quick-tests
 
 quick-tests:
-	$(call pytest,tests/unit tests/functional tests/statemachine tests/template tests/cli)
+	$(call pytest,tests/template/test_lint.py tests/unit tests/functional tests/statemachine)
 
 # What lints the template is among the tests.
 test: setup build style types ## Everything that CI checks
