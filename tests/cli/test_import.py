@@ -13,9 +13,11 @@ import yaml
 from oncall.roster import Policy, parse
 from oncall.roster.schedules import responders_on_call
 from oncall_cli.imports import goalert
+from oncall_cli.imports.model import pieces
 from oncall_cli.imports.time_zones import WINDOWS, iana_name
 from oncall_cli.roster_file import parse_text
 from tests.cli.conftest import Run
+from tests.cli.test_import_on_call import CASES
 from tests.imports import goalert_export, grafana_oncall_export, opsgenie_export, pagerduty_export
 
 NOW = datetime.now(UTC).replace(second=0, microsecond=0)
@@ -165,6 +167,84 @@ def test_what_the_source_says_itself_is_compared_too(run: Run, tmp_path: Path) -
     (difference,) = schedule["differences"]
     assert (difference["theirs"], difference["ours"], difference["by"]) == (["user1"], ["user0"], "export")
     assert difference["start"] == (hour + timedelta(hours=2)).isoformat()
+
+
+type Shifts = list[tuple[datetime, datetime, str]]
+
+
+def with_opsgenies_timelines(files: dict[str, Any], shifts: Callable[[str], Shifts]) -> dict[str, Any]:
+    found = dict(files)
+    for body in list(files.values()):
+        if "schedule" in body:
+            key = body["schedule"]["id"]
+            periods = [
+                {
+                    "startDate": start.isoformat(),
+                    "endDate": end.isoformat(),
+                    "type": "default",
+                    "recipient": {"type": "user", "id": user, "name": f"user{int(user[1:])}@example.com"},
+                }
+                for start, end, user in shifts(key)
+            ]
+            final = {"rotations": [{"id": "r", "name": "Rot", "order": 1, "periods": periods}]}
+            found[f"timelines/{key}.json"] = {"data": {"_parent": {"id": key, "name": "x"}, "finalTimeline": final}}
+    return found
+
+
+def with_goalerts_shifts(files: dict[str, Any], shifts: Callable[[str], Shifts]) -> dict[str, Any]:
+    for schedule in files["goalert.json"]["data"]["schedules"]["nodes"]:
+        schedule["shifts"] = [
+            {"userID": user, "start": start.isoformat(), "end": end.isoformat(), "truncated": False}
+            for start, end, user in shifts(schedule["id"])
+        ]
+    return files
+
+
+def with_grafanas_final_shifts(files: dict[str, Any], shifts: Callable[[str], Shifts]) -> dict[str, Any]:
+    found = dict(files)
+    for schedule in files["schedules.json"]["results"]:
+        if schedule["type"] != "ical":
+            results = [
+                {"user_pk": user, "user_email": "", "shift_start": start.isoformat(), "shift_end": end.isoformat()}
+                for start, end, user in shifts(schedule["id"])
+            ]
+            found[f"final_shifts-{schedule['id']}.json"] = {"next": None, "results": results}
+    return found
+
+
+@pytest.mark.parametrize(
+    ("source", "with_final"),
+    [
+        ("opsgenie", with_opsgenies_timelines),
+        ("goalert", with_goalerts_shifts),
+        ("grafana-oncall", with_grafanas_final_shifts),
+    ],
+)
+def test_the_final_schedule_of_each_system_is_read(
+    run: Run, tmp_path: Path, phones: str, source: str, with_final: Callable[..., dict[str, Any]]
+) -> None:
+    """What is on call by the reference, as the system would say it, for two days; then one shift is somebody else's."""
+    files = EXPORTS[source](NOW, 6)
+    reference = CASES[source](NOW, files).reference
+    begin = NOW.replace(minute=0)
+
+    def shifts(key: str) -> Shifts:
+        found = pieces(lambda at: frozenset(reference(key, at)), begin, begin + timedelta(days=2))
+        return [(start, end, user) for start, end, people in found for user in sorted(people)]
+
+    folder, out = save(tmp_path / "export", with_final(files, shifts)), tmp_path / "roster.yaml"
+    assert run("import", source, str(folder), "--out", str(out), "--phones", phones).status == 0
+    compared = run("import", "compare", "--roster", str(out), "--days", "1", "--json")
+    assert compared.status == 0, compared.out
+    assert sum(schedule["hours_by_export"] for schedule in compared.json["schedules"]) > 24
+
+    def wrong(key: str) -> Shifts:
+        return [(start, end, shifts(key)[0][2]) for start, end, _ in shifts(key)]
+
+    save(folder, with_final(EXPORTS[source](NOW, 6), wrong))
+    compared = run("import", "compare", "--roster", str(out), "--days", "1", "--json")
+    differences = [difference for schedule in compared.json["schedules"] for difference in schedule["differences"]]
+    assert {difference["by"] for difference in differences} == {"export"}
 
 
 # ---------------------------------------------------------------- what cannot be imported as it is
