@@ -8,8 +8,9 @@ from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from oncall import aws
+from oncall.text import log_line
 
-logger = Logger()
+logger = Logger(json_serializer=log_line)
 tracer = Tracer()
 metrics = Metrics()
 

@@ -17,8 +17,9 @@ from oncall.phone.twilio import Telephone, telephone
 from oncall.roster import Responder
 from oncall.settings import read_settings
 from oncall.table import Table
+from oncall.text import log_line
 
-logger = Logger()
+logger = Logger(json_serializer=log_line)
 tracer = Tracer()
 metrics = Metrics()
 

@@ -17,8 +17,9 @@ from oncall.phone.twilio import Callbacks, callback_url
 from oncall.phone.voice import Voice
 from oncall.settings import read_settings
 from oncall.table import ConflictError, Table
+from oncall.text import log_line
 
-logger = Logger()
+logger = Logger(json_serializer=log_line)
 tracer = Tracer()
 metrics = Metrics()
 

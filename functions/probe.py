@@ -12,8 +12,9 @@ from oncall.fallback import Fallback
 from oncall.probe import run
 from oncall.settings import read_settings
 from oncall.table import Table
+from oncall.text import log_line
 
-logger = Logger()
+logger = Logger(json_serializer=log_line)
 tracer = Tracer()
 metrics = Metrics()
 

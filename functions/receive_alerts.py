@@ -10,8 +10,9 @@ from oncall import aws, clock, intake, signals
 from oncall.incidents import PROBE_POLICY
 from oncall.settings import read_settings
 from oncall.table import Table
+from oncall.text import log_line
 
-logger = Logger()
+logger = Logger(json_serializer=log_line)
 tracer = Tracer()
 metrics = Metrics()
 

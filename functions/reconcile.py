@@ -14,8 +14,9 @@ from oncall.fallback import Fallback
 from oncall.settings import read_settings
 from oncall.slack import user_group
 from oncall.table import Table
+from oncall.text import log_line
 
-logger = Logger()
+logger = Logger(json_serializer=log_line)
 tracer = Tracer()
 metrics = Metrics()
 

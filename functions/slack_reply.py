@@ -23,8 +23,9 @@ from oncall.slack import command as slash_command
 from oncall.slack.buttons import Press
 from oncall.slack.command import Command
 from oncall.table import Table
+from oncall.text import log_line
 
-logger = Logger()
+logger = Logger(json_serializer=log_line)
 tracer = Tracer()
 metrics = Metrics()
 

@@ -4,13 +4,11 @@ import getpass
 import secrets
 from datetime import UTC, datetime
 
-import typer
-
 from oncall.roster import calendars
 from oncall.roster.attributes import suggestion
 from oncall.table import Item, Table, to_attributes
 from oncall_cli.errors import CommandError, aws_errors
-from oncall_cli.output import confirm, note, print_json, print_table
+from oncall_cli.output import confirm, note, print_json, print_table, say
 from oncall_cli.schedule_commands import read_roster
 from oncall_cli.target import Target
 from oncall_cli.when import shown
@@ -34,7 +32,7 @@ def add(target: Target, name: str, *, responder: str | None, as_json: bool) -> N
     if as_json:
         print_json({"name": name, "address": address, "responder": responder})
     else:
-        typer.echo(address)
+        say(address)
         note("Subscribe to this address in your calendar. It is not shown again; oncall calendar revoke ends it.")
 
 
@@ -56,7 +54,7 @@ def show(target: Target, *, as_json: bool) -> None:
         ]
         print_table(["name", "shifts of", "created", "by"], rows)
     else:
-        typer.echo("no calendars")
+        say("no calendars")
 
 
 def revoke(target: Target, name: str, *, yes: bool, as_json: bool) -> None:
@@ -72,7 +70,7 @@ def revoke(target: Target, name: str, *, yes: bool, as_json: bool) -> None:
     if as_json:
         print_json({"name": name, "revoked": True})
     else:
-        typer.echo(f"revoked {name}")
+        say(f"revoked {name}")
 
 
 def _all(target: Target) -> list[Item]:

@@ -9,14 +9,12 @@ import time
 from datetime import UTC, datetime
 from typing import Any
 
-import typer
-
 from oncall.clock import at
 from oncall.phone import proofs
 from oncall.roster.attributes import suggestion
 from oncall.table import Item, Table
 from oncall_cli.errors import CommandError, aws_errors
-from oncall_cli.output import confirm, note, print_json
+from oncall_cli.output import confirm, note, print_json, say
 from oncall_cli.schedule_commands import read_roster
 from oncall_cli.target import Stack, Target
 from oncall_cli.when import shown
@@ -53,7 +51,7 @@ def ring(target: Target, responder_id: str, *, yes: bool, as_json: bool) -> None
         proven_at = at(item["proven_at"]) if "proven_at" in item else None
         print_json({"responder": responder_id, "proven": is_proven, "status": item["status"], "proven_at": proven_at})
     elif is_proven:
-        typer.echo(f"{responder.name} pressed 1: the number is proven")
+        say(f"{responder.name} pressed 1: the number is proven")
     if not is_proven:
         outcome = _OUTCOMES.get(item["status"], f"nothing was heard of the call (it was {item['status']})")
         raise CommandError(f"the number of {responder_id} is not proven: {outcome}")

@@ -21,7 +21,7 @@ from oncall_cli import secret_store
 from oncall_cli.call_test import last_proof
 from oncall_cli.errors import CommandError, aws_errors
 from oncall_cli.incident_commands import recent
-from oncall_cli.output import print_json
+from oncall_cli.output import print_json, say
 from oncall_cli.phone_numbers import advise, country_of
 from oncall_cli.probe import last_run, set_up
 from oncall_cli.providers import ProviderError
@@ -79,10 +79,11 @@ def show(checks: Sequence[Check], good: str, *, as_json: bool) -> None:
         print_json({"ready": is_ready, "checks": [asdict(check) for check in checks]})
     else:
         for check in checks:
-            typer.echo(f"{typer.style(f'{check.level:8}', fg=_COLOURS[check.level])} {check.name}: {check.says}")
+            typer.secho(f"{check.level:8}", fg=_COLOURS[check.level], nl=False)
+            say(f" {check.name}: {check.says}")
             if check.do:
-                typer.echo(f"         -> {check.do}")
-        typer.echo(good if is_ready else "NOT ready: mend what failed, then run it again")
+                say(f"         -> {check.do}")
+        say(good if is_ready else "NOT ready: mend what failed, then run it again")
     if not is_ready:
         raise typer.Exit(1)
 

@@ -9,8 +9,6 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import Any
 
-import typer
-
 from oncall import actions, incidents, signals
 from oncall.alerts.alertmanager import AlertGroup
 from oncall.alerts.by_hand import NobodyRingsError, read_page, request, whom
@@ -19,7 +17,7 @@ from oncall.phone import refusals
 from oncall.roster.attributes import suggestion
 from oncall.table import Item, Table
 from oncall_cli.errors import CommandError, aws_errors
-from oncall_cli.output import confirm, note, print_json, print_table
+from oncall_cli.output import confirm, note, print_json, print_table, say
 from oncall_cli.schedule_commands import read_roster
 from oncall_cli.target import Target
 from oncall_cli.when import parse_duration, shown
@@ -59,7 +57,7 @@ def show_list(target: Target, *, only_open: bool, since: str, probes: bool, as_j
         ]
         print_table(["id", "opened", "state", "severity", "product", "what"], rows)
     else:
-        typer.echo(f"no {'open ' if only_open else ''}incidents within {since}")
+        say(f"no {'open ' if only_open else ''}incidents within {since}")
 
 
 def show_one(target: Target, incident_id: str, *, as_json: bool) -> None:
@@ -75,10 +73,10 @@ def show_one(target: Target, incident_id: str, *, as_json: bool) -> None:
         ]
         print_json(_summary(incident) | {"alerts": incident["alerts"], "timeline": story})
         return
-    typer.echo(f"{incident['id']}  {_state(incident)}, {incident['severity']}, product {incident['product'] or '-'}")
-    typer.echo(incident["summary"])
+    say(f"{incident['id']}  {_state(incident)}, {incident['severity']}, product {incident['product'] or '-'}")
+    say(incident["summary"])
     for alert in incident["alerts"]:
-        typer.echo(f"  {alert['status']}: {alert['title']}")
+        say(f"  {alert['status']}: {alert['title']}")
     rows = [
         (shown(at(event["at"]), seconds=True), event["kind"], event["who"], _detail(event["detail"]))
         for event in events
@@ -98,7 +96,7 @@ def acknowledge(target: Target, incident_id: str, *, responder: str | None, as_j
     if as_json:
         print_json({"incident": incident_id, "acknowledged": taken.ours, "by": taken.by or None})
     elif taken.ours:
-        typer.echo(f"{taken.by} has incident {incident_id}; no phone rings for it any more")
+        say(f"{taken.by} has incident {incident_id}; no phone rings for it any more")
     if taken.over or taken.gone:
         raise CommandError(f"incident {incident_id} is resolved")
     if not taken.ours:
@@ -120,7 +118,7 @@ def resolve(target: Target, incident_id: str, *, responder: str | None, yes: boo
     if as_json:
         print_json({"incident": incident_id, "resolved": resolved is not None})
     elif resolved:
-        typer.echo(f"incident {incident_id} is resolved")
+        say(f"incident {incident_id} is resolved")
     if resolved is None:
         raise CommandError(f"incident {incident_id} was resolved by somebody else meanwhile")
 
@@ -164,8 +162,8 @@ def page(
     if as_json:
         print_json({"incident": incident, "execution": execution})
     else:
-        typer.echo(f"incident {incident}: {order[0].responder.name} is rung first")
-        typer.echo(f"oncall incident {incident} tells how it goes; oncall resolve {incident} ends it")
+        say(f"incident {incident}: {order[0].responder.name} is rung first")
+        say(f"oncall incident {incident} tells how it goes; oncall resolve {incident} ends it")
 
 
 def _opened(table: Table, group: AlertGroup) -> str | None:

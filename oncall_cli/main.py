@@ -11,6 +11,7 @@ import typer
 from typer.core import TyperGroup
 
 from oncall_cli.errors import CommandError
+from oncall_cli.output import say
 from oncall_cli.target import DEFAULT_STACK, Target, find
 
 
@@ -25,7 +26,7 @@ class Commands(TyperGroup):
         try:
             return super().invoke(ctx)
         except CommandError as error:
-            typer.echo(f"oncall: {error}", err=True)
+            say(f"oncall: {error}", err=True)
             raise typer.Exit(1) from error
 
 

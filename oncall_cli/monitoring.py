@@ -9,10 +9,10 @@ import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import typer
 import yaml
 
 from oncall_cli.errors import CommandError
+from oncall_cli.output import say
 from oncall_cli.target import Target
 from oncall_cli.targets_check import mistakes_in
 
@@ -30,7 +30,7 @@ def render_for(target: Target, out: Path, jobs: str) -> None:
     """Render the folder for the target's stack; `jobs` are separated by spaces or commas."""
     region = str(target.client("cloudformation").meta.region_name)
     render(out, outputs=target.stack().outputs, region=region, jobs=jobs.replace(",", " ").split())
-    typer.echo(f"{out}/README.md says how to start it.")
+    say(f"{out}/README.md says how to start it.")
 
 
 def check(out: Path) -> None:
@@ -40,7 +40,7 @@ def check(out: Path) -> None:
         raise CommandError(f"{out} has no targets: render it first (oncall monitoring render)")
     _check_targets([folder for folder in folders if folder.is_dir()])
     files = sum(1 for folder in folders if folder.is_dir() for _ in folder.glob("*.yml"))
-    typer.echo(f"{out}: {files} targets file{'' if files == 1 else 's'}, no mistake.")
+    say(f"{out}: {files} targets file{'' if files == 1 else 's'}, no mistake.")
 
 
 def render(out: Path, *, outputs: Mapping[str, str], region: str, jobs: Sequence[str]) -> None:

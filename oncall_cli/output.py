@@ -9,12 +9,18 @@ from typing import Any
 
 import typer
 
+from oncall.text import all_seen, seen
 from oncall_cli.errors import CommandError
 
 
 def print_json(value: Any) -> None:
     """Moments are ISO 8601 in UTC."""
-    typer.echo(json.dumps(value, ensure_ascii=False, indent=2, default=_plain))
+    typer.echo(json.dumps(all_seen(value), ensure_ascii=False, indent=2, default=_plain))
+
+
+def say(message: str, *, err: bool = False) -> None:
+    """Prints a line, or several: what others wrote in it moves no cursor and turns no line around."""
+    typer.echo(seen(message), err=err)
 
 
 def _plain(value: object) -> Any:
@@ -35,17 +41,17 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], title: st
 
     table = Table(*columns, title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
     for row in rows:
-        table.add_row(*(Text(cell) for cell in row))
+        table.add_row(*(Text(seen(cell)) for cell in row))
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 240)
     console.print(table)
 
 
 def confirm(question: str, *, yes: bool) -> None:
     """Asks a person at a terminal; a program has decided already. Raises CommandError for a no."""
-    if not yes and sys.stdin.isatty() and not typer.confirm(question, err=True):
+    if not yes and sys.stdin.isatty() and not typer.confirm(seen(question), err=True):
         raise CommandError("nothing was changed")
 
 
 def note(message: str) -> None:
     """Tells a person something beside the result."""
-    typer.echo(message, err=True)
+    say(message, err=True)

@@ -4,14 +4,12 @@ import getpass
 import secrets
 from datetime import UTC, datetime
 
-import typer
-
 from oncall.roster import EVERYONE, Override, Roster
 from oncall.roster.attributes import suggestion
 from oncall.roster.overrides import replaced
 from oncall_cli import roster_table
 from oncall_cli.errors import CommandError
-from oncall_cli.output import confirm, note, print_json, print_table
+from oncall_cli.output import confirm, note, print_json, print_table, say
 from oncall_cli.schedule_commands import read_roster
 from oncall_cli.target import Target
 from oncall_cli.when import parse_duration, parse_moment, shown
@@ -49,7 +47,7 @@ def add(
     if as_json:
         print_json(_json(override))
     else:
-        typer.echo(f"override {override.id}: {responder} is on call from {shown(begins)} until {shown(ends)}")
+        say(f"override {override.id}: {responder} is on call from {shown(begins)} until {shown(ends)}")
 
 
 def show(target: Target, *, as_json: bool) -> None:
@@ -65,7 +63,7 @@ def show(target: Target, *, as_json: bool) -> None:
         ]
         print_table(["id", "responder", "schedule", "from", "until", "by"], rows)
     else:
-        typer.echo("no overrides")
+        say("no overrides")
 
 
 def remove(target: Target, override_id: str, *, yes: bool, as_json: bool) -> None:
@@ -80,7 +78,7 @@ def remove(target: Target, override_id: str, *, yes: bool, as_json: bool) -> Non
     if as_json:
         print_json(_json(override))
     else:
-        typer.echo(f"removed {override.id}")
+        say(f"removed {override.id}")
 
 
 def _tell(roster: Roster, override: Override) -> None:

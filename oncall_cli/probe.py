@@ -5,13 +5,11 @@ import secrets
 import time
 from datetime import UTC, datetime
 
-import typer
-
 from oncall import probe
 from oncall.clock import at
 from oncall.table import Item, Table
 from oncall_cli.errors import CommandError, aws_errors
-from oncall_cli.output import note, print_json
+from oncall_cli.output import note, print_json, say
 from oncall_cli.target import Stack, Target
 from oncall_cli.when import shown
 
@@ -47,7 +45,7 @@ def run(target: Target, *, as_json: bool) -> None:
             {"run": name, "good": not problem, "seconds": seconds, "problem": problem, "slack": item.get("slack", "")}
         )
     elif not problem:
-        typer.echo("an alert reaches a telephone, and its key is heard")
+        say("an alert reaches a telephone, and its key is heard")
     if item.get("slack"):
         note(f"but {item['slack']}: phones are not touched by it")
     if problem:
@@ -83,7 +81,7 @@ def _wait(target: Target, name: str, *, is_quiet: bool) -> Item:
             item = probe.read(table, name) or {}
         for hop, moment in _in_order(item):
             if hop not in told and not is_quiet:
-                typer.echo(f"{moment / 1000:6.1f} s  {_HOPS[hop]}")
+                say(f"{moment / 1000:6.1f} s  {_HOPS[hop]}")
             told.add(hop)
         if "ended_at" in item:
             return item

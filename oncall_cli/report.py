@@ -9,15 +9,13 @@ from statistics import median
 from typing import Any
 from zoneinfo import ZoneInfo
 
-import typer
-
 from oncall import incidents
 from oncall.clock import at
 from oncall.table import Item, Table
 from oncall_cli import secret_store
 from oncall_cli.errors import CommandError, aws_errors
 from oncall_cli.incident_commands import READERS, recent
-from oncall_cli.output import note, print_json, print_table
+from oncall_cli.output import note, print_json, print_table, say
 from oncall_cli.roster_table import read as read_table
 from oncall_cli.target import Target
 from oncall_cli.when import parse_duration
@@ -138,11 +136,11 @@ def _cost(target: Target, since: str) -> dict[str, Any] | None:
 
 
 def _print(report: Report, since: str, zone: ZoneInfo, cost: dict[str, Any] | None) -> None:
-    typer.echo(f"{report.incidents} incidents within {since}{_tests(report)}: {_counts(report.by_severity)}")
+    say(f"{report.incidents} incidents within {since}{_tests(report)}: {_counts(report.by_severity)}")
     if report.by_product:
-        typer.echo(f"by product: {_counts(report.by_product)}")
-    typer.echo(f"unanswered: {report.unanswered}")
-    typer.echo(f"calls: {report.calls} ({_counts(report.call_outcomes)})")
+        say(f"by product: {_counts(report.by_product)}")
+    say(f"unanswered: {report.unanswered}")
+    say(f"calls: {report.calls} ({_counts(report.call_outcomes)})")
     rows = [
         (name, str(taken.count), _length(taken.median), _length(taken.p95))
         for name, taken in (("acknowledged", report.to_acknowledge), ("resolved", report.to_resolve))
@@ -160,7 +158,7 @@ def _print(report: Report, since: str, zone: ZoneInfo, cost: dict[str, Any] | No
         ]
         print_table(["woken", "calls", "at night", f"hours ({zone.key})"], hours)
     if cost:
-        typer.echo(f"Twilio's calls: {cost['amount']:.2f} {cost['currency']} for {cost['calls']} calls of the account")
+        say(f"Twilio's calls: {cost['amount']:.2f} {cost['currency']} for {cost['calls']} calls of the account")
 
 
 def _tests(report: Report) -> str:

@@ -11,7 +11,7 @@ import typer
 
 from oncall.roster import Roster, parse, to_document
 from oncall_cli.errors import CommandError
-from oncall_cli.output import confirm, note, print_json, print_table
+from oncall_cli.output import confirm, note, print_json, print_table, say
 from oncall_cli.roster_check import Finding, check
 from oncall_cli.roster_diff import changes, first_calls
 from oncall_cli.roster_file import RosterFile, RosterFileError, parse_text, read_file
@@ -31,7 +31,7 @@ def check_file(path: Path, *, as_json: bool) -> None:
     else:
         _print_findings(path, findings)
         if not errors and roster:
-            typer.echo(f"{path}: good: {_summary(roster)}")
+            say(f"{path}: good: {_summary(roster)}")
     if errors:
         raise typer.Exit(1)
 
@@ -151,7 +151,7 @@ def _print_findings(path: Path, findings: list[Finding], *, to_stderr: bool = Fa
     for finding in findings:
         line = f":{finding.line}" if finding.line else ""
         where = f"{finding.where}: " if finding.where else ""
-        typer.echo(f"{path}{line}: {finding.level}: {where}{finding.message}", err=to_stderr)
+        say(f"{path}{line}: {finding.level}: {where}{finding.message}", err=to_stderr)
 
 
 def _print_changes(before: Roster, after: Roster, *, as_json: bool) -> bool:
@@ -162,9 +162,9 @@ def _print_changes(before: Roster, after: Roster, *, as_json: bool) -> bool:
         )
     else:
         for change in [*found, *calls]:
-            typer.echo(str(change))
+            say(str(change))
         if not found:
-            typer.echo("no changes")
+            say("no changes")
     return bool(found)
 
 
@@ -189,7 +189,7 @@ def _apply(
     if as_json:
         print_json({"version": version.number, "applied": True})
     else:
-        typer.echo(f"applied version {version.number}: {_summary(roster)}")
+        say(f"applied version {version.number}: {_summary(roster)}")
 
 
 def _refuse_older(path: Path, file: RosterFile, current: Any, versions: list[Any]) -> None:

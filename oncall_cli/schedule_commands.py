@@ -4,13 +4,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import typer
-
 from oncall.roster import EVERYONE, Roster
 from oncall.roster.attributes import suggestion
 from oncall.roster.schedules import Shift, responders_on_call, schedule_named, shifts
 from oncall_cli.errors import CommandError
-from oncall_cli.output import note, print_json, print_table
+from oncall_cli.output import note, print_json, print_table, say
 from oncall_cli.target import Target
 from oncall_cli.when import from_local, local, parse_moment, shown
 
@@ -32,9 +30,9 @@ def show_who(target: Target, product: str, at: str, *, as_json: bool) -> None:
         ]
         print_json({"product": product, "policy": policy.id, "at": moment, "call": calls, "order": order})
     else:
-        typer.echo(f"{product or 'products that are not in the roster'}, policy {policy.id}, {shown(moment)}")
+        say(f"{product or 'products that are not in the roster'}, policy {policy.id}, {shown(moment)}")
         if not calls:
-            typer.echo(f"{product} is for Slack only: no phone rings. If it had calls:")
+            say(f"{product} is for Slack only: no phone rings. If it had calls:")
         rows = [
             (str(n), o.responder.name, o.responder.phone, o.reason + _after(o.after_minutes))
             for n, o in enumerate(found, 1)
@@ -137,9 +135,9 @@ def show_simulation(target: Target, product: str, at: str, silent: str, ring: in
         ]
         print_json({"product": product, "policy": policy.id, "at": moment, "events": calls})
         return
-    typer.echo(f"{product or 'products that are not in the roster'}, policy {policy.id}, {shown(moment)}")
+    say(f"{product or 'products that are not in the roster'}, policy {policy.id}, {shown(moment)}")
     if not events:
-        typer.echo("for Slack only: no phone rings")
+        say("for Slack only: no phone rings")
         return
     rows = [
         (

@@ -15,6 +15,7 @@ from aws_lambda_powertools import Logger
 from oncall import incidents, intake, pages, probe
 from oncall.fallback import Fallback
 from oncall.table import DUE, ConditionFailedError, Item, Table, Update
+from oncall.text import unlinked
 
 logger = Logger(child=True)
 
@@ -110,8 +111,8 @@ def _resume_page(desk: Desk, pk: str) -> None:
         about = page.about
         desk.fallback.tell(
             "a page had stopped and goes on",
-            f"The execution that rang for {about['summary']} (incident {about['incident']}, escalation policy {policy}) "
-            "had ended or was silent for too long. Another one goes on with it now. If this comes again, look at the "
+            f"The execution that rang for {unlinked(about['summary'])} (incident {about['incident']}, escalation policy "
+            f"{policy}) had ended or was silent for too long. Another one goes on with it now. If this comes again, look at the "
             "state machine's failed executions.",
         )
 

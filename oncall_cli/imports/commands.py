@@ -25,7 +25,7 @@ from oncall_cli.imports.model import Imported, Level, Report
 from oncall_cli.imports.people import with_numbers
 from oncall_cli.imports.roster_writer import Names, document
 from oncall_cli.imports.time_zones import iana_name
-from oncall_cli.output import note, print_json, print_table
+from oncall_cli.output import note, print_json, print_table, say
 from oncall_cli.roster_check import check
 from oncall_cli.roster_file import MAX_BYTES, RosterFileError, parse_text, read_file
 from oncall_cli.when import parse_moment, shown
@@ -124,12 +124,12 @@ def _print_comparison(found: list[comparison.Compared], report: Report, when: st
     print_table(["schedule there", "here", "hours by the export", "hours by its rules", "differences"], rows)
     differences = [difference for compared in found for difference in compared.differences]
     for d in differences:
-        typer.echo(
+        say(
             f"{d.schedule}: {shown(d.start)} to {shown(d.end)}: there {', '.join(d.theirs) or 'nobody'} "
             f"(by {'the export' if d.by == 'export' else 'its rules'}), here {', '.join(d.ours) or 'nobody'}"
         )
     if not differences:
-        typer.echo(f"the same people are on call there and here, {when}")
+        say(f"the same people are on call there and here, {when}")
     for line in report.notes:
         if line.level == "changed" and line.where.startswith("schedule"):
             note(f"{line.where}: {line.message}")

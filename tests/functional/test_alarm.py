@@ -5,8 +5,9 @@ from typing import Any
 import pytest
 
 from oncall import incidents
+from oncall.alerts import by_hand
 from oncall.errors import WebhookError
-from tests.builders import GATEWAY, ROSTER, START, World
+from tests.builders import GATEWAY, ROSTER, START, World, webhook
 
 ALARM = "on-call-heartbeat-silent"
 
@@ -66,3 +67,20 @@ def test_what_cannot_be_read_is_said(world: World, wrong: dict[str, Any]) -> Non
     with pytest.raises(WebhookError, match="alarm"):
         world.decide(changed("ALARM") | wrong)
     assert incidents.read(world.table, "any") is None
+
+
+@pytest.mark.parametrize("status", ["resolved", "firing"])
+@pytest.mark.parametrize("source", ["alarm", "command"])
+def test_a_holder_of_alertmanagers_token_reaches_no_other_sources_group(world: World, source: str, status: str) -> None:
+    asked = by_hand.request("page-1", product="", text="help", by="Sato", now=START, gateway=GATEWAY)
+    fired = world.decide(changed("ALARM") if source == "alarm" else asked)
+    before = world.incident(fired)
+    world.clock.time += 60_000
+    posted = webhook(status=status, groupKey=before["group_key"], product=before["product"])
+    run = world.receive(posted)
+    assert world.incident(fired) == before
+    assert incidents.read(world.table, before["id"]) == before
+    assert before["id"] not in run.decision["incidents"]
+    if source == "alarm":
+        world.decide(changed("OK", 59))
+        assert world.incident(fired)["state"] == "resolved", "its own source still does"

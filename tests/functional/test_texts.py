@@ -5,7 +5,7 @@ from contextlib import suppress
 import pytest
 
 from oncall import incidents
-from tests.builders import DATABASE, MINUTE, SATO, SUZUKI, DiedError, World, webhook
+from tests.builders import DATABASE, MINUTE, SATO, SUZUKI, DiedError, World, alert, webhook
 
 
 @pytest.fixture(autouse=True)
@@ -205,3 +205,21 @@ def test_without_a_sender_nobody_is_texted_before_a_call(world: World) -> None:
     assert world.ringing == [SATO]
     assert world.telephone.texts == []
     assert "text_failed" not in dict(events(world))
+
+
+def test_an_address_in_an_alert_is_no_link_in_a_text_or_a_mail(world: World) -> None:
+    """Whoever writes an annotation must not be able to send people somewhere in our name."""
+    world.telephone.text_sender = "+12025550199"
+    hook = webhook(alert(annotations={"summary": "log in at https://example.slack.com.example.org/x \u202enow\x1b"}))
+    world.roster({"POLICY#default": {"rounds": 1, "sms_before_call": True}})
+    world.fire(hook)
+    for _ in range(3):
+        world.twilio_says(world.last_call, "no-answer")
+    (mail,) = world.topic.published
+    written = [mail["Message"], *(body for _, body in world.telephone.texts)]
+    assert len(written) > 1
+    for text in written:
+        assert "[:]//example[.]slack[.]com" in text
+        assert "://" not in text
+        assert "\u202e" not in text
+        assert "\x1b" not in text

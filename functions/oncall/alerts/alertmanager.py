@@ -21,6 +21,8 @@ from oncall.severities import Level
 Severity = Literal["critical", "warning"]
 Status = Literal["firing", "resolved"]
 Sender = Literal["alertmanager", "grafana"]  # whose pages the links of a group lead to
+# The door by which a group came. Whoever may use one door opens and resolves the groups of that one alone.
+Source = Literal["alertmanager", "alarm", "command"]
 
 TEXT_LIMIT = 1_000  # characters of one label or annotation that are kept
 LABELS = 50  # of an alert, and its annotations, that are kept
@@ -73,11 +75,16 @@ class AlertGroup:
     )
     sender: Sender = "alertmanager"
     common: Mapping[str, str] = field(default_factory=dict)  # labels that all its alerts have, those cut off as well
+    source: Source = "alertmanager"
 
     @property
     def id(self) -> str:
-        """The group key as a key of the table: it can hold any character and be of any length."""
-        return hashlib.sha256(self.key.encode()).hexdigest()[:32]
+        """The source and the group key as a key of the table: a group key can hold any character and be of any length.
+
+        Alertmanager's groups have the hash alone, which no other source's can be.
+        """
+        digest = hashlib.sha256(self.key.encode()).hexdigest()[:32]
+        return digest if self.source == "alertmanager" else f"{self.source}-{digest}"
 
     @property
     def firing(self) -> tuple[Alert, ...]:

@@ -80,5 +80,6 @@ def read_page(request: Mapping[str, Any]) -> AlertGroup:
         left_out=0,
         cut_characters=0,
         external_url="",
+        source="command",
         received_at=moment,
     )

@@ -55,5 +55,6 @@ def read_alarm(given: Mapping[str, Any], language: Language) -> AlertGroup:
         left_out=0,
         cut_characters=0,
         external_url="",
+        source="alarm",
         received_at=int(at.timestamp() * 1000),
     )

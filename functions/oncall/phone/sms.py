@@ -17,6 +17,7 @@ from oncall.phone.segments import is_gsm, plain, segments
 from oncall.phone.twilio import NotTextedError, Telephone
 from oncall.roster import Language
 from oncall.table import ConditionFailedError, Table
+from oncall.text import unlinked
 
 logger = Logger(child=True)
 
@@ -98,7 +99,7 @@ def _language(default: Language, call: Call, about: Mapping[str, Any]) -> Langua
 
 def written(word: str, about: Mapping[str, Any], language: Language, **values: Any) -> str:
     """A text message. What is added to a summary is in GSM's alphabet; the summary is cut until the parts are few."""
-    summary = plain(" ".join(str(about.get("summaries", {}).get(language) or about["summary"]).split()))
+    summary = plain(" ".join(unlinked(str(about.get("summaries", {}).get(language) or about["summary"])).split()))
     cut = "..." if is_gsm(summary) else "…"
     for limit in range(SUMMARY_LIMIT, SUMMARY_LEAST, -1):
         what = summary if len(summary) <= limit else summary[: limit - len(cut)].rstrip() + cut

@@ -22,6 +22,7 @@ from oncall.phone.voice import Voice
 from oncall.roster import Language, Policy, Responder, schedules
 from oncall.signals import Answer
 from oncall.table import ConditionFailedError, Item, Table
+from oncall.text import unlinked
 
 if TYPE_CHECKING:
     from twilio.rest.api.v2010.account.call import CallInstance
@@ -275,8 +276,8 @@ def _unavailable(desk: Desk, turn: Turn, page: Page, error: TwilioUnavailableErr
         desk.fallback.tell(
             "Twilio takes no calls, nobody is rung",
             f"{reason}. {refusals.words(remedy, 'en')}\n"
-            f"Nobody can be rung for: {about['summary']} "
-            f"(product {about['product'] or 'not named'}, incident {about['incident']}).\n"
+            f"Nobody can be rung for: {unlinked(about['summary'])} "
+            f"(product {unlinked(about['product'] or 'not named')}, incident {about['incident']}).\n"
             "Trying again until Twilio answers. Acknowledge in Slack to stop.",
         )
         detail = {"reason": reason, **({"remedy": remedy} if remedy and remedy != page.remedy else {})}
@@ -428,7 +429,8 @@ def _unanswered(page: Page) -> str:
     rang = "; ".join(f"{call.name}: {call.reason or call.status}" for call in page.calls)
     return (
         f"Nobody has taken this page ({page.reason}).\n"
-        f"What: {about['summary']}\nProduct: {about['product'] or 'not named'}\nEscalation policy: {page.policy}\n"
+        f"What: {unlinked(about['summary'])}\nProduct: {unlinked(about['product'] or 'not named')}\n"
+        f"Escalation policy: {page.policy}\n"
         f"Incidents: {', '.join(sorted(page.incidents))}\nCalled: {rang or 'nobody'}\n"
         "Acknowledge it in Slack. The next repeat of the alert starts a new page."
     )

@@ -26,6 +26,7 @@ from oncall.fallback import Fallback
 from oncall.roster import Language
 from oncall.slack import messages, probe_message
 from oncall.table import DUE, ConditionFailedError, Item, Table, Update
+from oncall.text import unlinked
 
 logger = Logger(child=True)
 
@@ -417,7 +418,7 @@ def _later(desk: Desk, incident_id: str, error: NotNowError) -> Progress:
         desk.fallback.tell(
             "Slack refuses messages",
             f"Slack answered {error.wrong} for the channel {channel}. Phones ring all the same; Slack's readers see "
-            f"nothing of incident {incident_id}: {incident['summary']}\n"
+            f"nothing of incident {incident_id}: {unlinked(incident['summary'])}\n"
             "channel_not_found, not_in_channel: check the parameter SlackChannel or the product's slack_channel, and invite "
             "the app to the channel. invalid_auth, token_…: store a valid bot token in SSM. missing_scope: reinstall the app.\n"
             "It is tried again every minute.",

@@ -12,7 +12,6 @@ Slack: 50 blocks a message, header 150, text objects 3,000, button value 2,000, 
 
 import json
 import re
-import unicodedata
 from collections.abc import Iterator, Mapping
 from string import Formatter
 from typing import Any
@@ -27,6 +26,7 @@ from oncall.roster import Language
 from oncall.slack import mrkdwn
 from oncall.slack.words import WORDS
 from oncall.table import Item
+from oncall.text import seen
 
 # The action_ids of the buttons; their value is the incident's id.
 ACKNOWLEDGE = "acknowledge"
@@ -122,12 +122,12 @@ def plain(text: str, limit: int) -> str:
 
     What would begin a mention or a link elsewhere does not, should somebody copy or forward it.
     """
-    return cut(re.sub(r"<(?=[!@#]|https?:|mailto:)", "\u2039", " ".join(_seen(text).split())), limit)
+    return cut(re.sub(r"<(?=[!@#]|https?:|mailto:)", "\u2039", " ".join(seen(text).split())), limit)
 
 
 def escape(text: str, limit: int) -> str:
     """A text for mrkdwn in which nothing is markup, at most `limit` characters. Slack: & < > are written as entities."""
-    harmless = _FORMATTING.sub(lambda match: _LOOKALIKES[match[0]], " ".join(_seen(text).split()))
+    harmless = _FORMATTING.sub(lambda match: _LOOKALIKES[match[0]], " ".join(seen(text).split()))
     escaped = harmless.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     short = cut(escaped, limit)
     return short if short == escaped else re.sub("&[a-z]{0,3}…$", "…", short)  # no half of an entity
@@ -137,17 +137,6 @@ def cut(text: str, limit: int) -> str:
     """A text of at most `limit` characters, counted as UTF-16 does: Slack does not say how it counts."""
     units = text.encode("utf-16-le")
     return text if len(units) <= 2 * limit else units[: 2 * (limit - 1)].decode("utf-16-le", "ignore") + "…"
-
-
-def _seen(text: str) -> str:
-    """A text without control and format characters (zero width, right to left ...), and with few accents on a letter."""
-    kept, accents = [], 0
-    for character in text:
-        category = unicodedata.category(character)
-        accents = accents + 1 if category in ("Mn", "Me") else 0
-        if character.isspace() or (category not in ("Cc", "Cf", "Cs") and accents <= 3):
-            kept.append(character)
-    return "".join(kept)
 
 
 # ---------------------------------------------------------------- parts of the message
