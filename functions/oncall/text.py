@@ -11,7 +11,7 @@ from typing import Any
 
 # What mail programs and phones make a link of: a scheme, and names with a dot between them.
 _SCHEME = re.compile(r":(?=//)")
-_HOST = re.compile(r"(?<=[^\W_])[.\u3002\uff0e\uff61](?=[^\W\d_]{2})")
+_HOST = re.compile(r"(?<=[\w-])[.\u3002\uff0e\uff61](?=[^\W\d_]{2})")
 
 
 def seen(text: str) -> str:
