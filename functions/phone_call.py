@@ -1,22 +1,20 @@
 """PhoneCall: moves a page on by one step; rings the next responder, or ends it. Places test calls and texts people, too."""
 
-from collections.abc import Sequence
 from typing import Any
 
 from aws_lambda_powertools import Logger, Metrics, Tracer
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from oncall import aws, clock, signals
+from oncall import aws
 from oncall.errors import ConfigurationError
-from oncall.fallback import Fallback
 from oncall.incidents import PROBE_POLICY
 from oncall.pages import Handed
 from oncall.phone import call_test, sms, step
 from oncall.phone.twilio import Telephone, telephone
 from oncall.roster import Responder
+from oncall.services import for_function
 from oncall.settings import read_settings
-from oncall.table import Table
 from oncall.text import log_line
 
 logger = Logger(json_serializer=log_line)
@@ -33,24 +31,16 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, s
     Or, from the command, `test`: a responder's id, the test's id and the gateway's address.
     Or, from PhoneReply, `text`: the policy, page and number of the call in which somebody took it.
     """
-    settings = read_settings()
+    services = for_function(telephone=_telephone)
     if "test" in event:
-        return _test(event["test"])
+        base = services.settings.public_url or str(event["test"]["gateway"])
+        return call_test.ring(services, event["test"], base=base)
     if "text" in event:
-        _text(event["text"])
+        wish = event["text"]
+        sms.taken(services, str(wish["policy"]), str(wish["page"]), int(wish["call"]))
         return None
     page = event["page"]
     logger.set_correlation_id(page.get("incident"))
-    desk = step.Desk(
-        table=Table(aws.client("dynamodb"), settings.table),
-        telephone=_telephone,
-        fallback=Fallback(aws.client("sns"), settings.fallback_topic),
-        slack=_slack,
-        now=clock.now,
-        language=settings.language,
-        ring_seconds=settings.ring_seconds,
-        probe_number=settings.probe_number,
-    )
     turn = step.Turn(
         page=Handed.from_state(page) if page["call"] else None,
         responders=[Responder(**responder) for responder in event["responders"]],
@@ -58,9 +48,9 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, s
         token=event["token"],
     )
     try:
-        answer = step.advance(desk, turn)
+        answer = step.advance(services, turn)
     except ConfigurationError as error:
-        desk.fallback.tell(
+        services.fallback.tell(
             "nobody can be called", f"{error}. Until then nobody is rung for incident {page['incident']}."
         )
         raise
@@ -70,26 +60,8 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, s
     logger.info("moved on", result=answer.result, reason=answer.reason, next=answer.next)
     if answer.next == "end" and page.get("policy") != PROBE_POLICY:  # it has metrics of its own
         metrics.add_metric(name=f"Page{answer.result.title()}", unit=MetricUnit.Count, value=1)
-    signals.release(aws.client("stepfunctions"), event["token"], answer)
+    services.release(event["token"], answer)
     return None
-
-
-def _test(request: dict[str, Any]) -> dict[str, str]:
-    settings = read_settings()
-    desk = call_test.Desk(Table(aws.client("dynamodb"), settings.table), clock.now, settings.language)
-    base = settings.public_url or str(request["gateway"])
-    return call_test.ring(desk, _telephone, request, base=base, ring_seconds=settings.ring_seconds)
-
-
-def _text(request: dict[str, Any]) -> None:
-    settings = read_settings()
-    desk = sms.Desk(Table(aws.client("dynamodb"), settings.table), _telephone, _slack, clock.now, settings.language)
-    sms.taken(desk, str(request["policy"]), str(request["page"]), int(request["call"]))
-
-
-def _slack(incidents: Sequence[str]) -> None:
-    settings = read_settings()
-    signals.slack_later(aws.client("lambda"), settings.slack_notification_function, incidents)
 
 
 def _telephone() -> Telephone:

@@ -10,13 +10,12 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.exceptions import BotoCoreError, ClientError
 from twilio.request_validator import RequestValidator
 
-from oncall import aws, clock, signals
-from oncall.incidents import PROBE_POLICY
+from oncall import aws
 from oncall.phone import call_test, keys, probe_number
 from oncall.phone.twilio import Callbacks, callback_url
 from oncall.phone.voice import Voice
-from oncall.settings import read_settings
-from oncall.table import ConflictError, Table
+from oncall.services import Services, for_function
+from oncall.table import ConflictError
 from oncall.text import log_line
 
 logger = Logger(json_serializer=log_line)
@@ -32,10 +31,10 @@ QUERY = {"policy", "page", "call", "incident", "responder", "digits", "tries"}
 @metrics.log_metrics(raise_on_empty_metrics=False)
 def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """An API Gateway proxy event with a form that Twilio has signed; answers TwiML to keys."""
-    settings = read_settings()
+    services = for_function(aws.HURRY)
     kind = str(event["path"]).rsplit("/", 1)[-1]
-    context_ = event["requestContext"]
-    base = settings.public_url or f"https://{context_['domainName']}/{context_['stage']}"
+    gateway = event["requestContext"]
+    base = services.settings.public_url or f"https://{gateway['domainName']}/{gateway['stage']}"
     query = {name: str(value) for name, value in (event.get("queryStringParameters") or {}).items()}
     form = dict(parse_qsl(event.get("body") or "", keep_blank_values=True))
     is_called = kind == "probe" and not query  # the probe's number itself, and no callback of a call
@@ -45,7 +44,17 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, A
         return {"statusCode": 403, "headers": {"Content-Type": "text/plain"}, "body": "Not signed by Twilio."}
     if is_called:
         return _twiml(probe_number.answer())
-    callbacks = Callbacks(
+    callbacks = _callbacks(base, query)
+    if kind == "status":
+        _call_changed(services, callbacks, form)
+        return {"statusCode": 204, "headers": {}, "body": ""}
+    digits = form.get("Digits") or query.get("digits", "")
+    return _twiml(_key_pressed(services, callbacks, digits, tries=int(query.get("tries", "0")) + 1))
+
+
+def _callbacks(base: str, query: dict[str, str]) -> Callbacks:
+    """The call that a callback is about."""
+    return Callbacks(
         base,
         query["policy"],
         query["page"],
@@ -53,51 +62,29 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, A
         incident=query.get("incident", ""),
         responder=query.get("responder", ""),
     )
-    desk = keys.Desk(
-        table=Table(aws.client("dynamodb", aws.HURRY), settings.table),
-        release=lambda token, answer: signals.release(aws.client("stepfunctions", aws.HURRY), token, answer),
-        slack=lambda incidents: signals.slack_later(
-            aws.client("lambda", aws.HURRY), settings.slack_notification_function, incidents
-        ),
-        now=clock.now,
-        language=settings.language,
-        text=_text,
-    )
-    test_desk = call_test.Desk(desk.table, desk.now, desk.language)
-    is_test = call_test.is_test(callbacks)
-    if kind == "status":
-        status = form.get("CallStatus", "")
-        if is_test:
-            call_test.call_changed(test_desk, callbacks, status)
-        else:
-            keys.call_changed(desk, callbacks, status, form.get("CallSid", ""))
-        return {"statusCode": 204, "headers": {}, "body": ""}
-    digits = form.get("Digits") or query.get("digits", "")
+
+
+def _call_changed(services: Services, callbacks: Callbacks, form: dict[str, str]) -> None:
+    status = form.get("CallStatus", "")
+    if call_test.is_test(callbacks):
+        call_test.call_changed(services, callbacks, status)
+    else:
+        keys.call_changed(services, callbacks, status, form.get("CallSid", ""))
+
+
+def _key_pressed(services: Services, callbacks: Callbacks, digits: str, *, tries: int) -> str:
+    """What the call says to a key; if that cannot be written, the key comes again in a moment."""
+    pressed = call_test.key_pressed if call_test.is_test(callbacks) else keys.key_pressed
     try:
-        twiml = (
-            call_test.key_pressed(test_desk, callbacks, digits)
-            if is_test
-            else keys.key_pressed(desk, callbacks, digits)
-        )
+        return pressed(services, callbacks, digits)
     except (ClientError, BotoCoreError, ConflictError) as error:
-        tries = int(query.get("tries", "0")) + 1
         logger.exception("a key could not be written", error=type(error).__name__, tries=tries)
-        voice = Voice(settings.language, callbacks)
-        twiml = voice.moment(digits, tries) if tries < TRIES else voice.goodbye("unwritten")
-    return _twiml(twiml)
+        voice = Voice(services.settings.language, callbacks)
+        return voice.moment(digits, tries) if tries < TRIES else voice.goodbye("unwritten")
 
 
 def _twiml(document: str) -> dict[str, Any]:
     return {"statusCode": 200, "headers": {"Content-Type": "text/xml; charset=utf-8"}, "body": document}
-
-
-def _text(callbacks: Callbacks) -> None:
-    """Has whoever took a page texted, where texts are sent."""
-    settings = read_settings()
-    if settings.text_sender and callbacks.policy != PROBE_POLICY:  # nobody reads what the automatic number gets
-        client = aws.client("lambda", aws.HURRY)
-        place = (callbacks.policy, callbacks.page, callbacks.number)
-        signals.text_later(client, settings.phone_call_function, *place)
 
 
 def _is_complete(query: dict[str, str]) -> bool:

@@ -6,10 +6,9 @@ from aws_lambda_powertools import Logger, Metrics, Tracer
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from oncall import aws, clock, intake, signals
+from oncall import intake
 from oncall.incidents import PROBE_POLICY
-from oncall.settings import read_settings
-from oncall.table import Table
+from oncall.services import for_function
 from oncall.text import log_line
 
 logger = Logger(json_serializer=log_line)
@@ -22,19 +21,7 @@ metrics = Metrics()
 @metrics.log_metrics(raise_on_empty_metrics=False)
 def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """`event` has the execution's ARN and its input; returns what the state machine branches on."""
-    settings = read_settings()
-    desk = intake.Desk(
-        table=Table(aws.client("dynamodb"), settings.table),
-        release=lambda token, answer: signals.release(aws.client("stepfunctions"), token, answer),
-        start=signals.starter(aws.client("stepfunctions"), settings.state_machine),
-        now=clock.now,
-        language=settings.language,
-        ring_seconds=settings.ring_seconds,
-        slack_channel=settings.slack_channel,
-        public_url=settings.public_url,
-        probe_number=settings.probe_number,
-    )
-    decision = intake.receive(desk, event["input"], execution=event["execution"])
+    decision = intake.receive(for_function(), event["input"], execution=event["execution"])
     logger.set_correlation_id(next(iter(decision["incidents"]), None))
     logger.info("decided", action=decision["action"], severity=decision["severity"], execution=event["execution"])
     if decision["page"].get("policy") != PROBE_POLICY:  # it has metrics of its own

@@ -10,11 +10,10 @@ from aws_lambda_powertools import Logger, Metrics, Tracer
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from slack_sdk import WebClient
 
-from oncall import aws, clock
-from oncall.fallback import Fallback
+from oncall import aws
+from oncall.services import for_function
 from oncall.settings import read_settings
 from oncall.slack import api, channel, user_group
-from oncall.table import Table
 from oncall.text import log_line
 
 logger = Logger(json_serializer=log_line)
@@ -33,35 +32,21 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, A
     Asked for beside the state machine, `event` may have one of these instead: `tell` ("response_url", "text"), `home`
     ("user", "notice"), `user_group` (its id).
     """
-    settings = read_settings()
+    services = for_function(slack=_slack)
     match event:
         case {"tell": wish}:
-            api.tell(str(wish["response_url"]), str(wish["text"]), api_url=settings.slack_api_url)
+            api.tell(str(wish["response_url"]), str(wish["text"]), api_url=services.settings.slack_api_url)
             return {}
         case {"home": wish}:
-            errand = api.Desk(Table(aws.client("dynamodb"), settings.table), _slack, clock.now, settings.language)
-            api.publish_home(errand, str(wish["user"]), str(wish.get("notice", "")))
+            api.publish_home(services, str(wish["user"]), str(wish.get("notice", "")))
             return {}
         case {"user_group": group}:
-            follower = user_group.Desk(
-                table=Table(aws.client("dynamodb"), settings.table),
-                set_members=lambda name, users: api.set_members(_slack(), name, users),
-                fallback=Fallback(aws.client("sns"), settings.fallback_topic),
-                now=clock.now,
-            )
-            user_group.follow(follower, str(group))
+            user_group.follow(services, str(group), lambda name, users: api.set_members(_slack(), name, users))
             return {}
     incidents: list[str] = event["incidents"]
     logger.set_correlation_id(next(iter(incidents), None))
-    desk = channel.Desk(
-        table=Table(aws.client("dynamodb"), settings.table),
-        slack=_slack,
-        fallback=Fallback(aws.client("sns"), settings.fallback_topic),
-        now=clock.now,
-        language=settings.language,
-    )
-    until = clock.now() + context.get_remaining_time_in_millis() - SPARE_MS
-    progress = channel.bring_up_to_date(desk, incidents, me=context.aws_request_id, until=until)
+    until = services.now() + context.get_remaining_time_in_millis() - SPARE_MS
+    progress = channel.bring_up_to_date(services, incidents, me=context.aws_request_id, until=until)
     logger.info("brought up to date", done=progress.done, wait_seconds=progress.wait_seconds)
     return asdict(progress)
 

@@ -7,7 +7,6 @@ import base64
 import json
 import re
 import time
-from collections.abc import Mapping
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -16,13 +15,12 @@ from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.exceptions import BotoCoreError, ClientError
 
-from oncall import aws, clock, signals
-from oncall.settings import read_settings
+from oncall import aws
+from oncall.services import for_function
 from oncall.slack import buttons, signature
 from oncall.slack import command as slash_command
 from oncall.slack.buttons import Press
 from oncall.slack.command import Command
-from oncall.table import Table
 from oncall.text import log_line
 
 logger = Logger(json_serializer=log_line)
@@ -70,17 +68,7 @@ def _pressed(body: str) -> dict[str, Any]:
         seen_at=_seen_at(str(action.get("block_id", ""))),
     )
     logger.set_correlation_id(pressed.value)
-    settings = read_settings()
-    desk = buttons.Desk(
-        table=Table(aws.client("dynamodb", aws.HURRY), settings.table),
-        release=lambda token, answer: signals.release(aws.client("stepfunctions", aws.HURRY), token, answer),
-        slack=lambda incidents: signals.slack_later(
-            aws.client("lambda", aws.HURRY), settings.slack_notification_function, incidents
-        ),
-        now=clock.now,
-        language=settings.language,
-    )
-    said = buttons.press(desk, pressed)
+    said = buttons.press(for_function(aws.HURRY), pressed)
     if _first([payload.get("view")]).get("type") == "home":
         _ask_slack({"home": {"user": pressed.user, "notice": said}})
     elif said and payload.get("response_url"):
@@ -99,29 +87,17 @@ def _commanded(event: dict[str, Any], body: str) -> dict[str, Any]:
     form = _form(body)
     if form.get("ssl_check") == "1":
         return _answer(200, "")  # Slack looks at our certificate
-    settings = read_settings()
     gateway = event["requestContext"]
-
-    def start(name: str, given: Mapping[str, Any]) -> None:
-        signals.starter(aws.client("stepfunctions", aws.HURRY), settings.state_machine)(name, given)
-
-    desk = slash_command.Desk(
-        table=Table(aws.client("dynamodb", aws.HURRY), settings.table),
-        start=start,
-        now=clock.now,
-        language=settings.language,
-        gateway=f"{gateway['domainName']}/{gateway['stage']}",
-        slack_channel=settings.slack_channel,
-    )
     command = Command(
         text=form.get("text", ""),
         user=form.get("user_id", ""),
         name=form.get("user_name") or form.get("user_id", ""),
         trigger=form.get("trigger_id", ""),
+        gateway=f"{gateway['domainName']}/{gateway['stage']}",
     )
     if not (command.user and command.trigger):
         return _answer(400, "Not a command: the form has no user_id or no trigger_id.")
-    said = {"response_type": "ephemeral", "text": slash_command.answer(desk, command)}
+    said = {"response_type": "ephemeral", "text": slash_command.answer(for_function(aws.HURRY), command)}
     return _answer(200, json.dumps(said, ensure_ascii=False), kind="application/json; charset=utf-8")
 
 
@@ -140,9 +116,8 @@ def _happened(body: str) -> dict[str, Any]:
 
 def _ask_slack(wish: dict[str, Any], *, must: bool = False) -> None:
     """Asks SlackNotification for something. Raises what botocore raises if it must be asked."""
-    function = read_settings().slack_notification_function
     try:
-        signals.ask_slack(aws.client("lambda", aws.HURRY), function, wish)
+        for_function(aws.HURRY).ask_slack(wish)
     except (ClientError, BotoCoreError) as error:
         if must:
             raise

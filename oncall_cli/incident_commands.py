@@ -9,12 +9,14 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import Any
 
-from oncall import actions, incidents, signals
+from oncall import actions, incidents
 from oncall.alerts.alertmanager import AlertGroup
 from oncall.alerts.by_hand import NobodyRingsError, read_page, request, whom
 from oncall.clock import at, now
 from oncall.phone import refusals
 from oncall.roster.attributes import suggestion
+from oncall.services import Services
+from oncall.settings import Settings
 from oncall.table import Item, Table
 from oncall_cli.errors import CommandError, aws_errors
 from oncall_cli.output import confirm, note, print_json, print_table, say
@@ -91,7 +93,7 @@ def acknowledge(target: Target, incident_id: str, *, responder: str | None, as_j
     note(f"~ incident {incident_id}: {_state(incident)} -> acknowledged by {name}, and all that its page covers")
     with aws_errors(target.name):
         taken = actions.acknowledge_incident(
-            _desk(target), incident_id, name=name, responder_id=responder or "", via="command"
+            _services(target), incident_id, name=name, responder_id=responder or "", via="command"
         )
     if as_json:
         print_json({"incident": incident_id, "acknowledged": taken.ours, "by": taken.by or None})
@@ -114,7 +116,7 @@ def resolve(target: Target, incident_id: str, *, responder: str | None, yes: boo
         note("  Alerts that fire on open another incident at Alertmanager's next repeat: silence them there.")
     confirm("Resolve it?", yes=yes)
     with aws_errors(target.name):
-        resolved = actions.resolve_incident(_desk(target), incident_id, who=name, via="command")
+        resolved = actions.resolve_incident(_services(target), incident_id, who=name, via="command")
     if as_json:
         print_json({"incident": incident_id, "resolved": resolved is not None})
     elif resolved:
@@ -177,16 +179,11 @@ def _opened(table: Table, group: AlertGroup) -> str | None:
     return None
 
 
-def _desk(target: Target) -> actions.Desk:
+def _services(target: Target) -> Services:
     """What an action works with. The functions that are told are found before anything is written."""
-    slack_notification = target.physical_id("SlackNotificationFunction")
-    stepfunctions, functions = target.client("stepfunctions"), target.client("lambda")
-    return actions.Desk(
-        table=Table(target.dynamodb, target.table),
-        release=lambda token, answer: signals.release(stepfunctions, token, answer),
-        slack=lambda covered: signals.slack_later(functions, slack_notification, covered),
-        now=target.clock(),
-    )
+    settings = Settings(table=target.table, slack_notification_function=target.physical_id("SlackNotificationFunction"))
+    clients = {name: target.client(name) for name in ("stepfunctions", "lambda")} | {"dynamodb": target.dynamodb}
+    return Services(settings, clients.__getitem__, target.clock())
 
 
 def _me(target: Target, responder: str | None) -> str:

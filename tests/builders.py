@@ -33,6 +33,8 @@ from oncall.pages import Handed, Page
 from oncall.phone import keys, refusals, sms, step
 from oncall.phone.twilio import Callbacks, NotTextedError, NumberRefusedError, Telephone, TwilioUnavailableError
 from oncall.roster import Language, Responder
+from oncall.services import Services
+from oncall.settings import Settings
 from oncall.signals import Answer
 from oncall.slack import channel as slack_channel
 from oncall.slack.channel import Progress
@@ -517,6 +519,41 @@ class Execution:
         return self.answers[-1].result, self.answers[-1].reason
 
 
+class _StepFunctions:
+    """Step Functions: what is released goes on when whoever released it has finished."""
+
+    class exceptions:  # noqa: N801  as boto3 has it
+        class ExecutionAlreadyExists(Exception):  # noqa: N818
+            pass
+
+    def __init__(self, world: "World") -> None:
+        self.world = world
+
+    def send_task_success(self, *, taskToken: str, output: str) -> None:  # noqa: N803  as boto3 has it
+        answer = json.loads(output)
+        self.world.release(taskToken, Answer(**answer | {"incidents": tuple(answer["incidents"])}))
+
+    def start_execution(self, *, stateMachineArn: str, name: str, input: str) -> None:  # noqa: A002, N803  as boto3 has it
+        del stateMachineArn
+        if name in [started for started, _ in self.world.started]:
+            raise self.exceptions.ExecutionAlreadyExists
+        self.world.start(name, json.loads(input))
+
+
+class _Functions:
+    """Lambda: what is asked of SlackNotification is kept, and texts go out when whoever asked for them has finished."""
+
+    def __init__(self, world: "World") -> None:
+        self.world = world
+
+    def invoke(self, *, FunctionName: str, InvocationType: str, Payload: str) -> None:  # noqa: N803  as boto3 has it
+        del FunctionName
+        assert InvocationType == "Event"
+        asked = json.loads(Payload)
+        self.world.slack_asked.extend(asked.get("incidents", []))
+        self.world.texts.extend([asked["text"]] if "text" in asked else [])
+
+
 class World:
     """The stack in memory. Everything that happens in it is started by the test."""
 
@@ -532,84 +569,45 @@ class World:
         self.started: list[tuple[str, Json]] = []  # by the reconciler, or for the other policies of a group
         self.language = language
         self.probe_schedule = "rate(7 days)"
-        self._released: list[tuple[str | None, Answer]] = []
-        self._texts: list[Callbacks] = []  # of calls in which somebody took a page
+        self._released: list[tuple[str, Answer]] = []
+        self.texts: list[Json] = []  # asked for: of calls in which somebody took a page
         self._numbers = count(1)
         create_table(client, self.table.name)
         write_roster(client, self.table.name, ROSTER)
 
-    # ---- the steps' desks
+    # ---- what the domain works with
 
     @property
     def fallback(self) -> Fallback:
-        return Fallback(cast("Any", self.topic), "arn:aws:sns:eu-central-1:123456789012:fallback")
+        return self.services.fallback
 
     @property
-    def intake_desk(self) -> intake.Desk:
-        return intake.Desk(
-            table=self.table,
-            release=self.release,
-            start=self._start,
-            now=self.clock.now,
-            language=self.language,
-            ring_seconds=25,
+    def services(self) -> Services:
+        """As the functions have them, on the world's own AWS, telephone and Slack."""
+        settings = Settings(
+            table=self.table.name,
+            fallback_topic="arn:aws:sns:eu-central-1:123456789012:fallback",
+            state_machine="arn:aws:states:eu-central-1:123456789012:stateMachine:on-call",
             slack_channel=CHANNEL,
-            public_url="",
+            text_sender=self.telephone.text_sender,
+            language=self.language,
+            gateway_url=BASE,
             probe_number=AUTOMATIC,
-        )
-
-    @property
-    def calls_desk(self) -> step.Desk:
-        return step.Desk(
-            table=self.table,
-            telephone=lambda: cast("Telephone", self.telephone),
-            fallback=self.fallback,
-            slack=self.slack_asked.extend,
-            now=self.clock.now,
-            language=self.language,
-            ring_seconds=25,
-            probe_number=AUTOMATIC,
-        )
-
-    @property
-    def replies_desk(self) -> keys.Desk:
-        return keys.Desk(
-            table=self.table,
-            release=self.release,
-            slack=self.slack_asked.extend,
-            now=self.clock.now,
-            language=self.language,
-            text=self._texts.append if self.telephone.text_sender else lambda _: None,
-        )
-
-    @property
-    def texts_desk(self) -> sms.Desk:
-        return sms.Desk(
-            table=self.table,
-            telephone=lambda: cast("Telephone", self.telephone),
-            slack=self.slack_asked.extend,
-            now=self.clock.now,
-            language=self.language,
-        )
-
-    @property
-    def slack_desk(self) -> slack_channel.Desk:
-        return slack_channel.Desk(
-            table=self.table,
-            slack=lambda: cast("WebClient", self.slack),
-            fallback=self.fallback,
-            now=self.clock.now,
-            language=self.language,
-        )
-
-    @property
-    def reconciler_desk(self) -> reconciler.Desk:
-        return reconciler.Desk(
-            table=self.table,
-            start=self._start,
-            fallback=self.fallback,
-            now=self.clock.now,
             probe_schedule=self.probe_schedule,
+        )
+        clients = {
+            "dynamodb": self.dynamo.client,
+            "sns": self.topic,
+            "stepfunctions": _StepFunctions(self),
+            "lambda": _Functions(self),
+        }
+        return Services(
+            settings,
+            clients.__getitem__,
+            now=self.clock.now,
+            sleep=self.clock.sleep,
+            telephone=lambda: cast("Telephone", self.telephone),
+            slack=lambda: cast("WebClient", self.slack),
         )
 
     # ---- what happens
@@ -635,7 +633,7 @@ class World:
     def decide(self, request: Json, *, execution: str | None = None) -> Execution:
         """The ReceiveAlerts step alone, for any input of the state machine."""
         name = execution or f"execution-{next(self._numbers)}"
-        decision = intake.receive(self.intake_desk, json.loads(json.dumps(request)), execution=name)
+        decision = intake.receive(self.services, json.loads(json.dumps(request)), execution=name)
         run = self.executions.setdefault(name, Execution(name, {}))
         run.decision = json.loads(json.dumps(decision))  # as it goes through the state machine
         return run
@@ -664,20 +662,20 @@ class World:
         page, responders = run.decision["page"], [Responder(**one) for one in run.decision["responders"]]
         handed = Handed.from_state(page) if page["call"] else None
         turn = step.Turn(handed, responders, execution=run.name, token=run.token)
-        return step.advance(self.calls_desk, turn)
+        return step.advance(self.services, turn)
 
     def hears(self, call: Call, digits: str) -> str:
         """Somebody answers (if they have not yet) and presses a key; returns what the call says then."""
         if call.status in ("queued", "initiated", "ringing"):
             call.status = "in-progress"
-        said = keys.key_pressed(self.replies_desk, call.callbacks, digits)
+        said = keys.key_pressed(self.services, call.callbacks, digits)
         self.settles_down()
         return said
 
     def twilio_says(self, call: Call, status: str) -> None:
         """Twilio's status callback."""
         call.status = status
-        keys.call_changed(self.replies_desk, call.callbacks, status, call.sid)
+        keys.call_changed(self.services, call.callbacks, status, call.sid)
         self.settles_down()
 
     def resolves_half(self, run: Execution) -> None:
@@ -689,14 +687,14 @@ class World:
 
     def takes_in_slack(self, incident: str, *, user: str = "U0SATO", name: str = "sato.yui") -> actions.Taken:
         """Somebody presses the button in Slack."""
-        taken = actions.acknowledge_incident(self.replies_desk, incident, slack_user=user, name=name)
+        taken = actions.acknowledge_incident(self.services, incident, slack_user=user, name=name)
         self.settles_down()
         return taken
 
     def reconcile(self) -> list[Execution]:
         """A minute of the reconciler, and all that the executions do that it starts."""
         before = len(self.started)
-        reconciler.reconcile(self.reconciler_desk)
+        reconciler.reconcile(self.services)
         return self.run_started(since=before)
 
     def run_started(self, since: int = 0) -> list[Execution]:
@@ -710,9 +708,7 @@ class World:
 
     def project(self, *incident_ids: str, me: str = "projector") -> Progress:
         """The SlackNotification step, until the channel is up to date or has to be waited for."""
-        return slack_channel.bring_up_to_date(
-            self.slack_desk, list(incident_ids), me=me, until=self.clock.now() + 25_000
-        )
+        return slack_channel.bring_up_to_date(self.services, list(incident_ids), me=me, until=self.clock.now() + 25_000)
 
     def passes(self, seconds: float) -> None:
         """Time passes: waits end, and steps of which nothing was heard reach their time limit."""
@@ -728,9 +724,13 @@ class World:
             self.settles_down()
         self.clock.time = max(self.clock.time, until)
 
-    def release(self, token: str | None, answer: Answer) -> None:
+    def release(self, token: str, answer: Answer) -> None:
         """Step Functions' SendTaskSuccess; the step goes on when whoever released it has finished."""
         self._released.append((token, answer))
+
+    def start(self, name: str, given: Json) -> None:
+        """Step Functions' StartExecution, for a name that is new."""
+        self.started.append((name, given))
 
     # ---- what is there
 
@@ -767,10 +767,6 @@ class World:
 
     # ---- the state machine
 
-    def _start(self, name: str, given: Mapping[str, Any]) -> None:
-        if name not in [started for started, _ in self.started]:  # Step Functions: a name is used once
-            self.started.append((name, json.loads(json.dumps(given))))
-
     def _enter(self, run: Execution) -> None:
         for _ in range(50):
             answer = self.phone_call(run)
@@ -789,12 +785,12 @@ class World:
         """The steps that have been released go on, and who took a page is texted beside them."""
         while self._released:
             token, answer = self._released.pop(0)
-            run = next((run for run in self.executions.values() if token and run.token == token), None)
+            run = next((run for run in self.executions.values() if run.token == token), None)
             if run and self._answered(run, answer):
                 self._enter(run)
-        while self._texts:
-            taken = self._texts.pop(0)
-            sms.taken(self.texts_desk, taken.policy, taken.page, taken.number)
+        while self.texts:
+            taken = self.texts.pop(0)
+            sms.taken(self.services, taken["policy"], taken["page"], taken["call"])
 
     def _next_moment(self, run: Execution) -> int | None:
         if run.wake_at is not None:

@@ -3,7 +3,6 @@
 The table is written first and everybody told second. Whoever comes late finds what is true by then.
 """
 
-from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -16,24 +15,15 @@ from oncall.incidents import PROBE_POLICY, Event
 from oncall.pages import Call, Page, Skip, Via
 from oncall.roster import Responder, Roster, overrides
 from oncall.roster.overrides import TakenShift
+from oncall.services import Services
 from oncall.signals import Answer
-from oncall.table import ConditionFailedError, Item, Table
+from oncall.table import ConditionFailedError, Item
 
 logger = Logger(child=True)
 
 LOOKS = 3  # at a page that others keep changing under our hands
 # So long after the next phone began to ring, or was asked for, somebody who cannot have seen that asks for nothing more.
 UNSEEN_MS = 3_000
-
-
-@dataclass(frozen=True, slots=True)
-class Desk:
-    """What an action works with."""
-
-    table: Table
-    release: Callable[[str | None, Answer], None]
-    slack: Callable[[Iterable[str]], None]
-    now: Callable[[], int]  # epoch milliseconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,83 +54,85 @@ class Skipped:
 
 
 def acknowledge_incident(
-    desk: Desk, incident_id: str, *, name: str, slack_user: str = "", responder_id: str = "", via: Via = "slack"
+    services: Services, incident_id: str, *, name: str, slack_user: str = "", responder_id: str = "", via: Via = "slack"
 ) -> Taken:
     """Somebody takes an incident, and with it all that its page covers.
 
     The roster knows them by their Slack user or their id; `name` is used if it does not.
     """
-    incident = incidents.read(desk.table, incident_id)
+    incident = incidents.read(services.table, incident_id)
     if incident is None or incident["state"] == "resolved":
         return Taken(ours=False, over=True)
-    known, _ = roster.read_items(desk.table.query(roster.PARTITION))
+    known, _ = roster.read_items(services.table.query(roster.PARTITION))
     responder = next(
         (r for r in known.responders.values() if r.id == responder_id or (slack_user and r.slack_user == slack_user)),
         None,
     )
     who = responder.name if responder else name
-    page = _page_of(desk, incident)
+    page = _page_of(services, incident)
     if page:
-        taken = acknowledge_page(desk, page, who=who, responder=responder.id if responder else "", via=via)
+        taken = acknowledge_page(services, page, who=who, responder=responder.id if responder else "", via=via)
         if taken.ours or taken.by:
             return taken
     if incident["state"] == "acknowledged":
         return Taken(ours=False, by=incident["acknowledged_by"], at=incident["acknowledged_at"])
-    event = Event("acknowledged", key=f"acknowledged/{who}/{desk.now()}", who=who, detail={"via": via, "covered": 1})
+    event = Event(
+        "acknowledged", key=f"acknowledged/{who}/{services.now()}", who=who, detail={"via": via, "covered": 1}
+    )
     changed = incidents.tell(
-        desk.table,
+        services.table,
         incident_id,
         event,
-        now=desk.now(),
+        now=services.now(),
         state="acknowledged",
         unless=("resolved", "acknowledged"),
-        set_={"acknowledged_by": who, "acknowledged_at": desk.now(), "unanswered": False},
+        set_={"acknowledged_by": who, "acknowledged_at": services.now(), "unanswered": False},
     )
-    desk.slack([incident_id])
+    services.show_in_slack([incident_id])
     if changed is None:
         return acknowledge_incident(
-            desk, incident_id, name=name, slack_user=slack_user, responder_id=responder_id, via=via
+            services, incident_id, name=name, slack_user=slack_user, responder_id=responder_id, via=via
         )
-    page = _page_of(desk, incident)
+    page = _page_of(services, incident)
     if page and page.is_open:  # it has joined one meanwhile
-        acknowledge_page(desk, page, who=who, responder=responder.id if responder else "", via=via)
+        acknowledge_page(services, page, who=who, responder=responder.id if responder else "", via=via)
     return Taken(ours=True, by=who)
 
 
-def _page_of(desk: Desk, incident: Item) -> Page | None:
+def _page_of(services: Services, incident: Item) -> Page | None:
     """The page that covers the incident, unless somebody took it and all has followed from that: then it rings anew."""
-    page = pages.read(desk.table, incident["policy"])
+    page = pages.read(services.table, incident["policy"])
     if page is None or not page.covers(incident["id"]):
         return None
     return None if page.state == "acknowledged" and page.is_settled else page
 
 
-def resolve_incident(desk: Desk, incident_id: str, *, who: str, via: Via) -> Item | None:
+def resolve_incident(services: Services, incident_id: str, *, who: str, via: Via) -> Item | None:
     """Somebody resolves an incident: no phone rings for it any more. None if it was resolved already, or never was."""
-    resolved = incidents.resolve(desk.table, incident_id, who=who, via=via, now=desk.now())
-    incident = resolved or incidents.read(desk.table, incident_id)
+    resolved = incidents.resolve(services.table, incident_id, who=who, via=via, now=services.now())
+    incident = resolved or incidents.read(services.table, incident_id)
     if incident is None:
         return None
     if resolved:
         logger.info("resolved", incident=incident_id, who=who, via=via)
     # Whoever resolved it before may have died before its page heard of it.
-    ended = pages.leave(desk.table, incident["policy"], incident_id)
+    ended = pages.leave(services.table, incident["policy"], incident_id)
     if ended:  # the step that is released hangs up
-        desk.release(ended.token, Answer("skip", "resolved", "call"))
-    desk.slack([incident_id])
+        services.release(ended.token, Answer("skip", "resolved", "call"))
+    services.show_in_slack([incident_id])
     return resolved
 
 
-def ring_next(desk: Desk, incident_id: str, *, who: str, via: Via, seen_at: int | None = None) -> Skipped:
+def ring_next(services: Services, incident_id: str, *, who: str, via: Via, seen_at: int | None = None) -> Skipped:
     """Somebody wants the next responder rung instead of the one whose phone rings for an incident.
 
     `seen_at` (epoch milliseconds) is how old what they saw is: of several who look at the same phone ring, one skips it.
     """
     for _ in range(LOOKS):
-        incident = incidents.read(desk.table, incident_id)
+        incident = incidents.read(services.table, incident_id)
         if incident is None or incident["state"] == "resolved":
             return Skipped("over")
-        page = _page_of(desk, incident)
+        page = _page_of(services, incident)
         if incident["state"] == "acknowledged":
             return Skipped("taken", incident["acknowledged_by"], incident["acknowledged_at"])
         if page and page.state == "acknowledged":
@@ -148,23 +140,23 @@ def ring_next(desk: Desk, incident_id: str, *, who: str, via: Via, seen_at: int 
         call = page.current_call if page and page.is_open else None
         if page is None or call is None:
             break
-        now = desk.now()
+        now = services.now()
         if call.skip:
-            _releases(desk, page, Answer("fail", "skipped", "call"))  # whoever asked for it may have died before
+            _releases(services, page, Answer("fail", "skipped", "call"))  # whoever asked for it may have died before
             return Skipped("again", call.skip.who)
         if seen_at is not None and (unseen := _unseen(page, call, seen_at=seen_at, now=now)):
             return unseen
         if call.has_ended or not call.sid:
             break
         try:
-            page = pages.skip(desk.table, page, who=who, via=via, now=now)
+            page = pages.skip(services.table, page, who=who, via=via, now=now)
         except ConditionFailedError:
             continue
         logger.info("skipped", incident=incident_id, responder=call.responder, who=who, via=via)
-        _releases(desk, page, Answer("fail", f"{who} asked for the next one", "call"))
+        _releases(services, page, Answer("fail", f"{who} asked for the next one", "call"))
         lead = page.lead
-        incidents.tell(desk.table, lead, pages.skipped_event(page, call, Skip(who, via, now)), now=now)
-        desk.slack({lead, incident_id})
+        incidents.tell(services.table, lead, pages.skipped_event(page, call, Skip(who, via, now)), now=now)
+        services.show_in_slack({lead, incident_id})
         return Skipped("ours", call.name)
     return Skipped("quiet")
 
@@ -181,26 +173,28 @@ def _unseen(page: Page, call: Call, *, seen_at: int, now: int) -> Skipped | None
 
 
 def take_shift(
-    desk: Desk, known: Roster, incident_id: str, responder: Responder, *, schedule: str, via: Via
+    services: Services, known: Roster, incident_id: str, responder: Responder, *, schedule: str, via: Via
 ) -> TakenShift:
     """A responder takes a shift because of an incident, and its timeline tells so. See overrides.take_shift."""
-    now = desk.now()
-    taken = overrides.take_shift(desk.table, known, responder, schedule, now=at(now))
+    now = services.now()
+    taken = overrides.take_shift(services.table, known, responder, schedule, now=at(now))
     if taken.override and taken.responder == responder.id:
         detail = {"via": via, "schedule": schedule, "until": round(taken.end.timestamp() * 1000)}
         event = Event("shift_taken", key=f"shift_taken/{taken.override}", who=responder.name, detail=detail)
-        incidents.tell(desk.table, incident_id, event, now=now)
-        desk.slack([incident_id])
+        incidents.tell(services.table, incident_id, event, now=now)
+        services.show_in_slack([incident_id])
     return taken
 
 
-def acknowledge_page(desk: Desk, page: Page, *, who: str, responder: str, via: Via, call: int | None = None) -> Taken:
+def acknowledge_page(
+    services: Services, page: Page, *, who: str, responder: str, via: Via, call: int | None = None
+) -> Taken:
     """Writes the acknowledgement, then lets everybody know of it."""
     was_open = page.is_open
-    now = desk.now()
+    now = services.now()
     taken: Taken | None = None
     try:
-        page = pages.acknowledge(desk.table, page, who=who, responder=responder, via=via, now=now, call=call)
+        page = pages.acknowledge(services.table, page, who=who, responder=responder, via=via, now=now, call=call)
     except ConditionFailedError as refused:
         there = pages.found(refused)
         if there is None or there.id != page.id:
@@ -217,16 +211,16 @@ def acknowledge_page(desk: Desk, page: Page, *, who: str, responder: str, via: V
     waiting = was_open and ringing is not None and (ringing.number == call or not ringing.has_ended)
     # The step that is released hangs up, and carries this to the incidents and to Slack. While Twilio takes no calls it
     # mostly sleeps, for up to half a minute, and hears of nothing.
-    released = waiting and _releases(desk, page, Answer("success", f"acknowledged by {who}", "call"))
+    released = waiting and _releases(services, page, Answer("success", f"acknowledged by {who}", "call"))
     if not released or page.unavailable_since:
-        desk.slack(pages.settle(desk.table, page, now=desk.now()))
+        services.show_in_slack(pages.settle(services.table, page, now=services.now()))
     return taken or Taken(ours=True, by=who, at=page.acknowledged_at)
 
 
-def _releases(desk: Desk, page: Page, answer: Answer) -> bool:
+def _releases(services: Services, page: Page, answer: Answer) -> bool:
     """Releases the waiting step. If that cannot be asked for, it is written all the same: nobody is told otherwise."""
     try:
-        desk.release(page.token, answer)
+        services.release(page.token, answer)
     except (ClientError, BotoCoreError) as error:
         logger.warning("the waiting step hears of it at its time limit", error=type(error).__name__)
         return False

@@ -1,7 +1,7 @@
 """The ReceiveAlerts step: from a webhook to an incident, and to what has to be done about it."""
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
@@ -17,9 +17,10 @@ from oncall.errors import WebhookError
 from oncall.incidents import Change, Event
 from oncall.incidents.known import Heard, hear
 from oncall.pages import Page
-from oncall.roster import Language, Policy, Roster, schedules
+from oncall.roster import Policy, Roster, schedules
+from oncall.services import Services
 from oncall.signals import Answer
-from oncall.table import ConditionFailedError, Item, Table
+from oncall.table import ConditionFailedError, Item
 
 logger = Logger(child=True)
 
@@ -30,22 +31,7 @@ Action = Literal["page", "alert", "notify", "none"]
 NO_CALL_SECONDS = 60  # time limit of a PhoneCall step that rings nobody
 
 
-@dataclass(frozen=True, slots=True)
-class Desk:
-    """What the step works with."""
-
-    table: Table
-    release: Callable[[str | None, Answer], None]
-    start: Callable[[str, Mapping[str, Any]], None]  # an execution's name and input
-    now: Callable[[], int]  # epoch milliseconds
-    language: Language
-    ring_seconds: int
-    slack_channel: str
-    public_url: str
-    probe_number: str
-
-
-def receive(desk: Desk, request: Mapping[str, Any], *, execution: str) -> dict[str, Any]:
+def receive(services: Services, request: Mapping[str, Any], *, execution: str) -> dict[str, Any]:
     """Decides what an execution does. The same execution asked again decides the same.
 
     `request` is the execution's input: a webhook from the gateway, the alarm that watches the monitoring, somebody's
@@ -56,47 +42,49 @@ def receive(desk: Desk, request: Mapping[str, Any], *, execution: str) -> dict[s
         case "alertmanager":
             group = read_webhook(request.get("webhook"), received_at=request["received_at"], cut=request.get("cut"))
         case "alarm":
-            language = roster.read_table(desk.table).product(PRODUCT).language or desk.language
+            language = roster.read_table(services.table).product(PRODUCT).language or services.settings.language
             group = read_alarm(request, language)
         case "command":
             group = read_page(request)
         case "reconciler" if "policy" in request:
-            return _resume(desk, str(request["policy"]), execution=execution)
+            return _resume(services, str(request["policy"]), execution=execution)
         case "reconciler":
-            return _revisit(desk, [str(incident) for incident in request["incidents"]], execution=execution)
+            return _revisit(services, [str(incident) for incident in request["incidents"]], execution=execution)
         case source:
             raise WebhookError(f"the execution's input has no known source, but {source!r}")
     if group.is_over:
-        return _resolve(desk, group)
-    return _fire(desk, group, execution=execution, base=desk.public_url or f"https://{request['gateway']}")
+        return _resolve(services, group)
+    return _fire(
+        services, group, execution=execution, base=services.settings.public_url or f"https://{request['gateway']}"
+    )
 
 
-def _resolve(desk: Desk, group: AlertGroup) -> dict[str, Any]:
+def _resolve(services: Services, group: AlertGroup) -> dict[str, Any]:
     """Nothing of a group fires any more."""
-    found = incidents.resolve_group(desk.table, group, now=desk.now())
+    found = incidents.resolve_group(services.table, group, now=services.now())
     if not found:
         logger.info("resolved before it was known to fire", group=group.id)
         return _decision("none", group.severity, [])
-    _leave_resolved(desk, found)
+    _leave_resolved(services, found)
     return _decision("notify", found[0]["severity"], [incident["id"] for incident in found])
 
 
-def _fire(desk: Desk, group: AlertGroup, *, execution: str, base: str) -> dict[str, Any]:
+def _fire(services: Services, group: AlertGroup, *, execution: str, base: str) -> dict[str, Any]:
     """Something of a group fires, or may: each product that its alerts name has an incident, and its people."""
-    known = roster.read_table(desk.table)
+    known = roster.read_table(services.table)
     shares = by_product(group, known.severities)
     rings = [share for share in shares if share.firing and share.severity == "critical"]
     unseen = unseen_share(group, known.severities)
     if unseen and not any(known.product(share.product).call for share in rings):
         shares += (unseen,)  # none of what was shown rings, and perhaps something of what was cut off has to
-    outcomes = [_hear(desk, known, share, execution=execution, base=base) for share in shares]
+    outcomes = [_hear(services, known, share, execution=execution, base=base) for share in shares]
     heard = [outcome for outcome in outcomes if outcome]
     if not group.left_out and not (len(shares) == 1 and heard and heard[0].is_new):  # no request more before it rings
         besides = {share.product for share in shares}
-        over = incidents.resolve_forgotten(desk.table, group, besides=besides, now=desk.now())
-        _leave_resolved(desk, over)
+        over = incidents.resolve_forgotten(services.table, group, besides=besides, now=services.now())
+        _leave_resolved(services, over)
         heard += [Outcome("notify", incident) for incident in over]
-    return _together(desk, known, heard, group, execution=execution)
+    return _together(services, known, heard, group, execution=execution)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +98,7 @@ class Outcome:
 
 
 def _together(
-    desk: Desk, known: Roster, heard: Sequence[Outcome], group: AlertGroup, *, execution: str
+    services: Services, known: Roster, heard: Sequence[Outcome], group: AlertGroup, *, execution: str
 ) -> dict[str, Any]:
     """One decision for all incidents of a group. An execution owns one page: those of other policies have executions of
     their own, and so do they have after a minute if they cannot be started.
@@ -123,11 +111,11 @@ def _together(
             others.append(_decision(outcome.action, incident["severity"], [incident["id"]]))
             continue
         if owned and incident["call"] and owned["page"]["policy"] != incident["policy"]:
-            _start(desk, incident, execution=execution)
+            _start(services, incident, execution=execution)
             others.append(_decision("alert", "critical", [incident["id"]]))
             continue
-        people = probe.roster(desk.probe_number) if incidents.is_probe(incident) else known
-        paged = _page(desk, people, incident, execution=execution, is_known=outcome.is_known)
+        people = probe.roster(services.settings.probe_number) if incidents.is_probe(incident) else known
+        paged = _page(services, people, incident, execution=execution, is_known=outcome.is_known)
         if paged["page"].get("call"):
             owned = paged
         else:
@@ -140,35 +128,37 @@ def _together(
     return {**loudest, "incidents": list(covered)}
 
 
-def _start(desk: Desk, incident: Item, *, execution: str) -> None:
+def _start(services: Services, incident: Item, *, execution: str) -> None:
     """Has another execution page an incident, now and not when the reconciler comes by."""
     digest = hashlib.sha256(f"{execution} {incident['id']}".encode()).hexdigest()[:32]
     try:
-        desk.start(f"policy-{digest}", {"source": "reconciler", "incidents": [incident["id"]]})
+        services.start(f"policy-{digest}", {"source": "reconciler", "incidents": [incident["id"]]})
     except (ClientError, BotoCoreError) as error:
         logger.warning("the reconciler pages it", incident=incident["id"], error=type(error).__name__)
 
 
-def _hear(desk: Desk, known: Roster, group: AlertGroup, *, execution: str, base: str) -> Outcome | None:
+def _hear(services: Services, known: Roster, group: AlertGroup, *, execution: str, base: str) -> Outcome | None:
     """What a group says of one product. None if that is nothing."""
     if not group.firing:
-        return _fall_silent(desk, group)
-    if group.product == probe.PRODUCT and probe.is_ours(desk.table, group):
-        known = probe.roster(desk.probe_number)
+        return _fall_silent(services, group)
+    if group.product == probe.PRODUCT and probe.is_ours(services.table, group):
+        known = probe.roster(services.settings.probe_number)
     product = known.product(group.product)
     policy = known.policy_for(group.product)
     attributes = {
         "policy": policy.id,
         "call": product.call,
         "language": product.language or "",
-        "channel": product.slack_channel or desk.slack_channel,
+        "channel": product.slack_channel or services.settings.slack_channel,
         "base": base,
     }
-    opened = incidents.open_incident(desk.table, group, execution=execution, now=desk.now(), attributes=attributes)
+    opened = incidents.open_incident(
+        services.table, group, execution=execution, now=services.now(), attributes=attributes
+    )
     incident = opened.incident
     if opened.is_new:
         if opened.is_known:  # this is a retry: somebody may have it
-            incident = _settled(desk, incident)
+            incident = _settled(services, incident)
         if incident["state"] != "triggered":  # or its resolution was faster
             return Outcome("notify", incident)
         if incident["severity"] == "warning":
@@ -176,18 +166,18 @@ def _hear(desk: Desk, known: Roster, group: AlertGroup, *, execution: str, base:
         return Outcome("page", incident, is_new=True, is_known=opened.is_known)
     if opened.is_late:
         return Outcome("notify", incident)
-    return _update(desk, known, incident, group, execution=execution, base=base)
+    return _update(services, known, incident, group, execution=execution, base=base)
 
 
-def _fall_silent(desk: Desk, group: AlertGroup) -> Outcome | None:
+def _fall_silent(services: Services, group: AlertGroup) -> Outcome | None:
     """What is shown of a product is resolved. It is over if nothing was cut off, and all that was known is resolved."""
-    pointer = incidents.pointer(desk.table, group) or {}
-    incident = incidents.read(desk.table, pointer["incident"]) if pointer.get("open") else None
+    pointer = incidents.pointer(services.table, group) or {}
+    incident = incidents.read(services.table, pointer["incident"]) if pointer.get("open") else None
     if not group.left_out and not (incident and hear(incident, group).known):
-        resolved = incidents.resolve_share(desk.table, group, now=desk.now())
+        resolved = incidents.resolve_share(services.table, group, now=services.now())
         if resolved is None:
             return None
-        _leave_resolved(desk, [resolved])
+        _leave_resolved(services, [resolved])
         return Outcome("notify", resolved)
     if incident is None:
         return None
@@ -207,16 +197,16 @@ def _fall_silent(desk: Desk, group: AlertGroup) -> Outcome | None:
         changes = {"alerts": shown, "firing": firing, "received_at": group.received_at, **heard.changes}
         return Change(event, set=changes)
 
-    changed = incidents.revise(desk.table, incident["id"], word, now=desk.now())
+    changed = incidents.revise(services.table, incident["id"], word, now=services.now())
     return Outcome("notify", changed or incident)
 
 
 def _update(
-    desk: Desk, known: Roster, incident: Item, group: AlertGroup, *, execution: str, base: str
+    services: Services, known: Roster, incident: Item, group: AlertGroup, *, execution: str, base: str
 ) -> Outcome | None:
     """What fires again: a repeat changes nothing but a line in the timeline; what is new in it may ring."""
     policy = known.policy_for(group.product)
-    incident = _settled(desk, incident)
+    incident = _settled(services, incident)
 
     def word(current: Item) -> Change | None:
         if current["state"] == "resolved" or group.received_at < current["received_at"]:
@@ -242,13 +232,13 @@ def _update(
             event = _repeated(current, heard, group)
         return Change(event, state="triggered" if again else None, set=changes)
 
-    changed = incidents.revise(desk.table, incident["id"], word, now=desk.now())
+    changed = incidents.revise(services.table, incident["id"], word, now=services.now())
     if changed is None:
-        incident = incidents.read(desk.table, incident["id"]) or incident
+        incident = incidents.read(services.table, incident["id"]) or incident
         if incident["state"] != "resolved":
             return Outcome("notify", incident)  # another word was newer
         # Resolved in between, by a word that is older than this one: it fires anew.
-        return _hear(desk, known, group, execution=execution, base=base)
+        return _hear(services, known, group, execution=execution, base=base)
     return Outcome("page" if needs_page(changed) else "notify", changed)
 
 
@@ -265,17 +255,19 @@ def _said(heard: Heard, group: AlertGroup) -> str:
     return f"{group.received_at}/{hashlib.sha256(said.encode()).hexdigest()[:16]}"
 
 
-def _settled(desk: Desk, incident: Item) -> Item:
+def _settled(services: Services, incident: Item) -> Item:
     """The incident after the end of its page has reached it."""
-    page = pages.read(desk.table, incident["policy"])
+    page = pages.read(services.table, incident["policy"])
     if page is None or page.is_open or not page.covers(incident["id"]):
         return incident
     if not page.is_settled:  # else it may have reached it after the incident was read
-        pages.carry_end(desk.table, page, incident["id"], now=desk.now())
-    return incidents.read(desk.table, incident["id"]) or incident
+        pages.carry_end(services.table, page, incident["id"], now=services.now())
+    return incidents.read(services.table, incident["id"]) or incident
 
 
-def _page(desk: Desk, known: Roster, incident: Item, *, execution: str, is_known: bool = True) -> dict[str, Any]:
+def _page(
+    services: Services, known: Roster, incident: Item, *, execution: str, is_known: bool = True
+) -> dict[str, Any]:
     """Puts a critical incident on its policy's page, and hands on who is on call.
 
     One that is not `is_known` was opened just now: nobody can have taken it meanwhile.
@@ -284,49 +276,49 @@ def _page(desk: Desk, known: Roster, incident: Item, *, execution: str, is_known
         handed = {"call": False, "timeout_seconds": NO_CALL_SECONDS}
         return _decision("page", "critical", [incident["id"]], page=handed)
     policy = known.policies.get(incident["policy"]) or Policy(incident["policy"])
-    now = desk.now()
+    now = services.now()
     joined = pages.join(
-        desk.table,
+        services.table,
         policy,
         incidents.about(incident),
         execution=execution,
         now=now,
-        ring=pages.ring_seconds(policy, desk.ring_seconds),
+        ring=pages.ring_seconds(policy, services.settings.ring_seconds),
         base=incident["base"],
     )
     if joined.is_new and is_known:
-        current = incidents.read(desk.table, incident["id"])
+        current = incidents.read(services.table, incident["id"])
         if current and not needs_page(current):  # taken or resolved in the moment before it joined
-            _leave(desk, current)
+            _leave(services, current)
             if not joined.is_ours:
                 return _decision("notify", "critical", [incident["id"]])
     if joined.is_ours:
-        return _own(desk, known, policy, joined.page, [incident["id"]])
+        return _own(services, known, policy, joined.page, [incident["id"]])
     if joined.is_new:
         lead = joined.page.lead
         event = Event("joined", key=f"joined/{joined.page.id}", detail={"incident": lead}, in_thread=False)
-        incidents.tell(desk.table, incident["id"], event, now=now, unless=("resolved",))
+        incidents.tell(services.table, incident["id"], event, now=now, unless=("resolved",))
         return _decision("alert", "critical", [incident["id"]])
     return _decision("notify", "critical", [incident["id"]])
 
 
-def _leave_resolved(desk: Desk, found: Iterable[Item]) -> None:
+def _leave_resolved(services: Services, found: Iterable[Item]) -> None:
     """Takes those of some incidents that are over off their pages."""
     for incident in found:
         if incident["state"] == "resolved":
-            _leave(desk, incident)
+            _leave(services, incident)
 
 
-def _leave(desk: Desk, incident: Item) -> None:
+def _leave(services: Services, incident: Item) -> None:
     """Takes an incident that is over off its policy's page; the page ends when that was its last."""
-    ended = pages.leave(desk.table, incident["policy"], incident["id"])
+    ended = pages.leave(services.table, incident["policy"], incident["id"])
     if ended:
-        desk.release(ended.token, Answer("skip", "resolved", "call"))
+        services.release(ended.token, Answer("skip", "resolved", "call"))
 
 
-def _own(desk: Desk, known: Roster, policy: Policy, page: Page, covered: Sequence[str]) -> dict[str, Any]:
+def _own(services: Services, known: Roster, policy: Policy, page: Page, covered: Sequence[str]) -> dict[str, Any]:
     """What an execution that owns a page is handed: the page, and the responders in the order in which they are rung."""
-    now = desk.now()
+    now = services.now()
     on_call = schedules.responders_on_call(known, policy, at(now))
     if not on_call:
         logger.error("nobody is on call", policy=policy.id)
@@ -334,7 +326,7 @@ def _own(desk: Desk, known: Roster, policy: Policy, page: Page, covered: Sequenc
         somebody = known.responders.get(page.at_work.responder)
         detail = {"slack_user": (somebody and somebody.slack_user) or "", "until": page.ring_at}
         event = Event("quiet", key=f"{page.id}/quiet", who=page.at_work.name, detail=detail)
-        incidents.tell(desk.table, page.lead, event, now=now, unless=("resolved", "acknowledged"))
+        incidents.tell(services.table, page.lead, event, now=now, unless=("resolved", "acknowledged"))
     handed = {
         "call": True,
         "policy": page.policy,
@@ -360,49 +352,52 @@ def _own(desk: Desk, known: Roster, policy: Policy, page: Page, covered: Sequenc
     return _decision("page", "critical", covered, page=handed, responders=responders)
 
 
-def _resume(desk: Desk, policy_id: str, *, execution: str) -> dict[str, Any]:
+def _resume(services: Services, policy_id: str, *, execution: str) -> dict[str, Any]:
     """Takes over a page whose owner is gone."""
-    page = pages.read(desk.table, policy_id)
+    page = pages.read(services.table, policy_id)
     if page is None or page.is_settled:
         return _decision("none", "critical", [])
     if page.owner != execution:
-        if page.is_open and page.lease_until > desk.now():
+        if page.is_open and page.lease_until > services.now():
             return _decision("none", "critical", [])
         try:
-            page = pages.take_over(desk.table, page, execution=execution, now=desk.now())
+            page = pages.take_over(services.table, page, execution=execution, now=services.now())
         except ConditionFailedError:
             return _decision("none", "critical", [])
     lead = page.lead
     if page.is_open:  # otherwise only its end is carried on
         event = Event("resumed", key=f"{page.id}/resumed/{execution[-36:]}")
-        incidents.tell(desk.table, lead, event, now=desk.now())
-    known = probe.roster_of(desk.table, policy_id, desk.probe_number)
-    return _own(desk, known, known.policies.get(policy_id) or Policy(policy_id), page, [lead])
+        incidents.tell(services.table, lead, event, now=services.now())
+    known = probe.roster_of(services.table, policy_id, services.settings.probe_number)
+    return _own(services, known, known.policies.get(policy_id) or Policy(policy_id), page, [lead])
 
 
-def _revisit(desk: Desk, due: list[str], *, execution: str) -> dict[str, Any]:
+def _revisit(services: Services, due: list[str], *, execution: str) -> dict[str, Any]:
     """Looks again at incidents that are due: one that no page covers is paged, for others Slack is brought up to date."""
     if len(due) == 1:
-        incident = incidents.read(desk.table, due[0])
-        if incident and is_overdue(incident := _settled(desk, incident), desk.now()):
-            incident = _remind(desk, incident) or incident
+        incident = incidents.read(services.table, due[0])
+        if incident and is_overdue(incident := _settled(services, incident), services.now()):
+            incident = _remind(services, incident) or incident
         if incident and needs_page(incident):
             return _page(
-                desk, probe.roster_of(desk.table, incident["policy"], desk.probe_number), incident, execution=execution
+                services,
+                probe.roster_of(services.table, incident["policy"], services.settings.probe_number),
+                incident,
+                execution=execution,
             )
     return _decision("notify", "critical", due)
 
 
-def _remind(desk: Desk, incident: Item) -> Item | None:
+def _remind(services: Services, incident: Item) -> Item | None:
     """An acknowledged incident is not resolved for too long: Slack is reminded first, the phones ring the next time."""
-    now = desk.now()
+    now = services.now()
     if not incident["reminded"]:
         changes = {"reminded": True, "remind_at": now + incident["remind_after_minutes"] * 60_000}
         event = Event("reminded", key=f"reminded/{incident['remind_at']}", who=incident["acknowledged_by"])
-        return incidents.tell(desk.table, incident["id"], event, now=now, unless=("resolved",), set_=changes)
+        return incidents.tell(services.table, incident["id"], event, now=now, unless=("resolved",), set_=changes)
     event = Event("overdue", key=f"overdue/{incident['remind_at']}", who=incident["acknowledged_by"])
     return incidents.tell(
-        desk.table, incident["id"], event, now=now, unless=("resolved", "triggered"), state="triggered"
+        services.table, incident["id"], event, now=now, unless=("resolved", "triggered"), state="triggered"
     )
 
 

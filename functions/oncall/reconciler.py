@@ -5,16 +5,13 @@ that no page covers, or that Slack has not heard of, are looked at again. It fin
 """
 
 import hashlib
-from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import Any
 
 from aws_lambda_powertools import Logger
 
 from oncall import incidents, intake, pages, probe
-from oncall.fallback import Fallback
-from oncall.table import DUE, ConditionFailedError, Item, Table, Update
+from oncall.services import Services
+from oncall.table import DUE, ConditionFailedError, Item, Update
 from oncall.text import unlinked
 
 logger = Logger(child=True)
@@ -24,25 +21,14 @@ MOST = 200  # looked at in one run; the rest has its turn in the next
 MOST_IN_ONE = 100  # incidents that one execution brings to Slack
 
 
-@dataclass(frozen=True, slots=True)
-class Desk:
-    """What the reconciler works with."""
-
-    table: Table
-    start: Callable[[str, Mapping[str, Any]], None]  # an execution's name and input
-    fallback: Fallback
-    now: Callable[[], int]  # epoch milliseconds
-    probe_schedule: str
-
-
-def bury(desk: Desk, execution: str) -> None:
+def bury(services: Services, execution: str) -> None:
     """An execution was stopped or timed out: what it owned goes on under another at once."""
-    now = desk.now()
-    for key in desk.table.due(before=now + 86_400_000):
+    now = services.now()
+    for key in services.table.due(before=now + 86_400_000):
         if not key["pk"].startswith("PAGE#"):
             continue
         with suppress(ConditionFailedError):  # another owner's, or over
-            desk.table.update(
+            services.table.update(
                 Update(
                     key["pk"],
                     key["sk"],
@@ -52,64 +38,64 @@ def bury(desk: Desk, execution: str) -> None:
                 )
             )
             logger.warning("a page has lost its execution", page=key["pk"])
-            _resume_page(desk, key["pk"])
+            _resume_page(services, key["pk"])
 
 
-def reconcile(desk: Desk) -> int:
+def reconcile(services: Services) -> int:
     """Resumes what is due, pages first; returns how many things that were.
 
     What cannot be resumed holds up nothing else. Raises the first error when the rest is done.
     """
-    found = desk.table.due(before=desk.now())
+    found = services.table.due(before=services.now())
     due = sorted(found, key=lambda key: not key["pk"].startswith("PAGE#"))[:MOST]
     behind: list[str] = []
     failed: list[Exception] = []
     for key in due:
         try:
-            behind += _resume(desk, key["pk"])
+            behind += _resume(services, key["pk"])
         except Exception as error:  # whatever is wrong with it: the others have to be resumed
             logger.exception("what is due could not be resumed", item=key["pk"], error=type(error).__name__)
             failed.append(error)
     for first in range(0, len(behind), MOST_IN_ONE):
         some = behind[first : first + MOST_IN_ONE]
         logger.warning("Slack is behind", incidents=len(some))
-        desk.start(_name(desk, *some), {"source": "reconciler", "incidents": some})
+        services.start(_name(services, *some), {"source": "reconciler", "incidents": some})
     if failed:
         raise failed[0]
     return len(due)
 
 
-def _resume(desk: Desk, pk: str) -> list[str]:
+def _resume(services: Services, pk: str) -> list[str]:
     """Resumes a page or an incident. Returns the incident if only Slack is behind."""
     kind, _, name = pk.partition("#")
     if kind == "PAGE":
-        _resume_page(desk, pk)
+        _resume_page(services, pk)
         return []
     if pk == probe.PARTITION:
-        _miss_probe(desk)
+        _miss_probe(services)
         return []
-    incident = incidents.read(desk.table, name) if kind == "INCIDENT" else None
-    if incident is None or not _postpone(desk, incident):
+    incident = incidents.read(services.table, name) if kind == "INCIDENT" else None
+    if incident is None or not _postpone(services, incident):
         return []
-    if not (intake.needs_page(incident) or intake.is_overdue(incident, desk.now())):
+    if not (intake.needs_page(incident) or intake.is_overdue(incident, services.now())):
         return [name]
     logger.warning("an incident is looked at again", incident=name, state=incident["state"])
-    desk.start(_name(desk, pk), {"source": "reconciler", "incidents": [name]})
+    services.start(_name(services, pk), {"source": "reconciler", "incidents": [name]})
     return []
 
 
-def _resume_page(desk: Desk, pk: str) -> None:
+def _resume_page(services: Services, pk: str) -> None:
     policy = pk.partition("#")[2]
-    page = pages.read(desk.table, policy)
+    page = pages.read(services.table, policy)
     if page is None or page.is_settled:
         return
-    if page.lease_until > desk.now() and page.is_open:
+    if page.lease_until > services.now() and page.is_open:
         return  # the index was behind: its owner is at work
     logger.warning("a page goes on under a new execution", policy=policy, state=page.state)
-    desk.start(_name(desk, pk, page.id, str(page.lease_until)), {"source": "reconciler", "policy": policy})
+    services.start(_name(services, pk, page.id, str(page.lease_until)), {"source": "reconciler", "policy": policy})
     if page.is_open:
         about = page.about
-        desk.fallback.tell(
+        services.fallback.tell(
             "a page had stopped and goes on",
             f"The execution that rang for {unlinked(about['summary'])} (incident {about['incident']}, escalation policy "
             f"{policy}) had ended or was silent for too long. Another one goes on with it now. If this comes again, look at the "
@@ -117,22 +103,22 @@ def _resume_page(desk: Desk, pk: str) -> None:
         )
 
 
-def _miss_probe(desk: Desk) -> None:
+def _miss_probe(services: Services) -> None:
     """The probe has not run for too long. That it does not run is no failure of it, so nobody else would notice."""
-    if not desk.probe_schedule:
-        probe.stop_missing(desk.table)
-    elif probe.is_missed(desk.table, now=desk.now()):
-        desk.fallback.tell(
+    if not services.settings.probe_schedule:
+        probe.stop_missing(services.table)
+    elif probe.is_missed(services.table, now=services.now()):
+        services.fallback.tell(
             "the probe does not run",
-            f"By its schedule, {desk.probe_schedule}, the probe should have run by now. Until it does, nobody knows "
+            f"By its schedule, {services.settings.probe_schedule}, the probe should have run by now. Until it does, nobody knows "
             "whether an alert reaches a telephone.\nRun it: oncall probe. Then look at its schedule's rule in EventBridge, "
             "and at the log of the function Probe.",
         )
 
 
-def _postpone(desk: Desk, incident: Item) -> bool:
+def _postpone(services: Services, incident: Item) -> bool:
     """Looks at an incident again later; False if it is not due any more."""
-    now = desk.now()
+    now = services.now()
     later = Update(
         incident["pk"],
         incident["sk"],
@@ -141,13 +127,13 @@ def _postpone(desk: Desk, incident: Item) -> bool:
         values={"now": now},
     )
     try:
-        desk.table.update(later)
+        services.table.update(later)
     except ConditionFailedError:
         return False
     return True
 
 
-def _name(desk: Desk, *parts: str) -> str:
+def _name(services: Services, *parts: str) -> str:
     """An execution's name, the same for a minute: a reconciler that runs twice starts one."""
     digest = hashlib.sha256(" ".join(parts).encode()).hexdigest()[:24]
-    return f"reconcile-{digest}-{desk.now() // 60_000}"
+    return f"reconcile-{digest}-{services.now() // 60_000}"

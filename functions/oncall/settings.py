@@ -12,24 +12,24 @@ from oncall.roster import Language
 class Settings:
     """The environment that template.yaml gives the functions; each function has only what it needs."""
 
-    table: str
-    fallback_topic: str
-    state_machine: str
-    slack_notification_function: str
-    slack_channel: str
-    slack_user_group: str
-    phone_call_function: str
-    caller_number: str
-    text_sender: str
-    ring_seconds: int
-    language: Language
-    twilio_api_url: str
-    slack_api_url: str
-    public_url: str
-    gateway_url: str
-    probe_number: str
-    probe_schedule: str
-    heartbeat_alarm: str
+    table: str = ""
+    fallback_topic: str = ""
+    state_machine: str = ""
+    slack_notification_function: str = ""
+    slack_channel: str = ""
+    slack_user_group: str = ""
+    phone_call_function: str = ""
+    caller_number: str = ""
+    text_sender: str = ""
+    ring_seconds: int = 25
+    language: Language = "ja"
+    twilio_api_url: str = ""
+    slack_api_url: str = ""
+    public_url: str = ""
+    gateway_url: str = ""
+    probe_number: str = ""
+    probe_schedule: str = ""
+    heartbeat_alarm: str = ""
 
 
 @cache

@@ -1,7 +1,7 @@
 """Signals: they make others look at the table sooner. Losing one changes when something happens, never whether."""
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal
@@ -34,7 +34,7 @@ class Answer:
     incidents: tuple[str, ...] = ()
 
 
-def release(client: "SFNClient", token: str | None, answer: Answer) -> None:
+def release(client: "SFNClient", token: str, answer: Answer) -> None:
     """Releases the waiting PhoneCall step, if it still waits."""
     if not token:
         return
@@ -46,14 +46,10 @@ def release(client: "SFNClient", token: str | None, answer: Answer) -> None:
         logger.info("the step no longer waits", reason=answer.reason)
 
 
-def starter(client: "SFNClient", state_machine: str) -> Callable[[str, Mapping[str, Any]], None]:
-    """Starts executions. One that was started already under this name is left alone."""
-
-    def start(name: str, given: Mapping[str, Any]) -> None:
-        with suppress(client.exceptions.ExecutionAlreadyExists):
-            client.start_execution(stateMachineArn=state_machine, name=name, input=json.dumps(given))
-
-    return start
+def start(client: "SFNClient", state_machine: str, name: str, given: Mapping[str, Any]) -> None:
+    """Starts an execution with an input. One that was started already under this name is left alone."""
+    with suppress(client.exceptions.ExecutionAlreadyExists):
+        client.start_execution(stateMachineArn=state_machine, name=name, input=json.dumps(given))
 
 
 def ask_slack(client: "LambdaClient", function: str, wish: Mapping[str, Any]) -> None:

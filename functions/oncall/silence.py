@@ -5,9 +5,8 @@ ring, or start a page that nobody takes; and no Alertmanager repeats it. So the 
 have been started is started.
 """
 
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from aws_lambda_powertools import Logger
 
@@ -15,6 +14,7 @@ from oncall import incidents, pages, roster
 from oncall.alerts.monitoring import PRODUCT, read_alarm
 from oncall.clock import at
 from oncall.roster import schedules
+from oncall.services import Services
 from oncall.table import ConditionFailedError, Item, Table, Update
 
 logger = Logger(child=True)
@@ -37,24 +37,14 @@ class Alarm:
     changed_at: int
 
 
-@dataclass(frozen=True, slots=True)
-class Desk:
-    """What it works with."""
-
-    table: Table
-    start: Callable[[str, Mapping[str, Any]], None]  # an execution's name and input
-    gateway: str  # host and stage
-    now: Callable[[], int]  # epoch milliseconds
-
-
-def watch(desk: Desk, alarm: Alarm) -> None:
+def watch(services: Services, alarm: Alarm) -> None:
     """Starts an execution if the alarm says something that its incident does not."""
-    now = desk.now()
-    state = _wanted(desk.table, alarm, now=now)
+    now = services.now()
+    state = _wanted(services.table, alarm, now=now)
     if state is None:
         return
     logger.warning("the monitoring's alarm was not followed", alarm=alarm.name, state=state)
-    desk.start(
+    services.start(
         f"monitoring-{state.lower()}-{now // 60_000}",
         {
             "source": "alarm",
@@ -62,7 +52,7 @@ def watch(desk: Desk, alarm: Alarm) -> None:
             "state": state,
             "at": at(now).isoformat(),
             "since": at(alarm.changed_at).isoformat(),
-            "gateway": desk.gateway,
+            "gateway": services.settings.gateway_url.removeprefix("https://"),
         },
     )
 

@@ -1,7 +1,6 @@
 """A world for each test: the domain on moto's DynamoDB, with a clock, a telephone and a Slack of its own."""
 
 from collections.abc import Iterator
-from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import boto3
@@ -9,7 +8,6 @@ import pytest
 from moto import mock_aws
 
 from devstack.aws.dynamodb import bear_storms
-from oncall.slack import channel
 from tests.builders import REGION, World
 
 if TYPE_CHECKING:
@@ -29,8 +27,5 @@ def dynamodb() -> Iterator["DynamoDBClient"]:
 
 
 @pytest.fixture
-def world(dynamodb: "DynamoDBClient", monkeypatch: pytest.MonkeyPatch) -> World:
-    made = World(dynamodb)
-    # The step waits for its turn in the channel; here the clock goes on by itself meanwhile.
-    monkeypatch.setattr(channel, "time", SimpleNamespace(sleep=made.clock.sleep))
-    return made
+def world(dynamodb: "DynamoDBClient") -> World:
+    return World(dynamodb)

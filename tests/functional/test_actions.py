@@ -28,21 +28,19 @@ def page_by_hand(world: World, **more: Any) -> dict[str, Any]:
 def test_a_responder_takes_an_incident_by_command(world: World) -> None:
     run = world.fire()
     (incident,) = run.decision["incidents"]
-    taken = actions.acknowledge_incident(
-        world.replies_desk, incident, responder_id="suzuki", name="root", via="command"
-    )
+    taken = actions.acknowledge_incident(world.services, incident, responder_id="suzuki", name="root", via="command")
     world.settles_down()
     assert (taken.ours, taken.by) == (True, "Suzuki")
     assert world.ringing == []
     assert world.incident(run)["acknowledged_by"] == "Suzuki"
-    again = actions.acknowledge_incident(world.replies_desk, incident, name="somebody", via="command")
+    again = actions.acknowledge_incident(world.services, incident, name="somebody", via="command")
     assert (again.ours, again.by) == (False, "Suzuki")
 
 
 def test_resolving_stops_the_phone_and_ends_the_page(world: World) -> None:
     run = world.fire()
     (incident,) = run.decision["incidents"]
-    assert actions.resolve_incident(world.replies_desk, incident, who="Suzuki", via="command")
+    assert actions.resolve_incident(world.services, incident, who="Suzuki", via="command")
     world.settles_down()
     assert world.ringing == []
     assert world.page().state == "resolved"
@@ -51,15 +49,15 @@ def test_resolving_stops_the_phone_and_ends_the_page(world: World) -> None:
     told = incidents.timeline(world.table, incident)[-1]
     assert (told["kind"], told["who"], told["detail"]) == ("resolved", "Suzuki", {"via": "command"})
     assert messages.line(told, "en") == "Resolved: Suzuki ended it by command."
-    assert actions.resolve_incident(world.replies_desk, incident, who="Suzuki", via="command") is None
-    assert actions.resolve_incident(world.replies_desk, "20261123-030000-nobody", who="Suzuki", via="command") is None
+    assert actions.resolve_incident(world.services, incident, who="Suzuki", via="command") is None
+    assert actions.resolve_incident(world.services, "20261123-030000-nobody", who="Suzuki", via="command") is None
 
 
 def test_resolving_one_of_two_rings_on_for_the_other(world: World) -> None:
     run = world.fire()
     other = world.fire(webhook(key="database"))
     (incident,) = run.decision["incidents"]
-    actions.resolve_incident(world.replies_desk, incident, who="Suzuki", via="command")
+    actions.resolve_incident(world.services, incident, who="Suzuki", via="command")
     world.settles_down()
     world.twilio_says(world.last_call, "no-answer")
     assert world.ringing == [SUZUKI]
@@ -71,7 +69,7 @@ def test_an_alert_that_fires_on_opens_another_incident_at_its_next_repeat(world:
     (incident,) = run.decision["incidents"]
     before = world.clock.now()
     world.clock.time += MINUTE * 1000
-    actions.resolve_incident(world.replies_desk, incident, who="Suzuki", via="command")
+    actions.resolve_incident(world.services, incident, who="Suzuki", via="command")
     world.settles_down()
     world.clock.time += 1000
     late = world.receive(webhook(), received_at=before + 1)  # it was under way already

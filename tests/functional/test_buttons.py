@@ -31,8 +31,7 @@ def _people(world: World) -> None:
 
 def press(world: World, action: str, value: str, user: str = "U0SUZUKI", **more: Any) -> str:
     """Somebody presses a button; returns what they are told."""
-    desk = buttons.Desk(world.table, world.release, world.slack_asked.extend, world.clock.now, world.language)
-    said = buttons.press(desk, Press(action, value, user, f"name of {user}", **more))
+    said = buttons.press(world.services, Press(action, value, user, f"name of {user}", **more))
     world.settles_down()
     return said
 
@@ -99,10 +98,9 @@ def test_after_the_last_one_of_all_nobody_is_left_and_the_fallback_topic_hears_o
 
 def test_the_same_press_twice_skips_one(world: World) -> None:
     run = world.fire()
-    desk = buttons.Desk(world.table, world.release, world.slack_asked.extend, world.clock.now, "en")
     pressed = Press("ring_next", incident_of(run), "U0SUZUKI", "suzuki")
-    assert buttons.press(desk, pressed) == ""
-    assert "just asked" in buttons.press(desk, pressed)  # before the state machine has had its turn
+    assert buttons.press(world.services, pressed) == ""
+    assert "just asked" in buttons.press(world.services, pressed)  # before the state machine has had its turn
     world.settles_down()
     assert world.ringing == [SUZUKI]
     assert len(events(world, run, "ring_next")) == 1
@@ -172,9 +170,8 @@ def test_a_message_that_was_not_refreshed_does_not_hold_anybody_up_for_long(worl
 def test_two_at_the_same_moment_skip_one(world: World, operation: str) -> None:
     run = world.fire()
     said: list[str] = []
-    desk = buttons.Desk(world.table, world.release, world.slack_asked.extend, world.clock.now, "en")
     other = Press("ring_next", incident_of(run), "U0TAKA", "takahashi", seen_at=world.clock.now())
-    world.dynamo.before(operation, lambda: said.append(buttons.press(desk, other)))
+    world.dynamo.before(operation, lambda: said.append(buttons.press(world.services, other)))
     said.append(press(world, "ring_next", incident_of(run), seen_at=world.clock.now()))
     assert sorted(bool(one) for one in said) == [False, True]
     assert world.ringing == [SUZUKI]
@@ -204,8 +201,7 @@ def test_a_key_that_was_pressed_by_the_skipped_one_still_counts(world: World) ->
     run = world.fire()
     first = world.last_call
     first.status = "in-progress"
-    desk = buttons.Desk(world.table, world.release, world.slack_asked.extend, world.clock.now, "en")
-    buttons.press(desk, Press("ring_next", incident_of(run), "U0SUZUKI", "suzuki"))
+    buttons.press(world.services, Press("ring_next", incident_of(run), "U0SUZUKI", "suzuki"))
     world.hears(first, "1")
     assert world.rung == [SATO]
     assert world.page().acknowledged_by == "Sato"
@@ -419,8 +415,7 @@ def test_both_languages_say_the_same_things() -> None:
 
 def test_a_hostile_name_mentions_nobody(world: World) -> None:
     run = world.fire()
-    desk = buttons.Desk(world.table, world.release, world.slack_asked.extend, world.clock.now, "en")
-    buttons.press(desk, Press("acknowledge", incident_of(run), "U0GUEST", "<!channel> <@U0SATO>"))
+    buttons.press(world.services, Press("acknowledge", incident_of(run), "U0GUEST", "<!channel> <@U0SATO>"))
     world.settles_down()
     assert "<!channel>" not in press(world, "acknowledge", incident_of(run))
     assert "<@" not in press(world, "ring_next", incident_of(run))

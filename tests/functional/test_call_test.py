@@ -1,28 +1,21 @@
 """Test calls: the phone rings, 1 proves that the number works, and nothing else in the system hears of it."""
 
-from typing import cast
-
 import pytest
 
 from oncall.phone import call_test, proofs
-from oncall.phone.twilio import Telephone
 from oncall.table import Item
 from tests.builders import BASE, ROSTER, SATO, Call, World
 
 DAY = 86_400_000
 
 
-def desk(world: World) -> call_test.Desk:
-    return call_test.Desk(world.table, world.clock.now, world.language)
-
-
 def ring(world: World, responder: str = "sato", test: str = "test-1") -> dict[str, str]:
     request = {"responder": responder, "id": test}
-    return call_test.ring(desk(world), lambda: cast("Telephone", world.telephone), request, base=BASE, ring_seconds=25)
+    return call_test.ring(world.services, request, base=BASE)
 
 
 def press(world: World, call: Call, digits: str) -> str:
-    return call_test.key_pressed(desk(world), call.callbacks, digits)
+    return call_test.key_pressed(world.services, call.callbacks, digits)
 
 
 def proof(world: World) -> Item:
@@ -36,10 +29,10 @@ def test_one_proves_the_number_for_thirty_days(world: World) -> None:
     call = world.last_call
     assert (call.to, call_test.is_test(call.callbacks)) == (SATO, True)
     assert "only a test" in call.twiml
-    call_test.call_changed(desk(world), call.callbacks, "in-progress")
+    call_test.call_changed(world.services, call.callbacks, "in-progress")
     assert proof(world)["status"] == "in-progress"
     assert "This phone works" in press(world, call, "1")
-    call_test.call_changed(desk(world), call.callbacks, "completed")
+    call_test.call_changed(world.services, call.callbacks, "completed")
     assert proof(world)["status"] == "proven"
     now = world.clock.now()
     assert proofs.is_proven(proof(world), SATO, now=now + 30 * DAY - 1)
@@ -62,7 +55,7 @@ def test_a_call_that_ends_without_one_proves_nothing_and_leaves_the_last_proof(w
     ring(world)
     press(world, world.last_call, "1")
     ring(world, test="test-2")
-    call_test.call_changed(desk(world), world.last_call.callbacks, status)
+    call_test.call_changed(world.services, world.last_call.callbacks, status)
     assert (proof(world)["status"], proof(world)["test"]) == (status, "test-2")
     assert proofs.is_proven(proof(world), SATO, now=world.clock.now())
 
@@ -72,7 +65,7 @@ def test_the_key_of_an_earlier_test_call_proves_nothing(world: World) -> None:
     first = world.last_call
     ring(world, test="test-2")
     assert "no longer open" in press(world, first, "1")
-    call_test.call_changed(desk(world), first.callbacks, "completed")
+    call_test.call_changed(world.services, first.callbacks, "completed")
     assert proof(world)["status"] == "placing"
 
 

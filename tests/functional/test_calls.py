@@ -580,7 +580,7 @@ def test_a_new_page_in_the_quiet_window_leaves_no_old_phone_ringing(world: World
     world.twilio_says(world.last_call, "no-answer")
     first, second = world.telephone.calls
     # The late key of the first phone, and a new group before the waiting step has looked.
-    keys.key_pressed(world.replies_desk, first.callbacks, "1")
+    keys.key_pressed(world.services, first.callbacks, "1")
     other = world.receive(webhook(key="database"))
     assert other.decision["page"]["page"] == world.page().id
     world.settles_down()
@@ -658,7 +658,7 @@ def test_a_word_in_the_language_of_the_responder_is_heard_by_that_responder_alon
 def test_an_incident_that_is_taken_in_the_moment_before_it_joins_its_page_rings_no_longer(world: World) -> None:
     def take() -> None:
         (incident,) = incidents.opened_since(world.table, 0, now=world.clock.now() + 1000)
-        taken = actions.acknowledge_incident(world.replies_desk, incident, name="Suzuki", via="command")
+        taken = actions.acknowledge_incident(world.services, incident, name="Suzuki", via="command")
         assert taken.ours
 
     world.dynamo.before("UpdateItem", take)  # after the incident was opened, before the page is

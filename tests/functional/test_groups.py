@@ -255,7 +255,7 @@ def test_a_policy_whose_execution_cannot_be_started_rings_after_a_minute(world: 
         raise ClientError({"Error": {"Code": "ThrottlingException"}}, "StartExecution")
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(world, "_start", refuses)
+        patch.setattr(world, "start", refuses)
         world.fire(webhook(of("shop"), of(OF_OTHERS)))
     assert world.ringing == [SATO]
     world.passes(MINUTE)

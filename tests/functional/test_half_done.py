@@ -41,7 +41,7 @@ def test_a_late_key_whose_function_died_is_made_up_for_by_the_end_of_its_call(wo
     world.fire()
     first = world.last_call
     world.twilio_says(first, "no-answer")
-    killed_before_the_release(world, lambda: keys.key_pressed(world.replies_desk, first.callbacks, "1"))
+    killed_before_the_release(world, lambda: keys.key_pressed(world.services, first.callbacks, "1"))
     assert world.ringing == [SUZUKI]
     world.twilio_says(first, "completed")
     assert world.ringing == []
@@ -77,10 +77,9 @@ def test_a_resolution_whose_function_died_is_made_up_for_by_its_retry(world: Wor
 def test_a_resolution_by_hand_whose_function_died_is_made_up_for_by_the_next(world: World) -> None:
     run = world.fire()
     incident = run.decision["incidents"][0]
-    desk = actions.Desk(world.table, world.release, world.slack_asked.extend, world.clock.now)
     incidents.resolve(world.table, incident, who="Sato", via="command", now=world.clock.now())
     assert world.ringing == [SATO]
-    assert actions.resolve_incident(desk, incident, who="Suzuki", via="command") is None
+    assert actions.resolve_incident(world.services, incident, who="Suzuki", via="command") is None
     world.settles_down()
     assert world.ringing == []
 
@@ -105,7 +104,7 @@ def test_a_key_that_meets_the_next_page_counts_for_its_incident_alone(world: Wor
         world.twilio_says(world.last_call, "busy")
     page = world.page()
     world.dynamo.before("UpdateItem", lambda: world.fire(webhook(key="other")))
-    said = keys.key_pressed(world.replies_desk, first.callbacks, "1")
+    said = keys.key_pressed(world.services, first.callbacks, "1")
     assert world.page().id != page.id
     assert "You have it" in said
     assert world.incident(run)["state"] == "acknowledged"
@@ -119,7 +118,7 @@ def test_an_item_that_cannot_be_resumed_does_not_keep_the_others_from_it(world: 
     world.receive(webhook())  # and its execution dies before the first ring
     world.clock.sleep(3 * MINUTE)
     with pytest.raises(KeyError):
-        reconciler.reconcile(world.reconciler_desk)
+        reconciler.reconcile(world.services)
     world.run_started()
     assert world.rung == [SATO]
 
@@ -133,6 +132,6 @@ def test_a_page_does_not_queue_behind_incidents_that_slack_has_not_heard_of(worl
     world.project(*run.decision["incidents"])
     world.clock.sleep(3 * MINUTE)
     with suppress(KeyError):  # the others are no whole incidents
-        reconciler.reconcile(world.reconciler_desk)
+        reconciler.reconcile(world.services)
     world.run_started()
     assert world.rung == [SATO]

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import import_module
 from pathlib import Path
 from types import SimpleNamespace
@@ -25,6 +25,7 @@ from oncall import aws, probe, signals
 from oncall.clock import at
 from oncall.errors import ConfigurationError, WebhookError
 from oncall.phone.twilio import Callbacks
+from oncall.services import for_function
 from oncall.settings import read_settings
 from oncall.signals import Answer
 from oncall.slack.messages import ACKNOWLEDGE
@@ -956,7 +957,7 @@ def test_the_probe_publishes_how_long_an_alert_takes(
 
     monkeypatch.setenv("GATEWAY_URL", BASE)
     monkeypatch.setattr("oncall.probe.run.post", post)
-    monkeypatch.setattr("probe.time.sleep", sleep)
+    monkeypatch.setattr("probe.for_function", lambda: replace(for_function(), sleep=sleep))
     answer = stack.call("probe", {"id": "event-1", "source": "aws.events"})
     assert (answer["tried"], answer["problem"], world.rung) == (True, "", [AUTOMATIC])
     assert sent == [(f"{BASE}/alerts", BEARER)]

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from threading import Thread
 from typing import Any
@@ -17,6 +17,7 @@ from oncall.incidents import PROBE_POLICY
 from oncall.phone import probe_number
 from oncall.probe import run as probing
 from oncall.probe.run import NotAcceptedError, Outcome
+from oncall.services import Services
 from tests.builders import AUTOMATIC, CHANNEL, SATO, Call, World, webhook
 
 DAY = 86_400
@@ -59,26 +60,18 @@ class Probe:
                 self._seen.add(call.sid)
                 self.line(self.world, call)
 
-    def slack(self, asked: Any) -> None:
+    def invoke(self, *, Payload: str, **_: Any) -> None:  # noqa: N803  as boto3 has it
+        """Lambda: SlackNotification, asked to bring Slack up to date."""
         if self.slack_works:
-            self.world.project(*asked)
+            self.world.project(*json.loads(Payload)["incidents"])
 
     @property
-    def desk(self) -> probing.Desk:
-        world = self.world
-        return probing.Desk(
-            table=world.table,
-            release=world.release,
-            slack=self.slack,
-            now=world.clock.now,
-            post=self.post,
-            fallback=world.fallback,
-            sleep=self.sleep,
-            patience=probes.patience(world.probe_schedule),
-        )
+    def services(self) -> Services:
+        there = self.world.services
+        return replace(there, sleep=self.sleep, client=lambda name: self if name == "lambda" else there.client(name))
 
     def run(self, name: str = "run-1", owner: str = "request-1") -> Outcome | None:
-        outcome = probing.run(self.desk, name, owner=owner)
+        outcome = probing.run(self.services, name, owner=owner, post=self.post)
         self.world.settles_down()
         return outcome
 
@@ -405,8 +398,8 @@ def test_a_schedule_that_was_turned_off_is_not_missed(world: World, probe: Probe
     probe.run()
     world.probe_schedule = ""
     world.clock.sleep(30 * DAY)
-    assert reconciler.reconcile(world.reconciler_desk) == 1
-    assert reconciler.reconcile(world.reconciler_desk) == 0
+    assert reconciler.reconcile(world.services) == 1
+    assert reconciler.reconcile(world.services) == 0
     assert world.topic.subjects == []
 
 

@@ -85,9 +85,9 @@ def test_a_page_that_gave_up_and_died_is_told_to_the_fallback(world: World) -> N
 def test_it_runs_twice_at_once_and_one_execution_goes_on(world: World) -> None:
     dies(world, world.fire())
     world.clock.time += DEAD * 1000
-    reconciler.reconcile(world.reconciler_desk)
+    reconciler.reconcile(world.services)
     world.clock.time += 1
-    reconciler.reconcile(world.reconciler_desk)
+    reconciler.reconcile(world.services)
     names = [name for name, given in world.started if given.get("policy")]
     assert len(names) == 1
 
@@ -108,7 +108,7 @@ def test_a_resumption_that_dies_is_resumed_again(world: World) -> None:
     dies(world, world.fire())
     for _ in range(2):
         world.clock.time += DEAD * 1000
-        reconciler.reconcile(world.reconciler_desk)  # and nobody runs what it starts
+        reconciler.reconcile(world.services)  # and nobody runs what it starts
     world.last_call.status = "no-answer"
     world.run_started()
     assert world.rung == [SATO, SUZUKI]
@@ -150,8 +150,8 @@ def test_an_execution_that_was_stopped_loses_its_page_at_once_and_people_hear_of
     dies(world, run)
     world.telephone.calls[0].status = "no-answer"
     # As the handler does it.
-    reconciler.bury(world.reconciler_desk, run.name)
-    reconciler.reconcile(world.reconciler_desk)
+    reconciler.bury(world.services, run.name)
+    reconciler.reconcile(world.services)
     world.run_started()
     assert world.page().owner != run.name
     assert world.page("other").owner == other.name
@@ -161,7 +161,7 @@ def test_an_execution_that_was_stopped_loses_its_page_at_once_and_people_hear_of
 
 def test_an_execution_that_ended_without_a_page_leaves_nothing_to_bury(world: World) -> None:
     world.fire()
-    reconciler.bury(world.reconciler_desk, "another")
+    reconciler.bury(world.services, "another")
     assert world.started == []
 
 
@@ -207,7 +207,7 @@ def test_an_execution_that_was_started_already_is_no_fault() -> None:
             self.asked.append(request)
             raise Started
 
-    signals.starter(StepFunctions(), "arn:machine")("reconcile-x", {"source": "reconciler"})  # type: ignore[arg-type]
+    signals.start(StepFunctions(), "arn:machine", "reconcile-x", {"source": "reconciler"})  # type: ignore[arg-type]
     assert StepFunctions.asked[0]["name"] == "reconcile-x"
 
 

@@ -216,14 +216,14 @@ def test_a_late_key_of_a_call_before_such_keys_were_known_says_that_its_page_is_
     world.passes(3 * MINUTE)
     world.fire(webhook(key=DATABASE))
     before = Callbacks(old.base, old.policy, old.page, old.number)
-    assert "no longer open" in keys.key_pressed(world.replies_desk, before, "1")
+    assert "no longer open" in keys.key_pressed(world.services, before, "1")
 
 
 def test_a_key_of_a_call_that_never_was_changes_nothing(world: World) -> None:
     world.fire()
     call = world.last_call
     forged = Callbacks(call.callbacks.base, "default", call.callbacks.page, 7)
-    assert "no longer open" in keys.key_pressed(world.replies_desk, forged, "1")
+    assert "no longer open" in keys.key_pressed(world.services, forged, "1")
     assert world.page().state == "open"
 
 
@@ -248,7 +248,7 @@ def test_a_step_that_rings_on_while_another_takes_it_is_released(world: World) -
     run = world.fire()
     first = world.last_call
     first.status = "completed"
-    keys.call_changed(world.replies_desk, first.callbacks, "completed", first.sid)
+    keys.call_changed(world.services, first.callbacks, "completed", first.sid)
     world.dynamo.before("UpdateItem", world.settles_down)
     world.hears(first, "1")
     assert world.rung == [SATO, SUZUKI]
@@ -264,7 +264,7 @@ def test_the_callbacks_of_a_call_may_come_in_any_order(world: World, order: tupl
     run = world.fire()
     call = world.last_call
     for status in order:
-        keys.call_changed(world.replies_desk, call.callbacks, status, call.sid)
+        keys.call_changed(world.services, call.callbacks, status, call.sid)
     call.status = "completed"
     world.settles_down()
     assert world.page().calls[0].status == "completed"
@@ -301,7 +301,7 @@ def test_the_end_of_the_call_that_took_it_changes_nothing(world: World) -> None:
 
 def test_a_callback_of_a_page_that_never_was_writes_nothing(world: World) -> None:
     stranger = Callbacks("https://x.example.com/prod", "nobody", "0" * 16, 1)
-    keys.call_changed(world.replies_desk, stranger, "completed", "CA0")
+    keys.call_changed(world.services, stranger, "completed", "CA0")
     assert pages.read(world.table, "nobody") is None
 
 
@@ -423,7 +423,7 @@ def test_everybody_pressing_at_once_leaves_one_owner(world: World) -> None:
     assert world.rung == [SATO, SUZUKI, TAKAHASHI]
     with ThreadPoolExecutor(3) as people:
         said = list(
-            people.map(lambda call: keys.key_pressed(world.replies_desk, call.callbacks, "1"), world.telephone.calls)
+            people.map(lambda call: keys.key_pressed(world.services, call.callbacks, "1"), world.telephone.calls)
         )
     world.settles_down()
     winners = [call.to for call, words in zip(world.telephone.calls, said, strict=True) if "You have it" in words]

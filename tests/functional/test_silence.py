@@ -26,8 +26,7 @@ def told(world: World, state: str) -> Execution:
 def minute(world: World, state: State, changed_at: int = START) -> list[Execution]:
     """A minute of the reconciler, with the alarm as CloudWatch has it; the executions that it starts."""
     before = len(world.started)
-    desk = silence.Desk(world.table, world.reconciler_desk.start, GATEWAY, world.clock.now)
-    silence.watch(desk, Alarm(NAME, state, changed_at))
+    silence.watch(world.services, Alarm(NAME, state, changed_at))
     runs = world.run_started(since=before)
     world.passes(MINUTE)
     return runs

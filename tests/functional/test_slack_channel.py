@@ -360,7 +360,7 @@ def test_time_that_runs_out_leaves_the_rest_for_the_next_turn(world: World) -> N
     world.slack.faults = []
 
     progress = channel.bring_up_to_date(
-        world.slack_desk, [incident(run) for run in runs], me="late", until=world.clock.now() - 1
+        world.services, [incident(run) for run in runs], me="late", until=world.clock.now() - 1
     )
     assert (progress.done, progress.wait_seconds) == (False, 1)
     assert world.slack.posts == []

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from slack_sdk import WebClient
 
 from devstack.slack.api import create_app as slack_app
 from devstack.slack.workspace import User
+from oncall.services import Services
 from oncall.slack import api
 from oncall.slack.user_group import RefusedError
 from tests.builders import CHANNEL, World
@@ -88,14 +90,14 @@ def test_nobody_but_slack_is_told(there: Slack, address: str, caplog: pytest.Log
     assert there.control("GET", "errors") == [], "nothing was posted there"
 
 
-def desk(world: World, there: Slack) -> api.Desk:
-    return api.Desk(world.table, lambda: there.client, world.clock.now, "en")
+def on(world: World, there: Slack) -> Services:
+    return replace(world.services, slack=lambda: there.client)
 
 
 def test_a_home_is_shown_again_and_again(world: World, there: Slack) -> None:
     world.fire()
     for notice in ("", "Sato has it already."):
-        api.publish_home(desk(world, there), SATO.id, notice)
+        api.publish_home(on(world, there), SATO.id, notice)
     (view,) = there.control("GET", "views")
     assert (view["type"], view["user"]) == ("home", SATO.id)
     assert "Sato has it already." in json.dumps(view["blocks"])
@@ -103,9 +105,9 @@ def test_a_home_is_shown_again_and_again(world: World, there: Slack) -> None:
 
 
 def test_a_home_that_slack_does_not_take_is_left(world: World, there: Slack, caplog: pytest.LogCaptureFixture) -> None:
-    api.publish_home(desk(world, there), "U0NOBODY")
+    api.publish_home(on(world, there), "U0NOBODY")
     there.control("PUT", "faults", {"status": 500, "times": 1})
-    api.publish_home(desk(world, there), SATO.id)
+    api.publish_home(on(world, there), SATO.id)
     assert caplog.text.count("could not be shown") == 2
 
 

@@ -38,15 +38,7 @@ def _people(world: World) -> None:
 
 def types(world: World, text: str, user: str = "U0SUZUKI", trigger: str = "1.2.3", name: str = "suzuki.k") -> str:
     """Somebody types /oncall; returns what they alone read."""
-    desk = command.Desk(
-        table=world.table,
-        start=world._start,
-        now=world.clock.now,
-        language=world.language,
-        gateway=GATEWAY,
-        slack_channel=CHANNEL,
-    )
-    return command.answer(desk, Command(text, user, name, trigger))
+    return command.answer(world.services, Command(text, user, name, trigger, GATEWAY))
 
 
 def read(part: Any) -> str:
@@ -286,7 +278,7 @@ def test_open_incidents_are_listed_with_links_the_newest_first(world: World) -> 
 
 def test_an_incident_that_somebody_took_a_moment_ago_is_theirs(world: World) -> None:
     run = world.fire()
-    taken = actions.acknowledge_incident(world.replies_desk, run.decision["incidents"][0], name="", slack_user="U0SATO")
+    taken = actions.acknowledge_incident(world.services, run.decision["incidents"][0], name="", slack_user="U0SATO")
     assert taken.ours
     assert world.incident(run)["state"] == "triggered", "the state machine has not carried it on yet"
     assert "Sato has it" in types(world, "incidents")
@@ -296,7 +288,7 @@ def test_an_incident_that_somebody_took_a_moment_ago_is_theirs(world: World) -> 
 def test_a_page_that_was_taken_when_it_covered_nothing_any_more_is_nobodys(world: World) -> None:
     run = world.fire()
     world.resolves_half(run)
-    keys.key_pressed(world.replies_desk, world.last_call.callbacks, "1")  # and the state machine has not had its turn
+    keys.key_pressed(world.services, world.last_call.callbacks, "1")  # and the state machine has not had its turn
     with world.dynamo.dies(1, answered=True):
         world.receive(webhook(key=DATABASE))  # opened, and on no page yet
     assert "database alert is down" in types(world, "incidents")

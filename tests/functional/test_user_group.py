@@ -44,7 +44,7 @@ class Group:
         world = self.world
         behind = user_group.is_behind(world.table, GROUP, now=world.clock.now())
         if behind:
-            user_group.follow(user_group.Desk(world.table, self.set, world.fallback, world.clock.now), GROUP)
+            user_group.follow(world.services, GROUP, self.set)
         world.clock.time += MINUTE * 1000
         return behind
 
@@ -119,9 +119,8 @@ def test_what_passes_is_tried_again_in_a_minute_and_told_to_nobody(group: Group)
 
 def test_two_at_the_same_moment_ask_slack_once(group: Group) -> None:
     world = group.world
-    desk = user_group.Desk(world.table, group.set, world.fallback, world.clock.now)
-    world.dynamo.before("UpdateItem", lambda: user_group.follow(desk, GROUP))
-    user_group.follow(desk, GROUP)
+    world.dynamo.before("UpdateItem", lambda: user_group.follow(world.services, GROUP, group.set))
+    user_group.follow(world.services, GROUP, group.set)
     assert group.requests == 1
 
 
@@ -135,7 +134,7 @@ def test_one_that_was_overtaken_has_it_set_again(group: Group) -> None:
         assert group.members == ["U0SUZUKI"]
         group.set(name, users)
 
-    user_group.follow(user_group.Desk(world.table, overtaken, world.fallback, world.clock.now), GROUP)
+    user_group.follow(world.services, GROUP, overtaken)
     assert group.members == ["U0SATO"]
     group.minute()
     assert group.members == ["U0SUZUKI"]
@@ -149,7 +148,7 @@ def test_whoever_dies_in_the_middle_is_followed_by_another(group: Group) -> None
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        user_group.follow(user_group.Desk(world.table, dies, world.fallback, world.clock.now), GROUP)
+        user_group.follow(world.services, GROUP, dies)
     for _ in range(11):
         group.minute()
     assert group.members == ["U0SATO"]

@@ -27,6 +27,8 @@ _REQUESTS = {
 }
 # Every class's methods are taken to be used where the class's instance, so named, is.
 _INSTANCES = {"fallback": ("oncall.fallback", "Fallback")}
+# Of this class only the members that are named: everybody has one, and uses a part of it.
+_SERVICES = ("oncall.services", "Services")
 
 
 @dataclass
@@ -61,6 +63,10 @@ def _read(path: Path) -> _Module:
     for node in ast.parse(path.read_text()).body:
         if isinstance(node, ast.FunctionDef | ast.ClassDef):
             module.definitions[node.name] = node
+            if isinstance(node, ast.ClassDef) and path.stem == "services":
+                members = [member for member in node.body if isinstance(member, ast.FunctionDef)]
+                module.definitions |= {f"{node.name}.{member.name}": member for member in members}
+                node.body = [member for member in node.body if member not in members]
         elif isinstance(node, ast.ImportFrom) and str(node.module).split(".")[0] == "oncall":
             for alias in node.names:
                 name = alias.asname or alias.name
@@ -75,7 +81,7 @@ def _read(path: Path) -> _Module:
 
 
 def _trailing(node: ast.expr) -> str:
-    """The last name of `desk.table` or `table`."""
+    """The last name of `services.table` or `table`."""
     return node.attr if isinstance(node, ast.Attribute) else node.id if isinstance(node, ast.Name) else ""
 
 
@@ -122,6 +128,8 @@ def _look_at_attribute(node: ast.Attribute, module: _Module, found: Reached) -> 
         found.actions.add(_METHODS[receiver, node.attr])
     elif receiver in _INSTANCES:
         yield _INSTANCES[receiver]
+    elif receiver == "services":
+        yield _SERVICES[0], f"{_SERVICES[1]}.{node.attr}"
     elif receiver == "settings":
         found.settings.add(node.attr)
     if receiver in {"client", "ssm"} and node.attr in _REQUESTS:

@@ -29,6 +29,7 @@ LABELS = 50  # of an alert, and its annotations, that are kept
 MATCHERS_LIMIT = 1_000  # characters; more is no link that anybody could use
 MOST_ALERTS = 999_999_999  # that a webhook may say were left out of it; the gateway's template says the same
 FINGERPRINT = 64  # characters of a fingerprint: Alertmanager's have 16, and an incident keeps many
+TEST_LABEL = "oncall_test"  # with the value true it marks an alert that is only a test
 KEPT_ALERTS = 10  # alerts of a group whose texts are kept; all are counted
 
 

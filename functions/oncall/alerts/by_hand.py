@@ -3,10 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
-from oncall.alerts.alertmanager import TEXT_LIMIT, Alert, AlertGroup
+from oncall.alerts.alertmanager import TEST_LABEL, TEXT_LIMIT, Alert, AlertGroup
 from oncall.clock import at
 from oncall.errors import WebhookError
-from oncall.incidents import TEST_LABEL
 from oncall.roster import Roster
 from oncall.roster.schedules import OnCall, responders_on_call
 

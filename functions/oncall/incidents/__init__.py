@@ -3,7 +3,6 @@
 from oncall.incidents.store import (
     GRACE_MS,
     PROBE_POLICY,
-    TEST_LABEL,
     TRIES,
     Change,
     Event,
@@ -28,7 +27,6 @@ from oncall.incidents.store import (
 __all__ = [
     "GRACE_MS",
     "PROBE_POLICY",
-    "TEST_LABEL",
     "TRIES",
     "Change",
     "Event",

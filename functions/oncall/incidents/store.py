@@ -17,7 +17,7 @@ from datetime import datetime
 from typing import Any, Literal, get_args
 
 from oncall import severities
-from oncall.alerts.alertmanager import KEPT_ALERTS, Alert, AlertGroup
+from oncall.alerts.alertmanager import KEPT_ALERTS, TEST_LABEL, Alert, AlertGroup
 from oncall.alerts.annotations import HEADLINE, headline, says_something
 from oncall.clock import at
 from oncall.incidents.known import hear
@@ -29,7 +29,6 @@ State = Literal["triggered", "acknowledged", "resolved"]
 KEPT_DAYS = 400  # how long a resolved incident and its timeline stay
 GRACE_MS = 45_000  # after a change, so long may Slack take before the reconciler looks after it
 PROBE_POLICY = "oncall:probe"  # of the alert that tries the whole way; no policy of a roster can be called so
-TEST_LABEL = "oncall_test"  # with the value true it marks any other alert that is only a test
 TRIES = 12  # at a write that others keep changing under our hands
 
 

@@ -3,8 +3,7 @@
 They go beside everything else: what does not go out is a line in the timeline, and no phone waits for it.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Any, cast
 
 from aws_lambda_powertools import Logger
@@ -16,7 +15,8 @@ from oncall.phone import refusals
 from oncall.phone.segments import is_gsm, plain, segments
 from oncall.phone.twilio import NotTextedError, Telephone
 from oncall.roster import Language
-from oncall.table import ConditionFailedError, Table
+from oncall.services import Services
+from oncall.table import ConditionFailedError
 from oncall.text import unlinked
 
 logger = Logger(child=True)
@@ -41,33 +41,22 @@ _WORDS: Mapping[Language, Mapping[str, str]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Desk:
-    """What a text message takes."""
-
-    table: Table
-    telephone: Callable[[], Telephone]
-    slack: Callable[[Sequence[str]], None]
-    now: Callable[[], int]  # epoch milliseconds
-    language: Language
-
-
-def taken(desk: Desk, policy: str, page_id: str, number: int) -> None:
+def taken(services: Services, policy: str, page_id: str, number: int) -> None:
     """Sends whoever took a page in its call of that number the link to the story, once for each acknowledgement."""
     try:
-        page = pages.claim_text(desk.table, policy, page_id, number, now=desk.now())
+        page = pages.claim_text(services.table, policy, page_id, number, now=services.now())
     except ConditionFailedError:
         logger.info("it has been texted already, or the page is over", call=number)
         return
     call, about = page.call(number), page.about
-    incident = incidents.read(desk.table, about["incident"])
-    language = _language(desk.language, call, about)
+    incident = incidents.read(services.table, about["incident"])
+    language = _language(services.settings.language, call, about)
     link = (incident or {}).get("slack_link") or _WORDS[language]["incident"].format(incident=about["incident"])
     count = len(page.incidents)
     body = written("taken_many" if count > 1 else "taken", about, language, link=link, count=count)
-    event = _send(desk.telephone(), page, call, body, "taken")
-    incidents.tell(desk.table, about["incident"], event, now=desk.now())
-    desk.slack([about["incident"]])
+    event = _send(services.telephone(), page, call, body, "taken")
+    incidents.tell(services.table, about["incident"], event, now=services.now())
+    services.show_in_slack([about["incident"]])
 
 
 def before_the_call(telephone: Telephone, page: Page, call: Call, language: Language) -> Event | None:

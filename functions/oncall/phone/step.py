@@ -5,7 +5,7 @@ step then looks at the page and does what follows. Entered twice, late, or after
 page what was begun: a call without an answer from Twilio is looked up before anybody is rung again.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -13,15 +13,15 @@ from aws_lambda_powertools import Logger
 
 from oncall import incidents, pages, probe
 from oncall.clock import at
-from oncall.fallback import Fallback
 from oncall.incidents import PROBE_POLICY, Event
 from oncall.pages import Call, GiveUp, Handed, Page, Pause, Ring, Skip
 from oncall.phone import refusals, sms
-from oncall.phone.twilio import Callbacks, NumberRefusedError, Telephone, TwilioUnavailableError
+from oncall.phone.twilio import Callbacks, NumberRefusedError, TwilioUnavailableError
 from oncall.phone.voice import Voice
 from oncall.roster import Language, Policy, Responder, schedules
+from oncall.services import Services
 from oncall.signals import Answer
-from oncall.table import ConditionFailedError, Item, Table
+from oncall.table import ConditionFailedError, Item
 from oncall.text import unlinked
 
 if TYPE_CHECKING:
@@ -40,20 +40,6 @@ LOOKS = 5  # at a page that others keep changing under our hands
 
 
 @dataclass(frozen=True, slots=True)
-class Desk:
-    """What the step works with."""
-
-    table: Table
-    telephone: Callable[[], Telephone]  # made when it is needed: Twilio's library is heavy
-    fallback: Fallback
-    slack: Callable[[Sequence[str]], None]
-    now: Callable[[], int]  # epoch milliseconds
-    language: Language
-    ring_seconds: int
-    probe_number: str
-
-
-@dataclass(frozen=True, slots=True)
 class Turn:
     """One entry of the step: what ReceiveAlerts handed on, who enters, and the token it would wait with.
 
@@ -66,7 +52,7 @@ class Turn:
     token: str
 
 
-def advance(desk: Desk, turn: Turn) -> Answer | None:
+def advance(services: Services, turn: Turn) -> Answer | None:
     """Moves the page on. None: a phone rings (or is listened to) and the step waits to be released.
 
     Raises TwilioUnavailableError if a phone that has to stop could not be hung up, and whatever DynamoDB raises.
@@ -74,51 +60,53 @@ def advance(desk: Desk, turn: Turn) -> Answer | None:
     handed = turn.page
     if handed is None:
         return Answer("skip", "this product needs no call", "end")
-    if handed.attempt == 0 and turn.responders and desk.now() - handed.decided_at < FRESH_MS:
+    if handed.attempt == 0 and turn.responders and services.now() - handed.decided_at < FRESH_MS:
         try:
-            return _ring(desk, turn, handed, Ring(turn.responders[0], 1))
+            return _ring(services, turn, handed, Ring(turn.responders[0], 1))
         except ConditionFailedError:
             pass  # not the first attempt, or not now: look at the page
     for _ in range(LOOKS):
-        page = pages.read(desk.table, handed.policy)
+        page = pages.read(services.table, handed.policy)
         if page is None or page.id != handed.id:
             if page:
-                _hang_up_left(desk, page)
+                _hang_up_left(services, page)
             return Answer("skip", "the page is over", "end")
         try:
-            return _step(desk, turn, page)
+            return _step(services, turn, page)
         except ConditionFailedError:
             continue  # somebody changed it in between
     raise ConditionFailedError(None)
 
 
-def _step(desk: Desk, turn: Turn, page: Page) -> Answer | None:
-    now = desk.now()
+def _step(services: Services, turn: Turn, page: Page) -> Answer | None:
+    now = services.now()
     if not page.is_open:
-        return _finish(desk, page)
+        return _finish(services, page)
     if page.owner != turn.execution:
         return Answer("skip", "another execution works on this page", "end")
     if page.ring_at > now:
-        return _wait(desk, turn, page, Pause(-(-(page.ring_at - now) // 1000), "quiet window"))
+        return _wait(services, turn, page, Pause(-(-(page.ring_at - now) // 1000), "quiet window"))
     call = page.current_call
     if call and not call.has_ended:
         try:
-            ended = _stop_skipped(desk, page, call, call.skip) if call.skip else _look_up(desk, turn, page, call)
+            ended = (
+                _stop_skipped(services, page, call, call.skip) if call.skip else _look_up(services, turn, page, call)
+            )
         except TwilioUnavailableError as error:
-            return _unavailable(desk, turn, page, error)
+            return _unavailable(services, turn, page, error)
         if not isinstance(ended, Page):
             return ended
         page, call = ended, ended.call(call.number)
     if call:
-        _tell(desk, page, _ended_event(page, call))
-    lead = _lead(desk, page)
-    return Answer("skip", "resolved", "call") if lead is None else _go_on(desk, turn, lead)
+        _tell(services, page, _ended_event(page, call))
+    lead = _lead(services, page)
+    return Answer("skip", "resolved", "call") if lead is None else _go_on(services, turn, lead)
 
 
-def _go_on(desk: Desk, turn: Turn, page: Page) -> Answer | None:
+def _go_on(services: Services, turn: Turn, page: Page) -> Answer | None:
     """Rings the next responder by the roster as it is now, or pauses, or gives up."""
-    now = desk.now()
-    known = probe.roster_of(desk.table, page.policy, desk.probe_number)
+    now = services.now()
+    known = probe.roster_of(services.table, page.policy, services.settings.probe_number)
     policy = known.policies.get(page.policy) or Policy(page.policy)
     on_call = schedules.responders_on_call(known, policy, at(now))
     delays = {one.responder.id: one.after_minutes for one in on_call}
@@ -126,154 +114,157 @@ def _go_on(desk: Desk, turn: Turn, page: Page) -> Answer | None:
         page.calls, [one.responder for one in on_call], policy, now=now, ring_at=page.ring_at, delays=delays
     ):
         case Ring() as ring:
-            return _ring(desk, turn, page, ring)
+            return _ring(services, turn, page, ring)
         case Pause() as pause:
-            return _wait(desk, turn, page, pause)
+            return _wait(services, turn, page, pause)
         case GiveUp(reason):
-            return _finish(desk, pages.give_up(desk.table, page, reason=reason))
+            return _finish(services, pages.give_up(services.table, page, reason=reason))
 
 
-def _ring(desk: Desk, turn: Turn, page: Page | Handed, ring: Ring) -> Answer | None:
+def _ring(services: Services, turn: Turn, page: Page | Handed, ring: Ring) -> Answer | None:
     """Rings a responder. Raises ConditionFailedError if the page is not where it was."""
-    begun = pages.begin_call(desk.table, page, ring, execution=turn.execution, token=turn.token, now=desk.now())
+    begun = pages.begin_call(services.table, page, ring, execution=turn.execution, token=turn.token, now=services.now())
     texted: Event | None = None
     if begun.sms_before_call:
-        texted = sms.before_the_call(desk.telephone(), begun, begun.call(begun.attempt), desk.language)
+        texted = sms.before_the_call(services.telephone(), begun, begun.call(begun.attempt), services.settings.language)
     try:
         if begun.sms_before_call:
             # The text took its time: somebody may have taken it, or a step beside this one may have gone on from there.
-            begun = pages.ask_again(desk.table, begun, execution=turn.execution, token=turn.token, now=desk.now())
+            begun = pages.ask_again(
+                services.table, begun, execution=turn.execution, token=turn.token, now=services.now()
+            )
         if texted and texted.detail and "remedy" in texted.detail:
             said = [*begun.text_remedies, texted.detail["remedy"]]
-            begun = pages.note(desk.table, begun, {"text_remedies": said})
-        return _place(desk, turn, begun)
+            begun = pages.note(services.table, begun, {"text_remedies": said})
+        return _place(services, turn, begun)
     finally:
         if texted:
-            _tell(desk, begun, texted)
+            _tell(services, begun, texted)
 
 
-def _place(desk: Desk, turn: Turn, page: Page) -> Answer | None:
+def _place(services: Services, turn: Turn, page: Page) -> Answer | None:
     """Asks Twilio for the page's current call, which the table already knows."""
     call = page.call(page.attempt)
     number = call.number
     callbacks = _callbacks(page, call)
     try:
-        page = _hang_up_left(desk, page)
-        sid = desk.telephone().call(
+        page = _hang_up_left(services, page)
+        sid = services.telephone().call(
             call.phone,
-            _voice(desk, page, call).alert(page.about),
+            _voice(services, page, call).alert(page.about),
             callbacks=callbacks,
             ring_seconds=page.ring_seconds,
         )
     except NumberRefusedError as refused:
-        return _refused(desk, page, call, refused)
+        return _refused(services, page, call, refused)
     except TwilioUnavailableError as error:
-        if error.is_unclear and page.unavailable_since and desk.now() - page.unavailable_since >= UNAVAILABLE_MS:
-            return _refused(desk, page, call, error)  # held for long enough: another phone may ring
+        if error.is_unclear and page.unavailable_since and services.now() - page.unavailable_since >= UNAVAILABLE_MS:
+            return _refused(services, page, call, error)  # held for long enough: another phone may ring
         if error.is_refusal:  # so it need not be waited for
-            page = pages.update_call(desk.table, page, number, {"asked_at": 0})
-        return _unavailable(desk, turn, page, error)
+            page = pages.update_call(services.table, page, number, {"asked_at": 0})
+        return _unavailable(services, turn, page, error)
     try:
-        page = pages.update_call(desk.table, page, number, {"sid": sid})
+        page = pages.update_call(services.table, page, number, {"sid": sid})
     except ConditionFailedError as refused:
         there = pages.found(refused)
         if there is None or there.id != page.id:
-            desk.telephone().end(sid, _voice(desk, page, call).goodbye("gone"))
+            services.telephone().end(sid, _voice(services, page, call).goodbye("gone"))
             return Answer("skip", "the page is over", "end")
         logger.info("the call ended before Twilio's answer was written", call=number)
         return None  # and its callback has released this step
     if not page.is_open:  # taken or resolved while Twilio was being asked
-        return _finish(desk, page)
-    page = _available(desk, page)
+        return _finish(services, page)
+    page = _available(services, page)
     ringing = Event("ringing", key=_key(page, call, "ringing"), who=call.name, detail={"round": call.round})
-    incident = _tell(desk, page, ringing)
+    incident = _tell(services, page, ringing)
     if incident and incident["state"] != "triggered":  # taken or resolved in the moment before it joined this page
-        ended = pages.leave(desk.table, page.policy, incident["id"])
-        return _finish(desk, ended) if ended else None
+        ended = pages.leave(services.table, page.policy, incident["id"])
+        return _finish(services, ended) if ended else None
     return None
 
 
-def _refused(desk: Desk, page: Page, call: Call, error: NumberRefusedError | TwilioUnavailableError) -> Answer:
+def _refused(services: Services, page: Page, call: Call, error: NumberRefusedError | TwilioUnavailableError) -> Answer:
     """Twilio does not call this responder: the next one is rung at once. What mends it is said once a page."""
-    changes = {"status": "failed", "refused": True, "reason": str(error), "ended_at": desk.now()}
+    changes = {"status": "failed", "refused": True, "reason": str(error), "ended_at": services.now()}
     remedy = refusals.remedy(error.code, call.phone)
     if remedy and remedy not in {other.remedy for other in page.calls}:
         changes["remedy"] = remedy
-    page = pages.update_call(desk.table, page, call.number, changes)
+    page = pages.update_call(services.table, page, call.number, changes)
     logger.warning("a responder cannot be called", responder=call.responder, reason=str(error))
-    _tell(desk, page, _ended_event(page, page.call(call.number)))
+    _tell(services, page, _ended_event(page, page.call(call.number)))
     return Answer("fail", str(error), "call")
 
 
-def _look_up(desk: Desk, turn: Turn, page: Page, call: Call) -> Page | Answer | None:
+def _look_up(services: Services, turn: Turn, page: Page, call: Call) -> Page | Answer | None:
     """Asks Twilio about a call of which nothing was heard. Returns the page if the call has ended.
 
     Otherwise the step goes on waiting for it, or places it if Twilio has never had it.
     """
-    now = desk.now()
-    telephone = desk.telephone()
-    known = telephone.fetch(call.sid) if call.sid else _find(desk, page, call)
+    now = services.now()
+    telephone = services.telephone()
+    known = telephone.fetch(call.sid) if call.sid else _find(services, page, call)
     if known is None and call.sid:
         changes = {"status": "failed", "reason": "Twilio knows nothing of the call", "ended_at": now}
-        return pages.update_call(desk.table, page, call.number, changes)
+        return pages.update_call(services.table, page, call.number, changes)
     if known is None:
         if _is_in_flight(call, now):
-            return _wait(desk, turn, page, Pause(2, "the call may be under way"))
-        again = pages.ask_again(desk.table, page, execution=turn.execution, token=turn.token, now=now)
-        return _place(desk, turn, again)
-    page = _available(desk, page)
+            return _wait(services, turn, page, Pause(2, "the call may be under way"))
+        again = pages.ask_again(services.table, page, execution=turn.execution, token=turn.token, now=now)
+        return _place(services, turn, again)
+    page = _available(services, page)
     status = str(known.status)
     if page.answer == "connected" and status in ("in-progress", "completed"):
         who, responder = call.name, call.responder
-        page = pages.update_call(desk.table, page, call.number, {"sid": known.sid})
+        page = pages.update_call(services.table, page, call.number, {"sid": known.sid})
         number = call.number
         answer = _finish(
-            desk,
-            pages.acknowledge(desk.table, page, who=who, responder=responder, via="phone", now=now, call=number),
+            services,
+            pages.acknowledge(services.table, page, who=who, responder=responder, via="phone", now=now, call=number),
         )
         if telephone.text_sender:
-            texter = sms.Desk(desk.table, desk.telephone, desk.slack, desk.now, desk.language)
-            sms.taken(texter, page.policy, page.id, number)
+            sms.taken(services, page.policy, page.id, number)
         return answer
     if status in pages.ENDED:
-        return pages.update_call(desk.table, page, call.number, {"sid": known.sid, "status": status, "ended_at": now})
-    if now - call.started_at > page.ring_seconds * 1000 + TOO_LONG_MS:
-        telephone.end(known.sid, _voice(desk, page, call).goodbye("silence"))
         return pages.update_call(
-            desk.table, page, call.number, {"sid": known.sid, "status": "completed", "ended_at": now}
+            services.table, page, call.number, {"sid": known.sid, "status": status, "ended_at": now}
+        )
+    if now - call.started_at > page.ring_seconds * 1000 + TOO_LONG_MS:
+        telephone.end(known.sid, _voice(services, page, call).goodbye("silence"))
+        return pages.update_call(
+            services.table, page, call.number, {"sid": known.sid, "status": "completed", "ended_at": now}
         )
     if not call.sid:
-        pages.update_call(desk.table, page, call.number, {"sid": known.sid})
-    pages.hold(desk.table, page, execution=turn.execution, token=turn.token, now=now, seconds=page.ring_seconds)
+        pages.update_call(services.table, page, call.number, {"sid": known.sid})
+    pages.hold(services.table, page, execution=turn.execution, token=turn.token, now=now, seconds=page.ring_seconds)
     return None
 
 
-def _stop_skipped(desk: Desk, page: Page, call: Call, skip: Skip) -> Page:
+def _stop_skipped(services: Services, page: Page, call: Call, skip: Skip) -> Page:
     """Hangs up a call because somebody wants the next responder rung; returns the page then. Raises TwilioUnavailableError."""
-    _tell(desk, page, pages.skipped_event(page, call, skip))  # if whoever asked for it has died before
-    desk.telephone().end(call.sid, _voice(desk, page, call).goodbye("passed"))
-    changes = {"status": "canceled", "ended_at": desk.now()}
-    return pages.update_call(desk.table, page, call.number, changes)
+    _tell(services, page, pages.skipped_event(page, call, skip))  # if whoever asked for it has died before
+    services.telephone().end(call.sid, _voice(services, page, call).goodbye("passed"))
+    changes = {"status": "canceled", "ended_at": services.now()}
+    return pages.update_call(services.table, page, call.number, changes)
 
 
-def _wait(desk: Desk, turn: Turn, page: Page, pause: Pause) -> Answer:
-    pages.rest(desk.table, page, execution=turn.execution, now=desk.now(), seconds=pause.seconds)
+def _wait(services: Services, turn: Turn, page: Page, pause: Pause) -> Answer:
+    pages.rest(services.table, page, execution=turn.execution, now=services.now(), seconds=pause.seconds)
     logger.info("nobody is rung for a while", seconds=pause.seconds, reason=pause.reason, owner=turn.execution)
     return Answer("fail", pause.reason, "wait", wait_seconds=pause.seconds)
 
 
-def _unavailable(desk: Desk, turn: Turn, page: Page, error: TwilioUnavailableError) -> Answer:
+def _unavailable(services: Services, turn: Turn, page: Page, error: TwilioUnavailableError) -> Answer:
     """Twilio takes no calls: goes on trying, faster at first, and tells people before long."""
-    now, reason = desk.now(), str(error)
+    now, reason = services.now(), str(error)
     since = page.unavailable_since or now
     wait = Pause(min(30, max(1, (now - since) // 2000)), reason)
     logger.error("Twilio takes no calls", reason=reason, seconds=(now - since) // 1000)
     if not page.unavailable_since:
-        page = pages.note(desk.table, page, {"unavailable_since": now})
+        page = pages.note(services.table, page, {"unavailable_since": now})
     if now - since >= UNAVAILABLE_MS and page.told != "unavailable" and page.policy != PROBE_POLICY:
         about = page.about
         remedy = refusals.remedy(error.code, page.current_call.phone if page.current_call else "")
-        desk.fallback.tell(
+        services.fallback.tell(
             "Twilio takes no calls, nobody is rung",
             f"{reason}. {refusals.words(remedy, 'en')}\n"
             f"Nobody can be rung for: {unlinked(about['summary'])} "
@@ -281,44 +272,46 @@ def _unavailable(desk: Desk, turn: Turn, page: Page, error: TwilioUnavailableErr
             "Trying again until Twilio answers. Acknowledge in Slack to stop.",
         )
         detail = {"reason": reason, **({"remedy": remedy} if remedy and remedy != page.remedy else {})}
-        page = pages.note(desk.table, page, {"told": "unavailable", "remedy": remedy})
-        _tell(desk, page, Event("unavailable", key=f"{page.id}/unavailable/{since}", detail=detail))
+        page = pages.note(services.table, page, {"told": "unavailable", "remedy": remedy})
+        _tell(services, page, Event("unavailable", key=f"{page.id}/unavailable/{since}", detail=detail))
     if now - since >= HELD_MS:
-        return _finish(desk, pages.give_up(desk.table, page, reason=f"Twilio took no calls for a day: {reason}"))
-    return _wait(desk, turn, page, wait)
+        return _finish(
+            services, pages.give_up(services.table, page, reason=f"Twilio took no calls for a day: {reason}")
+        )
+    return _wait(services, turn, page, wait)
 
 
-def _available(desk: Desk, page: Page) -> Page:
+def _available(services: Services, page: Page) -> Page:
     """Twilio takes calls again: the next time that it does not is another one."""
     if not page.unavailable_since:
         return page
-    return pages.note(desk.table, page, {}, remove=("unavailable_since", "told"))
+    return pages.note(services.table, page, {}, remove=("unavailable_since", "told"))
 
 
-def _find(desk: Desk, page: Page, call: Call) -> "CallInstance | None":
+def _find(services: Services, page: Page, call: Call) -> "CallInstance | None":
     """A call whose answer was lost, as Twilio knows it. Raises TwilioUnavailableError."""
     others = [other.sid for other in page.calls if other.sid]
-    return desk.telephone().find(call.phone, since=call.started_at, besides=others)
+    return services.telephone().find(call.phone, since=call.started_at, besides=others)
 
 
-def _finish(desk: Desk, page: Page) -> Answer:
+def _finish(services: Services, page: Page) -> Answer:
     """The page has ended: no phone rings any more, everybody hears of it, the incidents follow."""
     failed: TwilioUnavailableError | None = None
     for call in page.calls:
         if call.has_ended:
             continue
         try:
-            page = _hang_up(desk, page, call)
+            page = _hang_up(services, page, call)
         except TwilioUnavailableError as error:
             failed = error
     if page.is_silent:
-        desk.fallback.tell("nobody took a page", _unanswered(page))
-        page = pages.note(desk.table, page, {"told": "unanswered"})
+        services.fallback.tell("nobody took a page", _unanswered(page))
+        page = pages.note(services.table, page, {"told": "unanswered"})
     if not failed and any(
-        not call.sid and not call.has_ended and _is_in_flight(call, desk.now()) for call in page.calls
+        not call.sid and not call.has_ended and _is_in_flight(call, services.now()) for call in page.calls
     ):
         return Answer("fail", "a call may be under way and has to be hung up", "wait", wait_seconds=2)
-    covered = pages.settle(desk.table, page, now=desk.now())
+    covered = pages.settle(services.table, page, now=services.now())
     if failed:
         raise failed
     match page.state:
@@ -335,47 +328,47 @@ def _is_in_flight(call: Call, now: int) -> bool:
     return now - call.asked_at < IN_FLIGHT_MS
 
 
-def _hang_up(desk: Desk, page: Page, call: Call) -> Page:
+def _hang_up(services: Services, page: Page, call: Call) -> Page:
     """Ends a call of a page that is over; returns the page then. Raises TwilioUnavailableError if it rings on."""
     sid = call.sid
     if not sid:
         try:
-            found = _find(desk, page, call)
+            found = _find(services, page, call)
         except TwilioUnavailableError as error:
             logger.warning("it is not known whether a phone rings", reason=str(error), call=call.number)
             return page
         if found is None:
             return page
         sid = str(found.sid)
-    desk.telephone().end(sid, _goodbye(desk, page, call))
-    changes = {"sid": sid, "status": "canceled", "ended_at": desk.now()}
+    services.telephone().end(sid, _goodbye(services, page, call))
+    changes = {"sid": sid, "status": "canceled", "ended_at": services.now()}
     try:
-        return pages.update_call(desk.table, page, call.number, changes)
+        return pages.update_call(services.table, page, call.number, changes)
     except ConditionFailedError as refused:  # its callback was faster
         there = pages.found(refused)
         return there if there and there.id == page.id else page
 
 
-def _hang_up_left(desk: Desk, page: Page) -> Page:
+def _hang_up_left(services: Services, page: Page) -> Page:
     """Hangs up what the page before this one has left ringing. Raises TwilioUnavailableError."""
     if not page.left:
         return page
     nowhere = Callbacks(page.base, page.policy, page.id, 0)
     for sid in page.left:
-        desk.telephone().end(sid, Voice(desk.language, nowhere).goodbye("gone"))
-    return pages.note(desk.table, page, {}, remove=("left",))
+        services.telephone().end(sid, Voice(services.settings.language, nowhere).goodbye("gone"))
+    return pages.note(services.table, page, {}, remove=("left",))
 
 
-def _goodbye(desk: Desk, page: Page, call: Call) -> str:
-    voice = _voice(desk, page, call)
+def _goodbye(services: Services, page: Page, call: Call) -> str:
+    voice = _voice(services, page, call)
     if page.state == "acknowledged":
-        minutes = (desk.now() - page.acknowledged_at) // 60_000
+        minutes = (services.now() - page.acknowledged_at) // 60_000
         return voice.goodbye("other", who=page.acknowledged_by, minutes=minutes)
     return voice.goodbye("over" if page.state == "resolved" else "gone")
 
 
-def _voice(desk: Desk, page: Page, call: Call) -> Voice:
-    language: Language = call.language or page.about.get("language") or desk.language
+def _voice(services: Services, page: Page, call: Call) -> Voice:
+    language: Language = call.language or page.about.get("language") or services.settings.language
     return Voice(language, _callbacks(page, call))
 
 
@@ -384,29 +377,29 @@ def _callbacks(page: Page, call: Call) -> Callbacks:
     return Callbacks(page.base, page.policy, page.id, call.number, incident, call.responder)
 
 
-def _lead(desk: Desk, page: Page) -> Page | None:
+def _lead(services: Services, page: Page) -> Page | None:
     """The page with an incident that is still open as what it is about; None if there is none left."""
     candidates = sorted(page.incidents, key=lambda incident: incident != page.lead)
     for candidate in candidates:
-        incident = incidents.read(desk.table, candidate)
+        incident = incidents.read(services.table, candidate)
         if incident and incident["state"] == "triggered":
             if candidate == page.lead:
                 return page
-            return pages.note(desk.table, page, {"about": incidents.about(incident)})
-        pages.leave(desk.table, page.policy, candidate)
+            return pages.note(services.table, page, {"about": incidents.about(incident)})
+        pages.leave(services.table, page.policy, candidate)
     if not candidates:  # whoever took the last one off has died before the page could end
-        pages.leave(desk.table, page.policy, page.lead)
+        pages.leave(services.table, page.policy, page.lead)
     return None
 
 
-def _tell(desk: Desk, page: Page, event: Event) -> Item | None:
+def _tell(services: Services, page: Page, event: Event) -> Item | None:
     """Tells the story of a call in the timeline of the incident that it is about, and in Slack beside us.
 
     Returns the incident as it is then.
     """
     incident = page.lead
-    told = incidents.tell(desk.table, incident, event, now=desk.now())
-    desk.slack([incident])
+    told = incidents.tell(services.table, incident, event, now=services.now())
+    services.show_in_slack([incident])
     return told
 
 

@@ -17,10 +17,10 @@ from aws_lambda_powertools import Logger
 from oncall import actions, incidents, pages
 from oncall.alerts.alertmanager import read_webhook
 from oncall.errors import ConfigurationError
-from oncall.fallback import Fallback
 from oncall.incidents import PROBE_POLICY, Event
 from oncall.pages import Page
 from oncall.probe import record
+from oncall.services import Services
 
 logger = Logger(child=True)
 
@@ -44,16 +44,6 @@ class NotAcceptedError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Desk(actions.Desk):
-    """What a run works with."""
-
-    post: Callable[[Mapping[str, Any]], str]  # a webhook to the gateway; returns the execution's name
-    fallback: Fallback
-    sleep: Callable[[float], None]  # seconds
-    patience: int  # milliseconds until the next run is missed; 0 for never
-
-
-@dataclass(frozen=True, slots=True)
 class Outcome:
     """How a run went. `hops` are milliseconds from its start; `problem` is empty if a key was heard."""
 
@@ -64,7 +54,8 @@ class Outcome:
 
 @dataclass(slots=True)
 class _Run:
-    desk: Desk
+    services: Services
+    post: Callable[[Mapping[str, Any]], str]
     id: str
     started_at: int
     hops: dict[str, int] = field(default_factory=dict)
@@ -75,30 +66,33 @@ class _Run:
         """Notes a hop, once."""
         if hop not in self.hops:
             self.hops[hop] = max(0, moment - self.started_at)
-            record.note(self.desk.table, self.id, {"hops": self.hops})
+            record.note(self.services.table, self.id, {"hops": self.hops})
 
 
-def run(desk: Desk, run_id: str, *, owner: str) -> Outcome | None:
-    """Tries the whole way. None if there is nothing to try: another run is under way, or this one is over.
+def run(services: Services, run_id: str, *, owner: str, post: Callable[[Mapping[str, Any]], str]) -> Outcome | None:
+    """Tries the whole way. `post` posts a webhook to the gateway and returns the execution's name.
+
+    None if there is nothing to try: another run is under way, or this one is over.
 
     Raises whatever the table raises; asked again by the same owner, it ends what was begun.
     """
-    started_at = desk.now()
-    what, before = record.begin(desk.table, run_id, owner=owner, now=started_at, patience=desk.patience)
+    started_at = services.now()
+    patience = record.patience(services.settings.probe_schedule)
+    what, before = record.begin(services.table, run_id, owner=owner, now=started_at, patience=patience)
     if what == "busy" and before != run_id:
-        record.refuse(desk.table, run_id, now=started_at)
+        record.refuse(services.table, run_id, now=started_at)
     if what in ("busy", "over"):
         logger.info("nothing is tried", probe=run_id, reason=what)
         return None
-    going = _Run(desk, run_id, started_at)
+    going = _Run(services, post, run_id, started_at)
     if what == "died":
-        known = record.read(desk.table, run_id) or {}
+        known = record.read(services.table, run_id) or {}
         going.started_at, going.hops = known.get("started_at", started_at), dict(known.get("hops", {}))
         problem = "the function died in the middle; its log says why"
         _find(going)
     else:
         if before:
-            _resolve(desk, before)  # which may have died
+            _resolve(services, before)  # which may have died
         problem = _try(going)
     return _end(going, problem)
 
@@ -106,23 +100,23 @@ def run(desk: Desk, run_id: str, *, owner: str) -> Outcome | None:
 def _try(run: _Run) -> str:
     """Returns what went wrong; an empty text if a key was heard."""
     try:
-        run.execution = run.desk.post(record.webhook(run.id, "firing", now=run.started_at))
+        run.execution = run.post(record.webhook(run.id, "firing", now=run.started_at))
     except (NotAcceptedError, ConfigurationError) as error:
         return str(error)
-    run.reach("accepted", run.desk.now())
-    until = run.desk.now() + SECONDS * 1000
+    run.reach("accepted", run.services.now())
+    until = run.services.now() + SECONDS * 1000
     while True:
         problem = _look(run)
         if problem is not None:
             return problem
-        if run.desk.now() >= until:
+        if run.services.now() >= until:
             return _stuck(run)
-        run.desk.sleep(EVERY_SECONDS)
+        run.services.sleep(EVERY_SECONDS)
 
 
 def _look(run: _Run) -> str | None:
     """How far it is. None: on its way; a text: what went wrong; an empty one: a key was heard."""
-    table = run.desk.table
+    table = run.services.table
     if not run.incident:
         _find(run)
     incident = incidents.read(table, run.incident) if run.incident else None
@@ -152,7 +146,7 @@ def _look(run: _Run) -> str | None:
 def _find(run: _Run) -> None:
     """Looks whether an incident has been opened."""
     group = read_webhook(record.webhook(run.id, "firing", now=run.started_at), received_at=run.started_at)
-    run.incident = (incidents.pointer(run.desk.table, group) or {}).get("incident", "")
+    run.incident = (incidents.pointer(run.services.table, group) or {}).get("incident", "")
 
 
 def _stuck(run: _Run) -> str:
@@ -170,35 +164,37 @@ def _stuck(run: _Run) -> str:
 
 
 def _page(run: _Run) -> Page | None:
-    page = pages.read(run.desk.table, PROBE_POLICY)
+    page = pages.read(run.services.table, PROBE_POLICY)
     return page if page and page.covers(run.incident) else None
 
 
 def _end(run: _Run, problem: str) -> Outcome:
     """Resolves the incident, waits for Slack, and writes and tells how it went."""
-    desk = run.desk
+    services = run.services
     told: dict[str, Any] = {"problem": problem}
     told |= {hop: run.hops[hop] for hop in ("ringing", "acknowledged") if hop in run.hops}
     if run.incident:
         event = Event("probed", key=f"probed/{run.id}", detail=told)
-        incidents.tell(desk.table, run.incident, event, now=desk.now(), unless=("resolved",), set_={"probe": told})
-    run.incident = _resolve(desk, run.id)
+        incidents.tell(
+            services.table, run.incident, event, now=services.now(), unless=("resolved",), set_={"probe": told}
+        )
+    run.incident = _resolve(services, run.id)
     slack = ""
     if run.incident:
-        run.reach("resolved", desk.now())
+        run.reach("resolved", services.now())
         slack = _wait_for_slack(run)
-    record.end(desk.table, run.id, {"problem": problem, "slack": slack}, now=desk.now())
+    record.end(services.table, run.id, {"problem": problem, "slack": slack}, now=services.now())
     if problem:
         logger.error("the probe failed", probe=run.id, problem=problem)
         hops = ", ".join(f"{hop} after {moment / 1000:.1f} s" for hop, moment in run.hops.items())
-        desk.fallback.tell(
+        services.fallback.tell(
             "the probe failed",
             f"An alert of our own did not end with a key that was heard: {problem}.\n"
             f"It got so far: {hops or 'nowhere'}.\nA real page may fail in the same way. Mend it, then try again: oncall probe"
             "\n(docs/operations.md, The probe)",
         )
     elif slack:
-        desk.fallback.tell(
+        services.fallback.tell(
             "the probe does not show in Slack",
             f"The telephone rang and the key was heard, but {slack}.\nPhones are not touched by it; Slack's readers may "
             "miss what happens.",
@@ -206,30 +202,30 @@ def _end(run: _Run, problem: str) -> Outcome:
     return Outcome(run.hops, problem, slack)
 
 
-def _resolve(desk: Desk, run_id: str) -> str:
+def _resolve(services: Services, run_id: str) -> str:
     """Resolves a run's incident, and lets no phone ring for it; returns its id. A webhook that is yet to be read rings nobody."""
-    group = read_webhook(record.webhook(run_id, "resolved", now=desk.now()), received_at=desk.now())
-    incident = incidents.resolve_share(desk.table, group, now=desk.now())
+    group = read_webhook(record.webhook(run_id, "resolved", now=services.now()), received_at=services.now())
+    incident = incidents.resolve_share(services.table, group, now=services.now())
     if incident is None:
         return ""
-    actions.resolve_incident(desk, incident["id"], who=record.PRODUCT, via="command")
+    actions.resolve_incident(services, incident["id"], who=record.PRODUCT, via="command")
     return str(incident["id"])
 
 
 def _wait_for_slack(run: _Run) -> str:
     """Returns why Slack does not show it; an empty text when it does."""
-    until = run.desk.now() + SLACK_SECONDS * 1000
+    until = run.services.now() + SLACK_SECONDS * 1000
     while True:
-        incident = incidents.read(run.desk.table, run.incident)
+        incident = incidents.read(run.services.table, run.incident)
         if incident and incident["slack_version"] >= incident["version"]:
-            run.reach("slack", run.desk.now())
+            run.reach("slack", run.services.now())
             return ""
-        if run.desk.now() >= until:
+        if run.services.now() >= until:
             wrong = (incident or {}).get("slack_wrong")
             return (
                 f"Slack refuses the message ({wrong})" if wrong else f"Slack took no message within {SLACK_SECONDS} s"
             )
-        run.desk.sleep(EVERY_SECONDS)
+        run.services.sleep(EVERY_SECONDS)
 
 
 def post(url: str, token: str, webhook: Mapping[str, Any], *, pause: Callable[[float], None] = time.sleep) -> str:

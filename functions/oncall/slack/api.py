@@ -1,7 +1,5 @@
 """What SlackNotification does for others beside incidents: a word to one person, somebody's home, the user group."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from http.client import HTTPException
 from urllib.parse import urlsplit
 
@@ -12,26 +10,15 @@ from slack_sdk.webhook import WebhookClient
 
 from oncall import roster
 from oncall.clock import at
-from oncall.roster import Language
+from oncall.services import Services
 from oncall.slack import command, home
 from oncall.slack.user_group import RefusedError
-from oncall.table import Table
 
 logger = Logger(child=True)
 
 TIMEOUT_SECONDS = 10  # of one request to Slack
 # Slack's errors that pass by themselves.
 PASSING = frozenset({"ratelimited", "internal_error", "fatal_error", "service_unavailable", "request_timeout"})
-
-
-@dataclass(frozen=True, slots=True)
-class Desk:
-    """What an errand works with."""
-
-    table: Table
-    slack: Callable[[], WebClient]
-    now: Callable[[], int]  # epoch milliseconds
-    language: Language
 
 
 def tell(response_url: str, text: str, *, api_url: str = "") -> None:
@@ -65,21 +52,21 @@ def _is_slacks(url: str, api_url: str) -> bool:
         return False
 
 
-def publish_home(desk: Desk, user: str, notice: str = "") -> None:
+def publish_home(services: Services, user: str, notice: str = "") -> None:
     """Shows a user the app's home as it is now. Done again, it is the same."""
-    known, _ = roster.read_items(desk.table.query(roster.PARTITION))
-    found, count = command.open_incidents(desk.table, desk.now(), home.MOST_INCIDENTS)
+    known, _ = roster.read_items(services.table.query(roster.PARTITION))
+    found, count = command.open_incidents(services.table, services.now(), home.MOST_INCIDENTS)
     try:
         shown = home.view(
             known,
             found,
             count=count,
             user=user,
-            now=at(desk.now()),
-            language=desk.language,
+            now=at(services.now()),
+            language=services.settings.language,
             notice=notice,
         )
-        desk.slack().views_publish(user_id=user, view=shown)
+        services.slack().views_publish(user_id=user, view=shown)
     except SlackApiError as error:
         logger.warning("a home could not be shown", error=_code(error))
     except (OSError, HTTPException) as error:

@@ -11,6 +11,7 @@ from aws_lambda_powertools import Logger
 from oncall import actions, incidents, roster
 from oncall.clock import at
 from oncall.roster import EVERYONE, Language, Responder, Roster, overrides
+from oncall.services import Services
 from oncall.slack import messages
 from oncall.slack.messages import escape
 from oncall.slack.mrkdwn import code, moment
@@ -69,35 +70,28 @@ class Press:
     seen_at: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Desk(actions.Desk):
-    """What a press works with."""
-
-    language: Language
-
-
-def press(desk: Desk, pressed: Press) -> str:
+def press(services: Services, pressed: Press) -> str:
     """Does what a pressed button says. Returns what whoever pressed it has to be told, if anything (mrkdwn)."""
-    known, _ = roster.read_items(desk.table.query(roster.PARTITION))
+    known, _ = roster.read_items(services.table.query(roster.PARTITION))
     responder = by_slack_user(known, pressed.user)
-    language = (responder and responder.language) or desk.language
+    language = (responder and responder.language) or services.settings.language
     words = _WORDS[language]
     match pressed.action:
         case messages.ACKNOWLEDGE:
-            said = _acknowledge(desk, pressed, responder, words)
+            said = _acknowledge(services, pressed, responder, words)
         case messages.RING_NEXT:
-            said = _ring_next(desk, pressed, responder, words)
+            said = _ring_next(services, pressed, responder, words)
         case messages.RESOLVE:
-            said = _resolve(desk, pressed, responder, words)
+            said = _resolve(services, pressed, responder, words)
         case messages.TAKE_SHIFT:
-            said = _take_shift(desk, pressed, known, responder, words)
+            said = _take_shift(services, pressed, known, responder, words)
         case action if action == TAKE_SCHEDULE:
-            return _take_schedule(desk, pressed, known, responder, words)
+            return _take_schedule(services, pressed, known, responder, words)
         case other:
             logger.info("an action that means nothing here", action=other)
             return ""
     if said:
-        desk.slack([pressed.value])  # the message may be out of date, too
+        services.show_in_slack([pressed.value])  # the message may be out of date, too
     return said
 
 
@@ -126,55 +120,55 @@ def stranger_words(language: Language, user: str) -> str:
     return _WORDS[language]["stranger"].format(user=code(user))
 
 
-def _acknowledge(desk: Desk, pressed: Press, responder: Responder | None, words: Mapping[str, str]) -> str:
-    taken = actions.acknowledge_incident(desk, pressed.value, slack_user=pressed.user, name=pressed.name)
+def _acknowledge(services: Services, pressed: Press, responder: Responder | None, words: Mapping[str, str]) -> str:
+    taken = actions.acknowledge_incident(services, pressed.value, slack_user=pressed.user, name=pressed.name)
     if taken.ours:
         return ""
     if taken.by == (responder.name if responder else pressed.name):
-        desk.slack([pressed.value])
+        services.show_in_slack([pressed.value])
         return ""  # that they have it already is no news to them
     if taken.by:
         return _taken(words, taken.by, taken.at)
-    return _over(desk, pressed.value, words)
+    return _over(services, pressed.value, words)
 
 
-def _ring_next(desk: Desk, pressed: Press, responder: Responder | None, words: Mapping[str, str]) -> str:
+def _ring_next(services: Services, pressed: Press, responder: Responder | None, words: Mapping[str, str]) -> str:
     who = responder.name if responder else pressed.name
-    skipped = actions.ring_next(desk, pressed.value, who=who, via="slack", seen_at=pressed.seen_at)
+    skipped = actions.ring_next(services, pressed.value, who=who, via="slack", seen_at=pressed.seen_at)
     match skipped.outcome:
         case "ours":
             return ""
         case "taken":
             return _taken(words, skipped.who, skipped.at)
         case "over":
-            return _over(desk, pressed.value, words)
+            return _over(services, pressed.value, words)
         case outcome:
             return words[outcome].format(who=escape(skipped.who, 100))
 
 
-def _resolve(desk: Desk, pressed: Press, responder: Responder | None, words: Mapping[str, str]) -> str:
+def _resolve(services: Services, pressed: Press, responder: Responder | None, words: Mapping[str, str]) -> str:
     who = responder.name if responder else pressed.name
-    resolved = actions.resolve_incident(desk, pressed.value, who=who, via="slack")
-    return "" if resolved else _over(desk, pressed.value, words)
+    resolved = actions.resolve_incident(services, pressed.value, who=who, via="slack")
+    return "" if resolved else _over(services, pressed.value, words)
 
 
 def _take_schedule(
-    desk: Desk, pressed: Press, known: Roster, responder: Responder | None, words: Mapping[str, str]
+    services: Services, pressed: Press, known: Roster, responder: Responder | None, words: Mapping[str, str]
 ) -> str:
     if responder is None:
-        return stranger_words(desk.language, pressed.user)
+        return stranger_words(services.settings.language, pressed.user)
     if pressed.value not in overrides.schedules_in_use(known):
         return words["no_schedule"].format(schedule=f"`{code(pressed.value)}`")
-    taken = overrides.take_shift(desk.table, known, responder, pressed.value, now=at(desk.now()))
-    return shift_words(responder.language or desk.language, taken, known, responder, pressed.value)
+    taken = overrides.take_shift(services.table, known, responder, pressed.value, now=at(services.now()))
+    return shift_words(responder.language or services.settings.language, taken, known, responder, pressed.value)
 
 
 def _take_shift(
-    desk: Desk, pressed: Press, known: Roster, responder: Responder | None, words: Mapping[str, str]
+    services: Services, pressed: Press, known: Roster, responder: Responder | None, words: Mapping[str, str]
 ) -> str:
     if responder is None:
-        return stranger_words(desk.language, pressed.user)
-    incident = incidents.read(desk.table, pressed.value)
+        return stranger_words(services.settings.language, pressed.user)
+    incident = incidents.read(services.table, pressed.value)
     if incident is None:
         return words["unknown"]
     policy = known.policies.get(incident["policy"]) or known.policy_for(incident["product"])
@@ -182,13 +176,13 @@ def _take_shift(
     schedule = next(iter(overrides.schedules_of(policy)), None)
     if schedule is None:
         return words["no_shift"]
-    taken = actions.take_shift(desk, known, incident["id"], responder, schedule=schedule, via="slack")
-    return shift_words(responder.language or desk.language, taken, known, responder, schedule)
+    taken = actions.take_shift(services, known, incident["id"], responder, schedule=schedule, via="slack")
+    return shift_words(responder.language or services.settings.language, taken, known, responder, schedule)
 
 
 def _taken(words: Mapping[str, str], who: str, since: int) -> str:
     return words["taken"].format(who=escape(who, 100), at=moment(at(since)))
 
 
-def _over(desk: Desk, incident: str, words: Mapping[str, str]) -> str:
-    return words["over" if incidents.read(desk.table, incident) else "unknown"]
+def _over(services: Services, incident: str, words: Mapping[str, str]) -> str:
+    return words["over" if incidents.read(services.table, incident) else "unknown"]

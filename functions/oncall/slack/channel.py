@@ -8,24 +8,22 @@ was lost is found in the channel and not posted again.
 
 import hashlib
 import json
-import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from http.client import HTTPException
 from typing import Any, cast
 
 from aws_lambda_powertools import Logger
-from slack_sdk import WebClient
 from slack_sdk.errors import SlackApiError
 
 from oncall import incidents, pages, roster
 from oncall.errors import ConfigurationError
-from oncall.fallback import Fallback
 from oncall.roster import Language
+from oncall.services import Services
 from oncall.slack import messages, probe_message
-from oncall.table import DUE, ConditionFailedError, Item, Table, Update
+from oncall.table import DUE, ConditionFailedError, Item, Update
 from oncall.text import unlinked
 
 logger = Logger(child=True)
@@ -65,17 +63,6 @@ class NotNowError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Desk:
-    """What the step works with."""
-
-    table: Table
-    slack: Callable[[], WebClient]
-    fallback: Fallback
-    now: Callable[[], int]  # epoch milliseconds
-    language: Language
-
-
-@dataclass(frozen=True, slots=True)
 class Progress:
     """How far the channel is: done, or to be asked for again in so many seconds."""
 
@@ -88,21 +75,21 @@ BUSY = Progress(done=False, wait_seconds=2)  # somebody else is at it, and looks
 CHANGED = Progress(done=False, wait_seconds=1)  # while we were at it
 
 
-def bring_up_to_date(desk: Desk, incident_ids: list[str], *, me: str, until: int) -> Progress:
+def bring_up_to_date(services: Services, incident_ids: list[str], *, me: str, until: int) -> Progress:
     """Brings the channel up to date with incidents, as many as fit until a time (epoch milliseconds).
 
     `me` tells this projector from others. Never raises for Slack's sake: what Slack does not take comes later.
     """
     waits = []
     for incident in incident_ids:
-        if desk.now() > until:
+        if services.now() > until:
             waits.append(1)
             break
         try:
-            while (progress := _project(desk, incident, me=me)) == CHANGED and desk.now() <= until:
+            while (progress := _project(services, incident, me=me)) == CHANGED and services.now() <= until:
                 pass  # who has changed it found us at it, and may not ask again
         except NotNowError as error:
-            progress = _later(desk, incident, error)
+            progress = _later(services, incident, error)
         if not progress.done:
             waits.append(progress.wait_seconds)
             if len(waits) >= 3:  # Slack has enough for now
@@ -110,15 +97,15 @@ def bring_up_to_date(desk: Desk, incident_ids: list[str], *, me: str, until: int
     return Progress(done=not waits, wait_seconds=max(waits, default=0))
 
 
-def _project(desk: Desk, incident_id: str, *, me: str) -> Progress:
-    now = desk.now()
-    incident = incidents.read(desk.table, incident_id)
+def _project(services: Services, incident_id: str, *, me: str) -> Progress:
+    now = services.now()
+    incident = incidents.read(services.table, incident_id)
     if incident is None or incident["slack_version"] >= incident["version"]:
         return DONE
     if incidents.is_probe(incident) and incident["state"] != "resolved":
         return DONE  # told in one quiet line, when it is over
     try:
-        incident = desk.table.update(
+        incident = services.table.update(
             Update(
                 incident["pk"],
                 "STATE",
@@ -130,7 +117,7 @@ def _project(desk: Desk, incident_id: str, *, me: str) -> Progress:
     except ConditionFailedError:
         return BUSY
     try:
-        _write(desk, incident)
+        _write(services, incident)
     finally:
         release = Update(
             incident["pk"],
@@ -140,46 +127,46 @@ def _project(desk: Desk, incident_id: str, *, me: str) -> Progress:
             values={"me": me},
         )
         with suppress(ConditionFailedError):  # the lease ran out, and somebody else has it
-            desk.table.update(release)
-    current = incidents.read(desk.table, incident_id) or incident
+            services.table.update(release)
+    current = incidents.read(services.table, incident_id) or incident
     return DONE if current["slack_version"] >= current["version"] else CHANGED
 
 
-def _write(desk: Desk, incident: Item) -> None:
+def _write(services: Services, incident: Item) -> None:
     """Posts or updates the message, then the thread's missing lines. Raises NotNowError."""
-    language = cast("Language", incident.get("language") or desk.language)
+    language = cast("Language", incident.get("language") or services.settings.language)
     may_ring = incident["state"] == "triggered" and incident["severity"] == "critical" and incident["call"]
-    page = pages.read(desk.table, incident["policy"]) if may_ring else None
+    page = pages.read(services.table, incident["policy"]) if may_ring else None
     is_probe = incidents.is_probe(incident)
     text, blocks = probe_message.message(incident, language) if is_probe else messages.message(incident, language, page)
     look = hashlib.sha256(json.dumps([text, blocks]).encode()).hexdigest()[:32]
     pk = incident["pk"]
     if "slack_ts" not in incident:
-        channel, ts, posted = _post(desk, incident, what="message", look=look, text=text, blocks=blocks)
+        channel, ts, posted = _post(services, incident, what="message", look=look, text=text, blocks=blocks)
         changes = {"slack_channel": channel, "slack_ts": ts, "slack_thread": 0}
         changes |= {"slack_shown": posted["version"], "slack_look": posted["look"]}
-        incident = desk.table.update(Update(pk, "STATE", set=changes, remove=("slack_posting",)))
+        incident = services.table.update(Update(pk, "STATE", set=changes, remove=("slack_posting",)))
     elif incident["slack_shown"] < incident["version"]:
         if incident.get("slack_look") != look:  # else nothing that it shows has changed
-            desk.table.update(Update(pk, "STATE", remove=("slack_look",)))  # if no answer comes, it is not known
-            _update(desk, incident, text, blocks)
+            services.table.update(Update(pk, "STATE", remove=("slack_look",)))  # if no answer comes, it is not known
+            _update(services, incident, text, blocks)
         changes = {"slack_shown": incident["version"], "slack_look": look}
-        incident = desk.table.update(Update(pk, "STATE", set=changes))
+        incident = services.table.update(Update(pk, "STATE", set=changes))
     shown = incident["slack_shown"]
-    events = incidents.timeline(desk.table, incident["id"], after=incident["slack_thread"])
-    people = _people(desk) if any(event["in_thread"] for event in events) and not is_probe else {}
+    events = incidents.timeline(services.table, incident["id"], after=incident["slack_thread"])
+    people = _people(services) if any(event["in_thread"] for event in events) and not is_probe else {}
     for event in events:
         if event["in_thread"] and not is_probe:
             words = messages.line(event, language, people)
-            _reply(desk, incident, event, words)
-        incident = desk.table.update(
+            _reply(services, incident, event, words)
+        incident = services.table.update(
             Update(pk, "STATE", set={"slack_thread": event["number"]}, remove=("slack_posting",))
         )
     if "slack_wrong" in incident:  # mended: the next time is news again
         for name in {incident["slack_channel"], incident["channel"]}:
-            desk.table.update(Update(f"SLACK#{name}", "WRONG", remove=("wrong",)))
+            services.table.update(Update(f"SLACK#{name}", "WRONG", remove=("wrong",)))
     told = min(shown, incident["slack_thread"])
-    link = {} if "slack_link" in incident else _link(desk, incident)
+    link = {} if "slack_link" in incident else _link(services, incident)
     done: dict[str, Any] = {"slack_version": told, **link}
     over = ["slack_wrong", "slack_behind_since"]
     if incident["state"] == "acknowledged" and "remind_at" in incident:
@@ -187,7 +174,7 @@ def _write(desk: Desk, incident: Item) -> None:
     else:
         over += [DUE, "due_at"]
     try:
-        desk.table.update(
+        services.table.update(
             Update(
                 pk,
                 "STATE",
@@ -198,22 +185,26 @@ def _write(desk: Desk, incident: Item) -> None:
             )
         )
     except ConditionFailedError:
-        desk.table.update(Update(pk, "STATE", set={"slack_version": told, **link}))  # it changed meanwhile: still due
+        services.table.update(
+            Update(pk, "STATE", set={"slack_version": told, **link})
+        )  # it changed meanwhile: still due
 
 
-def _link(desk: Desk, incident: Item) -> dict[str, str]:
+def _link(services: Services, incident: Item) -> dict[str, str]:
     """The message's address, for text messages, as an attribute; nothing if Slack does not say: then they do without."""
     try:
-        answer = _call(desk, "chat_getPermalink", channel=incident["slack_channel"], message_ts=incident["slack_ts"])
+        answer = _call(
+            services, "chat_getPermalink", channel=incident["slack_channel"], message_ts=incident["slack_ts"]
+        )
     except NotNowError as error:
         logger.warning("the message's address is not known", incident=incident["id"], reason=str(error))
         return {}
     return {"slack_link": str(answer["permalink"])}
 
 
-def _people(desk: Desk) -> dict[str, str]:
+def _people(services: Services) -> dict[str, str]:
     """The Slack users of the roster's responders, by name. Who shares a name with another is not mentioned."""
-    known, _ = roster.read_items(desk.table.query(roster.PARTITION))
+    known, _ = roster.read_items(services.table.query(roster.PARTITION))
     names = Counter(responder.name for responder in known.responders.values())
     return {
         responder.name: responder.slack_user
@@ -222,49 +213,49 @@ def _people(desk: Desk) -> dict[str, str]:
     }
 
 
-def _is_news(desk: Desk, channel: str, wrong: str) -> bool:
+def _is_news(services: Services, channel: str, wrong: str) -> bool:
     """Whether nobody has been told yet what is wrong with a channel; notes that it is told now."""
     try:
         told = Update(
             f"SLACK#{channel}",
             "WRONG",
-            set={"wrong": wrong, "expires_at": desk.now() // 1000 + 86_400},
+            set={"wrong": wrong, "expires_at": services.now() // 1000 + 86_400},
             condition="attribute_not_exists(#wrong) OR #wrong <> :wrong",
             values={"wrong": wrong},
         )
-        desk.table.update(told)
+        services.table.update(told)
     except ConditionFailedError:
         return False
     return True
 
 
-def _update(desk: Desk, incident: Item, text: str, blocks: list[dict[str, Any]]) -> None:
+def _update(services: Services, incident: Item, text: str, blocks: list[dict[str, Any]]) -> None:
     """Updates the message. One that somebody has deleted is posted anew. Raises NotNowError."""
     try:
-        _say(desk, "chat_update", blocks, channel=incident["slack_channel"], ts=incident["slack_ts"], text=text)
+        _say(services, "chat_update", blocks, channel=incident["slack_channel"], ts=incident["slack_ts"], text=text)
     except NotNowError as error:
-        _forget_if_gone(desk, incident, error)
+        _forget_if_gone(services, incident, error)
         raise
 
 
-def _reply(desk: Desk, incident: Item, event: Item, words: str) -> None:
+def _reply(services: Services, incident: Item, event: Item, words: str) -> None:
     """Posts a line of the thread; a loud one to the channel as well. Raises NotNowError."""
     more: dict[str, Any] = {"reply_broadcast": True} if messages.is_loud(event) else {}
     try:
-        _post(desk, incident, what=f"event {event['number']}", text=words, thread_ts=incident["slack_ts"], **more)
+        _post(services, incident, what=f"event {event['number']}", text=words, thread_ts=incident["slack_ts"], **more)
     except NotNowError as error:
-        _forget_if_gone(desk, incident, error)
+        _forget_if_gone(services, incident, error)
         raise
 
 
-def _forget_if_gone(desk: Desk, incident: Item, error: NotNowError) -> None:
+def _forget_if_gone(services: Services, incident: Item, error: NotNowError) -> None:
     """A message that somebody has deleted is posted anew the next time, with its thread."""
     if error.code in GONE:
-        desk.table.update(Update(incident["pk"], "STATE", remove=("slack_ts", "slack_link")))
+        services.table.update(Update(incident["pk"], "STATE", remove=("slack_ts", "slack_link")))
 
 
 def _post(
-    desk: Desk,
+    services: Services,
     incident: Item,
     *,
     what: str,
@@ -277,15 +268,15 @@ def _post(
     channel = incident.get("slack_channel") or incident["channel"]
     posting = incident.get("slack_posting")
     if posting and posting["what"] == what:
-        found = _find(desk, channel, f"{incident['id']} {what}", since=posting["at"], thread=more.get("thread_ts"))
+        found = _find(services, channel, f"{incident['id']} {what}", since=posting["at"], thread=more.get("thread_ts"))
         if found:
             return channel, found, {"version": 0, "look": "", **posting}  # it may have been posted long before
-    _take_turn(desk, incident, channel)
-    posting = {"what": what, "at": desk.now(), "version": incident["version"], "look": look}
-    desk.table.update(Update(incident["pk"], "STATE", set={"slack_posting": posting}))
+    _take_turn(services, incident, channel)
+    posting = {"what": what, "at": services.now(), "version": incident["version"], "look": look}
+    services.table.update(Update(incident["pk"], "STATE", set={"slack_posting": posting}))
     metadata = {"event_type": EVENT_TYPE, "event_payload": {"key": f"{incident['id']} {what}"}}
     answer = _say(
-        desk,
+        services,
         "chat_postMessage",
         blocks,
         channel=channel,
@@ -298,12 +289,12 @@ def _post(
     return str(answer["channel"]), str(answer["ts"]), posting
 
 
-def _find(desk: Desk, channel: str, key: str, *, since: int, thread: str | None) -> str | None:
+def _find(services: Services, channel: str, key: str, *, since: int, thread: str | None) -> str | None:
     """The ts of a message that was posted although its answer was lost."""
     oldest = f"{since / 1000 - 60:.6f}"
     if thread:
         answer = _call(
-            desk,
+            services,
             "conversations_replies",
             channel=channel,
             ts=thread,
@@ -313,7 +304,7 @@ def _find(desk: Desk, channel: str, key: str, *, since: int, thread: str | None)
         )
     else:
         answer = _call(
-            desk, "conversations_history", channel=channel, oldest=oldest, include_all_metadata=True, limit=200
+            services, "conversations_history", channel=channel, oldest=oldest, include_all_metadata=True, limit=200
         )
     for message in answer["messages"]:
         if message.get("metadata", {}).get("event_payload", {}).get("key") == key:
@@ -321,26 +312,26 @@ def _find(desk: Desk, channel: str, key: str, *, since: int, thread: str | None)
     return None
 
 
-def _take_turn(desk: Desk, incident: Item, channel: str) -> None:
+def _take_turn(services: Services, incident: Item, channel: str) -> None:
     """Waits for this post's turn in the channel, so that a storm of incidents does not run into Slack's limit.
 
     Raises NotNowError when the turn is far off; it is kept for the incident until then.
     """
-    now = desk.now()
+    now = services.now()
     turn = incident.get("slack_turn")
     if not turn or turn < now - 30_000:
-        turn = _next_turn(desk, channel, now)
+        turn = _next_turn(services, channel, now)
     if turn - now > SHORT_WAIT_MS:
-        desk.table.update(Update(incident["pk"], "STATE", set={"slack_turn": turn}))
+        services.table.update(Update(incident["pk"], "STATE", set={"slack_turn": turn}))
         raise NotNowError("the channel has a queue", seconds=-(-(turn - now) // 1000))
     if turn > now:
-        time.sleep((turn - now) / 1000)
+        services.sleep((turn - now) / 1000)
     if "slack_turn" in incident:
-        desk.table.update(Update(incident["pk"], "STATE", remove=("slack_turn",)))
+        services.table.update(Update(incident["pk"], "STATE", remove=("slack_turn",)))
         del incident["slack_turn"]
 
 
-def _next_turn(desk: Desk, channel: str, now: int) -> int:
+def _next_turn(services: Services, channel: str, now: int) -> int:
     """Takes the channel's next free turn (epoch milliseconds)."""
     pk = f"SLACK#{channel}"
     while True:
@@ -352,33 +343,33 @@ def _next_turn(desk: Desk, channel: str, now: int) -> int:
                 condition="attribute_not_exists(#next) OR #next <= :now",
                 values={"now": now},
             )
-            desk.table.update(free)
+            services.table.update(free)
         except ConditionFailedError:
             try:
                 queued = Update(pk, "TURN", add={"next": SPACING_MS}, condition="#next > :now", values={"now": now})
-                return int(desk.table.update(queued)["next"]) - SPACING_MS
+                return int(services.table.update(queued)["next"]) - SPACING_MS
             except ConditionFailedError:
                 continue
         return now
 
 
-def _say(desk: Desk, method: str, blocks: list[dict[str, Any]] | None, **arguments: Any) -> Mapping[str, Any]:
+def _say(services: Services, method: str, blocks: list[dict[str, Any]] | None, **arguments: Any) -> Mapping[str, Any]:
     """Posts or updates a message. Its words alone, should Slack refuse its blocks. Raises NotNowError."""
     if not blocks:
-        return _call(desk, method, **arguments)
+        return _call(services, method, **arguments)
     try:
-        return _call(desk, method, blocks=blocks, **arguments)
+        return _call(services, method, blocks=blocks, **arguments)
     except NotNowError as error:
         if error.code not in BLOCKS_REFUSED:
             raise
         logger.exception("Slack refuses the blocks of a message, so it goes without", code=error.code)
-        return _call(desk, method, **arguments)
+        return _call(services, method, **arguments)
 
 
-def _call(desk: Desk, method: str, **arguments: Any) -> Mapping[str, Any]:
+def _call(services: Services, method: str, **arguments: Any) -> Mapping[str, Any]:
     """One request to Slack. Raises NotNowError."""
     try:
-        answer = getattr(desk.slack(), method)(**arguments)
+        answer = getattr(services.slack(), method)(**arguments)
     except SlackApiError as error:
         code = str(error.response.get("error", ""))[:100]
         if error.response.status_code == 429:
@@ -400,10 +391,10 @@ def _retry_after(headers: Mapping[str, Any]) -> int:
     return int(first) if str(first).isdigit() else 1
 
 
-def _later(desk: Desk, incident_id: str, error: NotNowError) -> Progress:
+def _later(services: Services, incident_id: str, error: NotNowError) -> Progress:
     """Notes that an incident is behind, and when it is tried again; tells people what they have to mend."""
-    now = desk.now()
-    incident = incidents.read(desk.table, incident_id)
+    now = services.now()
+    incident = incidents.read(services.table, incident_id)
     if incident is None:
         return DONE
     logger.warning("Slack is behind", incident=incident_id, reason=str(error), wait_seconds=error.seconds)
@@ -414,8 +405,8 @@ def _later(desk: Desk, incident_id: str, error: NotNowError) -> Progress:
         "due_at": now + error.seconds * 1000 + incidents.GRACE_MS,
     }
     channel = incident.get("slack_channel") or incident["channel"]
-    if error.wrong and _is_news(desk, channel, error.wrong):
-        desk.fallback.tell(
+    if error.wrong and _is_news(services, channel, error.wrong):
+        services.fallback.tell(
             "Slack refuses messages",
             f"Slack answered {error.wrong} for the channel {channel}. Phones ring all the same; Slack's readers see "
             f"nothing of incident {incident_id}: {unlinked(incident['summary'])}\n"
@@ -425,7 +416,7 @@ def _later(desk: Desk, incident_id: str, error: NotNowError) -> Progress:
         )
     if error.wrong:
         changes["slack_wrong"] = error.wrong
-    desk.table.update(Update(incident["pk"], "STATE", set=changes))
+    services.table.update(Update(incident["pk"], "STATE", set=changes))
     if error.wrong or now - since > BEHIND_MS:
         return DONE  # as far as this execution goes: the reconciler goes on
     return Progress(done=False, wait_seconds=max(1, error.seconds))

@@ -2,10 +2,9 @@
 
 import hashlib
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
 from aws_lambda_powertools import Logger
 
@@ -15,6 +14,7 @@ from oncall.alerts.by_hand import NobodyRingsError
 from oncall.clock import at
 from oncall.roster import Language, Responder, Roster, overrides
 from oncall.roster.overview import Rung, overview
+from oncall.services import Services
 from oncall.slack import buttons
 from oncall.slack.messages import escape
 from oncall.slack.mrkdwn import code, moment, typed
@@ -119,18 +119,7 @@ class Command:
     user: str  # Slack's id
     name: str  # as Slack shows it
     trigger: str  # Slack's id of this very command
-
-
-@dataclass(frozen=True, slots=True)
-class Desk:
-    """What the command works with."""
-
-    table: Table
-    start: Callable[[str, Mapping[str, Any]], None]  # an execution's name and input; the same name again does nothing
-    now: Callable[[], int]  # epoch milliseconds
-    language: Language
     gateway: str  # its address without https://, stage included
-    slack_channel: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,21 +136,21 @@ class _Caller:
         return _WORDS[self.language][key].format(**values)
 
 
-def answer(desk: Desk, command: Command) -> str:
+def answer(services: Services, command: Command) -> str:
     """Does what was typed; returns what the one who typed it is told (mrkdwn). Done twice, it has one effect."""
-    known, _ = roster.read_items(desk.table.query(roster.PARTITION))
+    known, _ = roster.read_items(services.table.query(roster.PARTITION))
     responder = buttons.by_slack_user(known, command.user)
-    caller = _Caller(command, known, responder, (responder and responder.language) or desk.language)
+    caller = _Caller(command, known, responder, (responder and responder.language) or services.settings.language)
     word, _, rest = typed(command.text).partition(" ")
     match word.lower():
         case "" | "who":
-            return _who(desk, caller)
+            return _who(services, caller)
         case "take":
-            return _take(desk, caller, rest)
+            return _take(services, caller, rest)
         case "page":
-            return _page(desk, caller, rest)
+            return _page(services, caller, rest)
         case "incidents":
-            return _incidents(desk, caller)
+            return _incidents(services, caller)
         case "help":
             return caller.say("help")
         case unknown:
@@ -173,10 +162,10 @@ def answer(desk: Desk, command: Command) -> str:
 # ---------------------------------------------------------------- who
 
 
-def _who(desk: Desk, caller: _Caller) -> str:
+def _who(services: Services, caller: _Caller) -> str:
     if not caller.known.responders:
         return caller.say("no_roster")
-    found = overview(caller.known, at(desk.now()))
+    found = overview(caller.known, at(services.now()))
     parts = [rung_words(caller.language, rung) for rung in found[:SHOWN]]
     if len(found) > SHOWN:
         parts.append(caller.say("more_policies", count=len(found) - SHOWN))
@@ -217,10 +206,10 @@ def _name(responder: Responder | None, words: Mapping[str, str]) -> str:
 # ---------------------------------------------------------------- take
 
 
-def _take(desk: Desk, caller: _Caller, rest: str) -> str:
+def _take(services: Services, caller: _Caller, rest: str) -> str:
     if caller.responder is None:
         return buttons.stranger_words(caller.language, caller.command.user)
-    now = at(desk.now())
+    now = at(services.now())
     name, end = rest, None
     asked = re.search(r"(?:^|\s)for\s+(.*)$", rest, re.IGNORECASE) or re.search(r"(?:^|\s)([0-9]\S*)$", rest)
     if asked:
@@ -237,7 +226,7 @@ def _take(desk: Desk, caller: _Caller, rest: str) -> str:
     schedule = next((one for one in choices if one.lower() == name.lower()), None) if name else choices[0]
     if schedule is None:
         return caller.say("no_schedule", name=_quoted(name), choices=_take_choices(choices))
-    taken = overrides.take_shift(desk.table, caller.known, caller.responder, schedule, now=now, end=end)
+    taken = overrides.take_shift(services.table, caller.known, caller.responder, schedule, now=now, end=end)
     logger.info("a shift was taken", schedule=schedule, responder=caller.responder.id, ours=bool(taken.override))
     return buttons.shift_words(caller.language, taken, caller.known, caller.responder, schedule)
 
@@ -259,7 +248,7 @@ def _take_choices(choices: Sequence[str]) -> str:
 # ---------------------------------------------------------------- page
 
 
-def _page(desk: Desk, caller: _Caller, rest: str) -> str:
+def _page(services: Services, caller: _Caller, rest: str) -> str:
     known = caller.known
     product, text = _product(known, rest)
     if not product or not text:
@@ -271,19 +260,19 @@ def _page(desk: Desk, caller: _Caller, rest: str) -> str:
             return caller.say("page_meant", product=_quoted(product), meant=code(meant))
         notes.append(caller.say("page_unknown", product=_quoted(product)))
     try:
-        order = by_hand.whom(known, product, desk.now())
+        order = by_hand.whom(known, product, services.now())
     except NobodyRingsError as error:
         if error.slack_only:
             return caller.say("page_silent", product=_quoted(product))
         return caller.say("page_nobody", policy=_quoted(error.policy))
     name = "page-slack-" + hashlib.sha256(caller.command.trigger.encode()).hexdigest()[:32]
     by = caller.responder.name if caller.responder else caller.command.name
-    desk.start(
+    services.start(
         name,
-        by_hand.request(name, product=product, text=text, by=by, now=desk.now(), gateway=desk.gateway),
+        by_hand.request(name, product=product, text=text, by=by, now=services.now(), gateway=caller.command.gateway),
     )
     logger.info("paged by hand", execution=name, product=product)
-    channel = known.product(product).slack_channel or desk.slack_channel
+    channel = known.product(product).slack_channel or services.settings.slack_channel
     said = caller.say("paged", names=escape(order[0].responder.name, 60), channel=channel)
     return "\n".join([said, *notes])
 
@@ -300,8 +289,8 @@ def _product(known: Roster, rest: str) -> tuple[str, str]:
 # ---------------------------------------------------------------- incidents
 
 
-def _incidents(desk: Desk, caller: _Caller) -> str:
-    found, count = open_incidents(desk.table, desk.now(), SHOWN)
+def _incidents(services: Services, caller: _Caller) -> str:
+    found, count = open_incidents(services.table, services.now(), SHOWN)
     if not found:
         return caller.say("none_open")
     lines = [incident_words(caller.language, one) for one in found]

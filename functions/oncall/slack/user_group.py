@@ -6,15 +6,14 @@ usergroups:write and a paid plan, and takes no empty list.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from aws_lambda_powertools import Logger
 
 from oncall import roster
 from oncall.clock import at
-from oncall.fallback import Fallback
 from oncall.roster.overview import first_rung
+from oncall.services import Services
 from oncall.table import ConditionFailedError, Item, Table, Update
 
 logger = Logger(child=True)
@@ -31,16 +30,6 @@ class RefusedError(Exception):
         self.may_pass = may_pass
 
 
-@dataclass(frozen=True, slots=True)
-class Desk:
-    """What it works with. `set_members` raises RefusedError."""
-
-    table: Table
-    set_members: Callable[[str, list[str]], None]  # the group's id, users' ids
-    fallback: Fallback
-    now: Callable[[], int]  # epoch milliseconds
-
-
 def is_behind(table: Table, group: str, *, now: int) -> bool:
     """Whether the group has other members than those who are rung first, and it is time to say so."""
     state = _state(table, group)
@@ -48,15 +37,18 @@ def is_behind(table: Table, group: str, *, now: int) -> bool:
     return bool(wanted and wanted != state.get("members") and now >= state.get("again_at", 0))
 
 
-def follow(desk: Desk, group: str) -> None:
-    """Gives the group the members that it has to have. Tells the fallback topic once if Slack refuses."""
-    now = desk.now()
-    state = _state(desk.table, group)
-    wanted = _wanted(desk.table, now)
+def follow(services: Services, group: str, set_members: Callable[[str, list[str]], None]) -> None:
+    """Gives the group the members that it has to have. Tells the fallback topic once if Slack refuses.
+
+    `set_members` takes the group's id and its users' ids, and raises RefusedError.
+    """
+    now = services.now()
+    state = _state(services.table, group)
+    wanted = _wanted(services.table, now)
     if not wanted or wanted == state.get("members"):
         return
     try:
-        turn = desk.table.update(
+        turn = services.table.update(
             Update(
                 _partition(group),
                 "MEMBERS",
@@ -69,12 +61,12 @@ def follow(desk: Desk, group: str) -> None:
     except ConditionFailedError:
         return  # somebody else is at it
     try:
-        desk.set_members(group, wanted)
+        set_members(group, wanted)
     except RefusedError as error:
-        _refused(desk, group, turn, error)
+        _refused(services, group, turn, error)
         return
     try:
-        desk.table.update(
+        services.table.update(
             Update(
                 _partition(group),
                 "MEMBERS",
@@ -86,25 +78,25 @@ def follow(desk: Desk, group: str) -> None:
         )
         logger.info("the user group has changed", group=group, members=len(wanted))
     except ConditionFailedError:  # ours may have come after the newer one
-        desk.table.update(Update(_partition(group), "MEMBERS", remove=("members", "again_at")))
+        services.table.update(Update(_partition(group), "MEMBERS", remove=("members", "again_at")))
 
 
-def _refused(desk: Desk, group: str, state: Mapping[str, Any], refusal: RefusedError) -> None:
+def _refused(services: Services, group: str, state: Mapping[str, Any], refusal: RefusedError) -> None:
     error = str(refusal)
     logger.warning("Slack does not take the user group's members", group=group, error=error)
     if refusal.may_pass:
-        desk.table.update(Update(_partition(group), "MEMBERS", set={"again_at": desk.now() + SOON_MS}))
+        services.table.update(Update(_partition(group), "MEMBERS", set={"again_at": services.now() + SOON_MS}))
         return
     if state.get("refused") == error:
         return
-    desk.fallback.tell(
+    services.fallback.tell(
         "Slack's user group does not follow the rotation",
         f"Slack answered {error} for the members of the user group {group}. Paging is not touched by it.\n"
         "missing_scope: add usergroups:write to the app and install it again. permission_denied: let apps or everybody edit user "
         "groups in the workspace's settings. plan_upgrade_required: user groups need a paid plan. no_such_subteam: compare the "
         "parameter SlackUserGroup. To do without, deploy with SlackUserGroup empty.\nIt is tried again every ten minutes.",
     )
-    desk.table.update(Update(_partition(group), "MEMBERS", set={"refused": error}))
+    services.table.update(Update(_partition(group), "MEMBERS", set={"refused": error}))
 
 
 def _wanted(table: Table, now: int) -> list[str]:

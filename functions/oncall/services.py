@@ -1,0 +1,87 @@
+"""What the domain works with beside its arguments: settings, the table, AWS, the clock, a telephone, Slack.
+
+Each is made when it is first needed, so that a function loads and may do only what its own code reaches. Twilio's and
+Slack's libraries are given by the functions that page and post; nobody else loads them.
+"""
+
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from botocore.config import Config
+
+from oncall import aws, clock, signals
+from oncall.fallback import Fallback
+from oncall.settings import Settings, read_settings
+from oncall.signals import Answer
+from oncall.table import Table
+
+if TYPE_CHECKING:
+    from slack_sdk import WebClient
+
+    from oncall.phone.twilio import Telephone
+
+
+def _no_telephone() -> "Telephone":
+    raise NotImplementedError("this function rings nobody")
+
+
+def _no_slack() -> "WebClient":
+    raise NotImplementedError("this function does not post: it asks SlackNotification")
+
+
+@dataclass(frozen=True)
+class Services:
+    """`client` makes AWS's clients by their service's name; `now` is in epoch milliseconds, `sleep` takes seconds."""
+
+    settings: Settings
+    client: Callable[[str], Any]  # boto3 has a type for each service, and no common one
+    now: Callable[[], int] = clock.now
+    sleep: Callable[[float], None] = time.sleep
+    telephone: Callable[[], "Telephone"] = _no_telephone
+    slack: Callable[[], "WebClient"] = _no_slack
+
+    @cached_property
+    def table(self) -> Table:
+        """The on-call table."""
+        return Table(self.client("dynamodb"), self.settings.table, self.sleep)
+
+    @cached_property
+    def fallback(self) -> Fallback:
+        """The channel that tells of our own faults."""
+        return Fallback(self.client("sns"), self.settings.fallback_topic)
+
+    def release(self, token: str, answer: Answer) -> None:
+        """Releases the waiting PhoneCall step, if it still waits."""
+        signals.release(self.client("stepfunctions"), token, answer)
+
+    def start(self, name: str, given: Mapping[str, Any]) -> None:
+        """Starts an execution with an input. One that was started already under this name is left alone."""
+        signals.start(self.client("stepfunctions"), self.settings.state_machine, name, given)
+
+    def show_in_slack(self, incidents: Iterable[str]) -> None:
+        """Has Slack brought up to date beside us. If this cannot be asked for, the reconciler does it later."""
+        signals.slack_later(self.client("lambda"), self.settings.slack_notification_function, incidents)
+
+    def ask_slack(self, wish: Mapping[str, Any]) -> None:
+        """Asks SlackNotification for something beside us (its handler says what there is). Raises what botocore raises."""
+        signals.ask_slack(self.client("lambda"), self.settings.slack_notification_function, wish)
+
+    def text(self, policy: str, page: str, call: int) -> None:
+        """Has whoever took a page in a call texted, where texts are sent."""
+        if self.settings.text_sender:
+            signals.text_later(self.client("lambda"), self.settings.phone_call_function, policy, page, call)
+
+
+def for_function(
+    config: Config = aws.PATIENCE,
+    *,
+    telephone: Callable[[], "Telephone"] = _no_telephone,
+    slack: Callable[[], "WebClient"] = _no_slack,
+) -> Services:
+    """The services of the function that runs; `config` says how long AWS is waited for."""
+    return Services(
+        read_settings(), lambda service: aws.client(service, config), clock.now, telephone=telephone, slack=slack
+    )
