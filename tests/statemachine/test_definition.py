@@ -37,6 +37,43 @@ def message(definition: Any, text: str) -> None:
     definition["States"]["ReportFailure"]["Parameters"]["Message.$"] = text
 
 
+def retriers(state: Any) -> Any:
+    """The Retry of a state, and of those in it."""
+    yield from [state["Retry"]] if "Retry" in state else []
+    for branch in state.get("Branches", []):
+        for inner in branch["States"].values():
+            yield from retriers(inner)
+
+
+def slack_loop(states: Any, task: str) -> list[Any]:
+    """The three states that bring Slack up to date, as they are but for their names, words, and where they lead."""
+    question = states[task]["Next"]
+    wait = states[question]["Choices"][0]["Next"]
+    loop = [copy.deepcopy(states[name]) for name in (task, question, wait)]
+    assert loop[2]["Next"] == task
+    for state in loop:
+        for name in ("Comment", "Next", "Default"):
+            state.pop(name, None)
+        for exit_ in (*state.get("Catch", []), *state.get("Choices", [])):
+            exit_.pop("Next")
+    return loop
+
+
+def test_slack_is_asked_the_same_way_wherever_it_is_asked() -> None:
+    """The language has no functions, so a loop that is needed three times stands there three times."""
+    states = read()["States"]
+    beside = states["AlertAndCall"]["Branches"][0]
+    loops = [slack_loop(states, "SlackAlert"), slack_loop(states, "SlackNotification")]
+    assert [slack_loop(beside["States"], beside["StartAt"]), loops[0]] == [loops[1], loops[1]]
+
+
+def test_what_may_pass_is_tried_again_the_same_way_wherever_it_is_tried() -> None:
+    """What never passes is named before."""
+    found = [retrier[-1] for state in read()["States"].values() for retrier in retriers(state)]
+    assert len(found) > 1
+    assert all(each == found[0] for each in found)
+
+
 BROKEN: list[tuple[str, Callable[[Any], Any]]] = [
     ("leads to Nowhere", lambda d: d["States"]["ReceiveAlerts"].update(Next="Nowhere")),
     ("leads to Nowhere", lambda d: d["States"]["WhatToDo"].update(Default="Nowhere")),
