@@ -18,7 +18,7 @@ def event(kind: str, at: int, who: str = "", **detail: Any) -> dict[str, Any]:
 
 
 def story(opened: int, *events: dict[str, Any], **more: Any) -> Story:
-    known = {"severity": "critical", "product": "shop", "policy": "default", "alerts": [{"labels": {}}]}
+    known = {"severity": "critical", "product": "shop", "policy": "default", "test": False}
     incident = {"opened_at": opened, **known, **more}
     return incident, [event("triggered", opened), *events]
 
@@ -80,7 +80,7 @@ def test_unanswered_pages_are_counted_even_if_taken_later() -> None:
 def test_tests_and_the_probe_count_for_nothing() -> None:
     found = [
         story(NIGHT, event("ringing", NIGHT, "Alice"), product="oncall-probe", policy=PROBE_POLICY),
-        story(NIGHT, event("ringing", NIGHT, "Alice"), alerts=[{"labels": {"oncall_test": "true"}}]),
+        story(NIGHT, event("ringing", NIGHT, "Alice"), test=True),
         taken(NIGHT, 10),
     ]
     report = summarize(found, TOKYO)
