@@ -354,12 +354,18 @@ def test_an_item_can_be_in_somebodys_transaction_and_boto3_does_not_try_again(sa
     conflict = {"status": 400, "type": "TransactionConflictException", "times": 1}
     sample.sim("PUT", "faults", {"dynamodb:UpdateItem": conflict})
     ours = sample.client("dynamodb", key=sample.role)
-    asked = {"TableName": sample.outputs["TableName"], "Key": {"pk": {"S": "in a transaction"}}}
+    asked: dict[str, Any] = {
+        "TableName": sample.outputs["TableName"],
+        "Key": {"pk": {"S": "in a transaction"}},
+        "UpdateExpression": "SET done = :done",
+        "ExpressionAttributeValues": {":done": {"BOOL": True}},
+    }
 
     with pytest.raises(ours.exceptions.TransactionConflictException) as refused:
         ours.update_item(**asked)
     assert refused.value.response["ResponseMetadata"]["RetryAttempts"] == 0
     ours.update_item(**asked)
+    assert sample.item("in a transaction")["done"]
 
 
 def test_a_service_is_away_for_a_while(sample: Sample) -> None:
