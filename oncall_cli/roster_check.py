@@ -72,6 +72,7 @@ def _misspelt(document: Mapping[str, Any]) -> Iterator[tuple[Location, str]]:
     ):
         for location, body in _children(document.get(group), (group,)):
             yield from _unknown_keys(body, location, keys)
+    yield from _misspelt_sources(document.get("sources"), properties["sources"])
     for location, body in _children(document.get("schedules"), ("schedules",)):
         has_layers = isinstance(body, Mapping) and "layers" in body
         yield from _unknown_keys(body, location, one_layer if has_layers else layered | one_layer)
@@ -84,6 +85,16 @@ def _misspelt(document: Mapping[str, Any]) -> Iterator[tuple[Location, str]]:
             during = settings.get("during") if isinstance(settings, Mapping) else None
             for window, hours in _children(during, (*inner, "during")):
                 yield from _unknown_keys(hours, window, layer["during"]["items"]["properties"])
+
+
+def _misspelt_sources(sources: object, schema: Mapping[str, Any]) -> Iterator[tuple[Location, str]]:
+    cloudwatch = schema["properties"]["cloudwatch"]["properties"]
+    for location, body in _children(sources, ("sources",)):
+        is_cloudwatch = location[-1] == "cloudwatch"
+        yield from _unknown_keys(body, location, cloudwatch if is_cloudwatch else {"fields": {}})
+        rules = body.get("rules") if is_cloudwatch and isinstance(body, Mapping) else None
+        for rule, settings in _children(rules, (*location, "rules")):
+            yield from _unknown_keys(settings, rule, cloudwatch["rules"]["items"]["properties"])
 
 
 def _children(value: object, location: Location) -> Iterator[tuple[Location, Any]]:

@@ -8,7 +8,13 @@ from typing import Any
 from oncall.roster import Roster, to_document
 from oncall.roster.schedules import responders_on_call
 
-_SINGULAR = {"responders": "responder", "schedules": "schedule", "policies": "policy", "products": "product"}
+_SINGULAR = {
+    "responders": "responder",
+    "schedules": "schedule",
+    "policies": "policy",
+    "products": "product",
+    "sources": "source",
+}
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,16 @@ def rate_seconds(expression: str) -> float:
     return int(found.group(1)) * _UNITS[found.group(2)]
 
 
+def checked(event: Any) -> Mapping[str, Any]:
+    """An event that somebody has written. Raises ValueError for what EventBridge would not take."""
+    if not isinstance(event, dict):
+        raise ValueError("it is a JSON object")  # noqa: TRY004  to the caller, JSON of a wrong shape
+    for name, kind in (("source", str), ("detail-type", str), ("detail", dict)):
+        if not isinstance(event.get(name), kind):
+            raise ValueError(f"{name} is missing, or of another type")  # noqa: TRY004  as above
+    return event
+
+
 class EventBridge:
     """Delivers events to the targets of the rules in `resources`.
 
@@ -38,14 +48,20 @@ class EventBridge:
         self._due: dict[tuple[str, str], float] = {}
         threading.Thread(target=self._run_schedules, daemon=True).start()
 
-    def put(self, event: Mapping[str, Any]) -> None:
-        """Deliver an event (without its envelope) to the targets of all rules that match, in a thread of its own."""
+    def put(self, event: Mapping[str, Any]) -> list[str]:
+        """Deliver an event (without its envelope) to the targets of all rules that match, in a thread of its own.
+
+        Returns the names of those rules.
+        """
         whole = self._envelope(event)
+        matched = []
         for name, rule in list(self._resources.rules.items()):
             pattern = rule.get("EventPattern")
             enabled = rule.get("State", "ENABLED") == "ENABLED"
             if pattern and enabled and EventPattern.load(json.dumps(pattern)).matches_event(whole):
+                matched.append(name)
                 threading.Thread(target=self._deliver, args=(name, rule, whole), daemon=True).start()
+        return matched
 
     def _envelope(self, event: Mapping[str, Any]) -> Any:
         return {

@@ -6,6 +6,8 @@ Beside AWS's own APIs (https://docs.aws.amazon.com) it answers, for tests:
 - `POST /_sim/points`: points of metrics that the gateway's requests have: a list of `namespace, name, dimensions, value`.
 - `GET /_sim/invocations`: the functions' invocations (devstack.lambda_runtime.Invocation); `?after=9` without the first nine.
 - `GET /_sim/requests`: the requests of the stack itself: `principal, action, resource, status, time, ms`.
+- `PUT /_sim/events`: an event of EventBridge (`source`, `detail-type`, `detail`, ...) for the deployed rules. Answers `rules`,
+  the names of those that it matched.
 - `PUT /_sim/faults`: `{"dynamodb": {...}, "states:StartExecution": {...}, "lambda:PhoneCallFunction": {...}}`; `{}` clears.
   By service, action, or function: `status` and `type` of the error (503 ServiceUnavailable), `delay` in seconds, for `times`
   requests or `seconds`; for a function also `kill`: `"before"` the handler has the event, `"after"` it worked, or `after_ms`,
@@ -37,7 +39,7 @@ from xml.sax.saxutils import escape
 
 from werkzeug.wrappers import Response
 
-from devstack.aws import iam, step_functions
+from devstack.aws import events, iam, step_functions
 from devstack.aws.cloudformation import CloudFormation, Stack, form_of
 from devstack.aws.cloudwatch import CloudWatch, metric
 from devstack.aws.events import EventBridge
@@ -109,9 +111,9 @@ class Aws:
         self._resources = Resources(endpoint=endpoint, region=region, account=ACCOUNT, runtime=self._runtime)
         self._cloudformation = CloudFormation(self._resources, self._write_gateway)
         self._events = EventBridge(self._resources, speed=schedule_speed, failed=self._warn)
-        step_functions.on_end(self._events.put)
+        step_functions.on_end(self._put_event)
         self._cloudwatch = CloudWatch(
-            self._resources, speed=schedule_speed, put_event=self._events.put, failed=self._warn
+            self._resources, speed=schedule_speed, put_event=self._put_event, failed=self._warn
         )
         step_functions.on_end(self._count_execution)
         self._runtime.on_line = lambda function, line: self._cloudwatch.read_log(function.log_group, line)
@@ -284,6 +286,12 @@ class Aws:
                     which = metric(point["namespace"], point["name"], point["dimensions"])
                     self._cloudwatch.put(which, [float(point["value"])])
                 return _json({})
+            case "PUT", "/_sim/events":
+                try:
+                    matched = self._events.put(events.checked(json.loads(body)))
+                except ValueError as error:
+                    return _json({"message": f"This is no event: {error}"}, 400)
+                return _json({"rules": matched})
             case "PUT", "/_sim/faults":
                 try:
                     self._set_faults(json.loads(body))
@@ -373,6 +381,9 @@ class Aws:
             fresh = target.with_suffix(".new")
             fresh.write_text(json.dumps(definition, indent=1))
             fresh.replace(target)
+
+    def _put_event(self, event: Mapping[str, Any]) -> None:
+        self._events.put(event)
 
     def _count_execution(self, event: Mapping[str, Any]) -> None:
         detail = event["detail"]

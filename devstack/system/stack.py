@@ -310,6 +310,7 @@ class Stack:
             "PublicUrl": f"{self._url('gateway')}/{stage}",
             "LogLevel": os.environ.get("LOG_LEVEL", "INFO"),
             "DeletionProtection": "false",
+            "CloudWatchAlarms": "true",
             "HeartbeatExpected": os.environ.get("HEARTBEAT_EXPECTED") or "false",
         }
         if schedule := os.environ.get("PROBE_SCHEDULE"):

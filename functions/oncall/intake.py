@@ -11,6 +11,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from oncall import incidents, pages, probe, roster
 from oncall.alerts.alertmanager import AlertGroup, by_product, read_webhook, unseen_share
 from oncall.alerts.by_hand import read_page
+from oncall.alerts.cloudwatch import read_event
 from oncall.alerts.monitoring import PRODUCT, read_alarm
 from oncall.clock import at
 from oncall.errors import WebhookError
@@ -18,6 +19,7 @@ from oncall.incidents import Change, Event
 from oncall.incidents.known import Heard, hear
 from oncall.pages import Page
 from oncall.roster import Policy, Roster, schedules
+from oncall.roster.sources import CLOUDWATCH, Source
 from oncall.services import Services
 from oncall.signals import Answer
 from oncall.table import ConditionFailedError, Item
@@ -34,29 +36,40 @@ NO_CALL_SECONDS = 60  # time limit of a PhoneCall step that rings nobody
 def receive(services: Services, request: Mapping[str, Any], *, execution: str) -> dict[str, Any]:
     """Decides what an execution does. The same execution asked again decides the same.
 
-    `request` is the execution's input: a webhook from the gateway, the alarm that watches the monitoring, somebody's
-    page by hand, or what the reconciler or another execution found due.
+    `request` is the execution's input: a webhook from the gateway, the alarm that watches the monitoring, another alarm of
+    CloudWatch's, somebody's page by hand, or what the reconciler or another execution found due.
     Raises WebhookError if it can never be read.
     """
-    match request.get("source"):
-        case "alertmanager":
-            group = read_webhook(request.get("webhook"), received_at=request["received_at"], cut=request.get("cut"))
-        case "alarm":
-            language = roster.read_table(services.table).product(PRODUCT).language or services.settings.language
-            group = read_alarm(request, language)
-        case "command":
-            group = read_page(request)
-        case "reconciler" if "policy" in request:
+    if request.get("source") == "reconciler":
+        if "policy" in request:
             return _resume(services, str(request["policy"]), execution=execution)
-        case "reconciler":
-            return _revisit(services, [str(incident) for incident in request["incidents"]], execution=execution)
-        case source:
-            raise WebhookError(f"the execution's input has no known source, but {source!r}")
+        return _revisit(services, [str(incident) for incident in request["incidents"]], execution=execution)
+    group = _read(services, request)
+    if group is None:
+        return _decision("none", "critical", [])
     if group.is_over:
         return _resolve(services, group)
     return _fire(
         services, group, execution=execution, base=services.settings.public_url or f"https://{request['gateway']}"
     )
+
+
+def _read(services: Services, request: Mapping[str, Any]) -> AlertGroup | None:
+    """The alert group that an execution's input tells of; None if it says nothing. Raises WebhookError."""
+    match request.get("source"):
+        case "alertmanager":
+            return read_webhook(request.get("webhook"), received_at=request["received_at"], cut=request.get("cut"))
+        case "alarm":
+            return read_alarm(
+                request, roster.read_table(services.table).product(PRODUCT).language or services.settings.language
+            )
+        case "cloudwatch":
+            settings = roster.read_table(services.table).sources.get(CLOUDWATCH)
+            return read_event(request, settings or Source(CLOUDWATCH))
+        case "command":
+            return read_page(request)
+        case source:
+            raise WebhookError(f"the execution's input has no known source, but {source!r}")
 
 
 def _resolve(services: Services, group: AlertGroup) -> dict[str, Any]:

@@ -20,9 +20,6 @@ from oncall.severities import Level
 
 Severity = Literal["critical", "warning"]
 Status = Literal["firing", "resolved"]
-Sender = Literal["alertmanager", "grafana"]  # whose pages the links of a group lead to
-# The door by which a group came. Whoever may use one door opens and resolves the groups of that one alone.
-Source = Literal["alertmanager", "alarm", "command"]
 
 TEXT_LIMIT = 1_000  # characters of one label or annotation that are kept
 LABELS = 50  # of an alert, and its annotations, that are kept
@@ -74,9 +71,10 @@ class AlertGroup:
     matchers: str = (
         ""  # what selects these alerts in Alertmanager's pages and silences; empty if that cannot be written
     )
-    sender: Sender = "alertmanager"
+    sender: str = "alertmanager"  # whose pages the links of a group lead to
     common: Mapping[str, str] = field(default_factory=dict)  # labels that all its alerts have, those cut off as well
-    source: Source = "alertmanager"
+    # The door by which it came. Whoever may use one door opens and resolves the groups of that one alone.
+    source: str = "alertmanager"
 
     @property
     def id(self) -> str:
@@ -153,7 +151,7 @@ def read_webhook(webhook: object, *, received_at: int, cut: Mapping[str, Any] | 
     left_out = total - len(alerts) + _count(webhook.get("truncatedAlerts"))
     shown = firing or alerts
     severity, note = _severity(shown, common, {}, unseen=left_out > 0)
-    sender: Sender = "grafana" if "orgId" in webhook else "alertmanager"
+    sender = "grafana" if "orgId" in webhook else "alertmanager"
     loudest = (
         tuple(a for a in shown if severities.meaning(a.labels.get("severity", ""), {}).level == "critical") or shown
     )

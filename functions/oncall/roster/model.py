@@ -33,6 +33,7 @@ from oncall.roster.attributes import (
     parse_days,
     unknown,
 )
+from oncall.roster.sources import Source, read_source, source_document
 from oncall.severities import LEVELS, Level, normal
 
 if TYPE_CHECKING:
@@ -59,6 +60,7 @@ _KINDS = {
     "OVERRIDE": "overrides",
     "POLICY": "policies",
     "PRODUCT": "products",
+    "SOURCE": "sources",
 }
 _SETTINGS = ("time_zone", "default", "severities")  # of the whole roster; in the table they are META's
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
@@ -209,6 +211,7 @@ class Roster:
     time_zone: str = DEFAULT_TIME_ZONE
     default: str = DEFAULT_POLICY
     severities: Mapping[str, Level] = field(default_factory=dict)  # what a severity means, where it is not its word
+    sources: Mapping[str, Source] = field(default_factory=dict)  # what is set of those that send alerts
     version: int = 0
     applied_at: datetime | None = None
 
@@ -314,6 +317,7 @@ class _Reader:
             time_zone=self.time_zone,
             default=default,
             severities=self._severities(),
+            sources=self._group("sources", _ID, read_source),
             version=top.integer("version", 0, 0, 10**9),
             applied_at=top.instant("applied_at"),
         )
@@ -649,6 +653,7 @@ def to_document(roster: Roster) -> dict[str, Any]:
             for p in roster.policies.values()
         },
         "products": {p.id: _plain(p, "policy", "slack_channel", "call", "language") for p in roster.products.values()},
+        "sources": {source.id: source_document(source) for source in roster.sources.values()},
     }
 
 

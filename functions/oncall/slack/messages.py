@@ -24,7 +24,7 @@ from oncall.pages import Page
 from oncall.phone import refusals
 from oncall.roster import Language
 from oncall.slack import mrkdwn
-from oncall.slack.words import WORDS
+from oncall.slack.words import SENDERS, WORDS
 from oncall.table import Item
 from oncall.text import seen
 
@@ -232,6 +232,7 @@ def _links(incident: Item, words: Words, *, longest: int) -> list[Json]:
     graphs = [url for alert in alerts if (url := alert.get("graph_url") or alert["generator_url"])]
     silences = [url for alert in alerts if (url := alert.get("silence_url"))]
     base, matchers = incident["external_url"].rstrip("/"), quote(incident.get("matchers", ""), safe="")
+    sender = incident.get("sender", "alertmanager")
     found = [
         _link(next(iter(runbooks), ""), words["runbook"], longest=longest),
         _link(next(iter(graphs), ""), words["graph"], longest=longest),
@@ -243,7 +244,7 @@ def _links(incident: Item, words: Words, *, longest: int) -> list[Json]:
         ),
         _link(
             f"{base}/#/alerts?filter={matchers}" if matchers else base,
-            words[incident.get("sender", "alertmanager")],
+            SENDERS.get(sender, sender),
             longest=longest,
         ),
     ]

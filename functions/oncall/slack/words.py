@@ -4,6 +4,18 @@ from collections.abc import Mapping
 
 from oncall.roster import Language
 
+# Whose page a link leads to: names, the same in every language.
+SENDERS: Mapping[str, str] = {
+    "alertmanager": "Alertmanager",
+    "cloudwatch": "CloudWatch",
+    "datadog": "Datadog",
+    "github": "GitHub",
+    "grafana": "Grafana",
+    "sentry": "Sentry",
+    "uptime-kuma": "Uptime Kuma",
+    "zabbix": "Zabbix",
+}
+
 WORDS: Mapping[Language, Mapping[str, str]] = {
     "en": {
         # the state of an incident
@@ -55,8 +67,6 @@ WORDS: Mapping[Language, Mapping[str, str]] = {
         "runbook": "Runbook",
         "graph": "Graph",
         "silence": "Silence",
-        "alertmanager": "Alertmanager",
-        "grafana": "Grafana",
         # buttons
         "acknowledge": "Acknowledge",
         "ring_next": "Ring the next one",
@@ -78,7 +88,7 @@ WORDS: Mapping[Language, Mapping[str, str]] = {
         "event_call_ended": "{who}: {status} after {seconds} s.",
         "event_refused": "{who} cannot be called: {reason}.",
         "event_joined": "Joined the calls for incident {incident}.",
-        "event_repeated": "Alertmanager repeated the alert.",
+        "event_repeated": "The alert was repeated.",
         "event_quiet": "{who} is at work on the last one, so nobody is called before {until}. Please take it before.",
         "event_reminded": "{who} has had this for a long time. If it is not resolved soon, the phones ring again.",
         "event_overdue": "{who} has had this for too long without resolving it. The phones ring again.",
@@ -150,8 +160,6 @@ WORDS: Mapping[Language, Mapping[str, str]] = {
         "runbook": "手順書",
         "graph": "グラフ",
         "silence": "サイレンスを設定",
-        "alertmanager": "Alertmanager",
-        "grafana": "Grafana",
         "acknowledge": "対応する",
         "ring_next": "次の人に電話する",
         "resolve": "解決済みにする",
@@ -171,7 +179,7 @@ WORDS: Mapping[Language, Mapping[str, str]] = {
         "event_call_ended": "{who}さん：{status}（{seconds}秒）",
         "event_refused": "{who}さんに電話できません（{reason}）。",
         "event_joined": "インシデント {incident} の電話に加わりました。",
-        "event_repeated": "Alertmanagerから再通知がありました。",
+        "event_repeated": "再通知がありました。",
         "event_quiet": "{who}さんが前の件に対応中のため、{until}までは電話しません。それまでに引き受けてください。",
         "event_reminded": "{who}さんの対応が長引いています。まもなく解決しなければ、もう一度電話します。",
         "event_overdue": "{who}さんの対応が長引いているため、もう一度電話します。",

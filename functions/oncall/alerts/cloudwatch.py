@@ -1,0 +1,92 @@
+"""CloudWatch's alarms, of this and of other accounts and regions, as EventBridge delivers them: at least once.
+
+CloudWatch, "Alarm events and EventBridge": detail has alarmName, state {value, reason, timestamp, actionsSuppressedBy},
+previousState, configuration {description, metrics or alarmRule}, alarmTags where the alarm propagates them, and muteDetail
+while a mute rule holds.
+"""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+from urllib.parse import quote
+
+from oncall.alerts.alertmanager import AlertGroup, Status
+from oncall.alerts.event import SourceEvent, group_of
+from oncall.errors import WebhookError
+from oncall.roster.sources import CLOUDWATCH, Source
+
+PRODUCT_TAG, SEVERITY_TAG, RUNBOOK_TAG = "oncall:product", "oncall:severity", "oncall:runbook"
+DEFAULT_SEVERITY = "critical"  # of an alarm of which neither a tag nor a rule of the roster says it
+
+
+def read_event(given: Mapping[str, Any], settings: Source) -> AlertGroup | None:
+    """The alert group of {"account", "region", "detail"}; None if it says nothing: no data, or a suppressed composite.
+
+    CloudWatch tells again of a composite alarm whose suppression ends. What a mute rule mutes is for Slack alone.
+    Raises WebhookError with what is wrong.
+    """
+    detail = given.get("detail")
+    if not isinstance(detail, Mapping) or not isinstance(detail.get("state"), Mapping):
+        raise WebhookError("the event of CloudWatch has no detail with a state")
+    name, state, configuration = detail.get("alarmName"), detail["state"], _mapping(detail.get("configuration"))
+    if not isinstance(name, str) or not name:
+        raise WebhookError("the event of CloudWatch has no alarmName")
+    try:
+        at = datetime.fromisoformat(str(state.get("timestamp")))  # its offset is written +0000
+    except ValueError as error:
+        raise WebhookError(f"the event of CloudWatch has no time: {state.get('timestamp')!r}") from error
+    if at.tzinfo is None:
+        raise WebhookError(f"the event of CloudWatch has a time without an offset: {state['timestamp']!r}")
+    status = _status(state.get("value"), settings)
+    if status is None or (status == "firing" and state.get("actionsSuppressedBy")):
+        return None
+    tags, rule = _mapping(detail.get("alarmTags")), settings.rule_for(name)
+    severity = tags.get(SEVERITY_TAG) or rule.severity or DEFAULT_SEVERITY
+    account, region = str(given.get("account", "")), str(given.get("region", ""))
+    description, reason = str(configuration.get("description") or ""), str(state.get("reason") or "")
+    event = SourceEvent(
+        key=f"{account}/{region}/{name}",
+        status=status,
+        summary=name,
+        description=description or reason,
+        severity="warning" if detail.get("muteDetail") else str(severity),
+        product=str(tags.get(PRODUCT_TAG) or rule.product or ""),
+        details={**_dimensions(configuration), "account": account, "region": region, "reason": reason},
+        link=_console(region, name),
+        runbook_link=str(tags.get(RUNBOOK_TAG) or ""),
+        starts_at=at.isoformat(),
+    )
+    return group_of(CLOUDWATCH, event, received_at=int(at.timestamp() * 1000))
+
+
+def _status(value: object, settings: Source) -> Status | None:
+    match value:
+        case "ALARM":
+            return "firing"
+        case "OK":
+            return "resolved"
+        case "INSUFFICIENT_DATA":
+            meant: Mapping[str, Status | None] = {"alarm": "firing", "ok": "resolved", "ignore": None}
+            return meant[settings.insufficient_data]
+    raise WebhookError(f"the event of CloudWatch has the state {value!r}, which is none of CloudWatch's")
+
+
+def _dimensions(configuration: Mapping[str, Any]) -> dict[str, Any]:
+    """What the alarm's metrics are about: the dimensions of all of them."""
+    found: dict[str, Any] = {}
+    metrics = configuration.get("metrics")
+    for metric in metrics if isinstance(metrics, list) else []:
+        stat = _mapping(_mapping(metric).get("metricStat"))
+        found |= _mapping(_mapping(stat.get("metric")).get("dimensions"))
+    return found
+
+
+def _console(region: str, name: str) -> str:
+    """The alarm's page in the console of its partition."""
+    host = "amazonaws.cn" if region.startswith("cn-") else "amazonaws-us-gov.com" if "-gov-" in region else ""
+    base = f"https://console.{host}" if host else f"https://{region}.console.aws.amazon.com"
+    return f"{base}/cloudwatch/home?region={region}#alarmsV2:alarm/{quote(name, safe='')}"
+
+
+def _mapping(value: object) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
