@@ -1,6 +1,6 @@
 """Reconcile: resumes what is due and nobody works on. Runs every minute.
 
-It has Slack's user group follow the rotation, too, and looks after the alarm that watches the monitoring.
+It has Slack's user group follow the rotation, too, looks after the alarm that watches the monitoring, and after heartbeats.
 """
 
 from typing import Any
@@ -10,6 +10,7 @@ from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from oncall import reconciler, silence
+from oncall.alerts import heartbeats
 from oncall.services import Services, for_function
 from oncall.slack import user_group
 from oncall.text import log_line
@@ -36,6 +37,8 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, i
     ):
         services.ask_slack({"user_group": settings.slack_user_group})
     metrics.add_metric(name="Resumed", unit=MetricUnit.Count, value=resumed)
+    gateway = settings.gateway_url.removeprefix("https://")
+    heartbeats.watch(heartbeats.Desk(services.table, services.start, gateway, services.now))
     _watch_monitoring(services)
     return {"resumed": resumed}
 

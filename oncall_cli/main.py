@@ -46,6 +46,15 @@ app.add_typer(override_app, name="override")
 calendar_app = typer.Typer(no_args_is_help=True, help="Addresses that calendar programs subscribe to.")
 app.add_typer(calendar_app, name="calendar")
 
+key_app = typer.Typer(no_args_is_help=True, help="Keys of those that send events and heartbeats.")
+app.add_typer(key_app, name="key")
+
+source_app = typer.Typer(no_args_is_help=True, help="Those that send alerts beside Alertmanager.")
+app.add_typer(source_app, name="source")
+
+heartbeat_app = typer.Typer(no_args_is_help=True, help="What has to be heard of again and again.")
+app.add_typer(heartbeat_app, name="heartbeat")
+
 slack_app = typer.Typer(no_args_is_help=True, help="The Slack app.")
 app.add_typer(slack_app, name="slack")
 
@@ -482,6 +491,80 @@ def calendar_revoke(
     from oncall_cli.calendar_commands import revoke
 
     revoke(target, name, yes=yes, as_json=json)
+
+
+@key_app.command("add")
+@on_target
+def key_add(
+    target: Target,
+    name: Annotated[str, typer.Argument(help="Yours to choose, to revoke it by.")],
+    *,
+    product: Annotated[str, typer.Option(help="The product of its alerts, where they name none.")] = "",
+    source: Annotated[str, typer.Option(help="For this source alone. Default: any, PagerDuty's protocol too.")] = "",
+    heartbeat: Annotated[str, typer.Option(help="For the beats of this heartbeat of the roster instead.")] = "",
+    json: Json = False,
+) -> None:
+    """Make a key: PagerDuty's routing_key, and the last part of the address of senders that cannot set a header.
+
+    Example: oncall key add shop-uptime --product shop --source uptime-kuma
+    """
+    from oncall_cli.key_commands import add
+
+    add(target, name, product=product, source=source, heartbeat=heartbeat, as_json=json)
+
+
+@key_app.command("list")
+@on_target
+def key_list(target: Target, *, json: Json = False) -> None:
+    """List the keys that were made, without themselves.
+
+    Example: oncall key list
+    """
+    from oncall_cli.key_commands import show
+
+    show(target, as_json=json)
+
+
+@key_app.command("revoke")
+@on_target
+def key_revoke(target: Target, name: Annotated[str, typer.Argument()], *, yes: Yes = False, json: Json = False) -> None:
+    """End a key: whoever has it is refused from now on.
+
+    Example: oncall key revoke shop-uptime
+    """
+    from oncall_cli.key_commands import revoke
+
+    revoke(target, name, yes=yes, as_json=json)
+
+
+@source_app.command("try")
+def source_try(
+    file: Annotated[Path, typer.Argument(help="A payload (JSON), as the source posts it.")],
+    *,
+    source: Annotated[str, typer.Option(help="Built in, or of the roster file.")] = "generic",
+    roster: Annotated[Path, typer.Option(help="Where a source of your own stands.")] = Path("roster.yaml"),
+    product: Annotated[str, typer.Option(help="The key's product.")] = "",
+    json: Json = False,
+) -> None:
+    """Show what a payload becomes: severity, product, what is told. Sends nothing.
+
+    Example: oncall source try payload.json --source my-tool --roster roster.yaml
+    """
+    from oncall_cli.source_commands import attempt
+
+    attempt(file, source=source, roster_file=roster, product=product, as_json=json)
+
+
+@heartbeat_app.command("list")
+@on_target
+def heartbeat_list(target: Target, *, json: Json = False) -> None:
+    """List the roster's heartbeats: their state, and when each was heard of last.
+
+    Example: oncall heartbeat list
+    """
+    from oncall_cli.heartbeat_commands import show
+
+    show(target, as_json=json)
 
 
 MonitoringFolder = Annotated[Path, typer.Argument(help="The folder.")]

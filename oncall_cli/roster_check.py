@@ -69,6 +69,7 @@ def _misspelt(document: Mapping[str, Any]) -> Iterator[tuple[Location, str]]:
         ("responders", responder),
         ("policies", properties["policies"]["additionalProperties"]["properties"]),
         ("products", properties["products"]["additionalProperties"]["properties"]),
+        ("heartbeats", properties["heartbeats"]["additionalProperties"]["properties"]),
     ):
         for location, body in _children(document.get(group), (group,)):
             yield from _unknown_keys(body, location, keys)

@@ -14,6 +14,7 @@ _SINGULAR = {
     "policies": "policy",
     "products": "product",
     "sources": "source",
+    "heartbeats": "heartbeat",
 }
 
 

@@ -12,6 +12,7 @@ from oncall import incidents, pages, probe, roster
 from oncall.alerts.alertmanager import AlertGroup, by_product, read_webhook, unseen_share
 from oncall.alerts.by_hand import read_page
 from oncall.alerts.cloudwatch import read_event
+from oncall.alerts.event import from_input
 from oncall.alerts.monitoring import PRODUCT, read_alarm
 from oncall.clock import at
 from oncall.errors import WebhookError
@@ -37,7 +38,8 @@ def receive(services: Services, request: Mapping[str, Any], *, execution: str) -
     """Decides what an execution does. The same execution asked again decides the same.
 
     `request` is the execution's input: a webhook from the gateway, the alarm that watches the monitoring, another alarm of
-    CloudWatch's, somebody's page by hand, or what the reconciler or another execution found due.
+    CloudWatch's, a group of another source or of a heartbeat, somebody's page by hand, or what the reconciler or another
+    execution found due.
     Raises WebhookError if it can never be read.
     """
     if request.get("source") == "reconciler":
@@ -47,6 +49,8 @@ def receive(services: Services, request: Mapping[str, Any], *, execution: str) -
     group = _read(services, request)
     if group is None:
         return _decision("none", "critical", [])
+    if request.get("said") == "acknowledged":
+        return _acknowledge(services, group, by=str(request.get("by") or request["source"]))
     if group.is_over:
         return _resolve(services, group)
     return _fire(
@@ -56,6 +60,8 @@ def receive(services: Services, request: Mapping[str, Any], *, execution: str) -
 
 def _read(services: Services, request: Mapping[str, Any]) -> AlertGroup | None:
     """The alert group that an execution's input tells of; None if it says nothing. Raises WebhookError."""
+    if "group" in request:
+        return from_input(request["group"])
     match request.get("source"):
         case "alertmanager":
             return read_webhook(request.get("webhook"), received_at=request["received_at"], cut=request.get("cut"))
@@ -64,8 +70,8 @@ def _read(services: Services, request: Mapping[str, Any]) -> AlertGroup | None:
                 request, roster.read_table(services.table).product(PRODUCT).language or services.settings.language
             )
         case "cloudwatch":
-            settings = roster.read_table(services.table).sources.get(CLOUDWATCH)
-            return read_event(request, settings or Source(CLOUDWATCH))
+            known = roster.read_table(services.table).sources.get(CLOUDWATCH)
+            return read_event(request, known or Source(CLOUDWATCH))
         case "command":
             return read_page(request)
         case source:
@@ -80,6 +86,34 @@ def _resolve(services: Services, group: AlertGroup) -> dict[str, Any]:
         return _decision("none", group.severity, [])
     _leave_resolved(services, found)
     return _decision("notify", found[0]["severity"], [incident["id"] for incident in found])
+
+
+def _acknowledge(services: Services, group: AlertGroup, *, by: str) -> dict[str, Any]:
+    """Somebody has taken it at its source: its phones stop, those of the others on its page ring on."""
+    now = services.now()
+    known = incidents.pointers(services.table, group)
+    event = Event(
+        "acknowledged", key=f"acknowledged/{by}/{group.received_at}", who=by, detail={"via": "source", "covered": 1}
+    )
+    changes = {"acknowledged_by": by, "acknowledged_at": now, "unanswered": False}
+    taken = []
+    for incident in [str(one["incident"]) for one in known if one.get("open")]:
+        changed = incidents.tell(
+            services.table,
+            incident,
+            event,
+            now=now,
+            state="acknowledged",
+            unless=("resolved", "acknowledged"),
+            set_=changes,
+        )
+        changed = changed or incidents.read(services.table, incident)  # this is a retry, or somebody was faster
+        if changed and changed["state"] == "acknowledged":
+            _leave(services, changed)
+            taken.append(changed)
+    if not taken:
+        return _decision("none", group.severity, [])
+    return _decision("notify", taken[0]["severity"], [incident["id"] for incident in taken])
 
 
 def _fire(services: Services, group: AlertGroup, *, execution: str, base: str) -> dict[str, Any]:

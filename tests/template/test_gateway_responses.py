@@ -187,13 +187,15 @@ def test_statuses_that_are_answered_are_declared(body: Any, integration: Any) ->
 
 
 def test_only_what_alertmanager_posts_has_a_bearer_token_and_only_alerts_a_body_that_is_checked(body: Any) -> None:
-    """Twilio and Slack sign what they send, and a calendar's address has a token; the functions check that."""
+    """Twilio and Slack sign what they send, other senders and a calendar's address have keys; the functions check that."""
     for path, methods in body["paths"].items():
-        ((method, declared),) = methods.items()
-        assert method == ("get" if path == "/schedule.ics" else "post"), path
-        secured = declared.get("security", [])
-        assert secured == ([{"BearerToken": []}] if path in {"/alerts", "/heartbeat"} else []), path
-        assert ("x-amazon-apigateway-request-validator" in declared) == (path == "/alerts"), path
+        by_get = {"get"} if path == "/schedule.ics" or path.startswith("/heartbeats/") else set()
+        assert methods.keys() == by_get | ({"post"} if path != "/schedule.ics" else set()), path
+        for declared in methods.values():
+            secured = declared.get("security", [])
+            with_token = path in {"/alerts", "/heartbeat", "/events/{source}"}
+            assert secured == ([{"BearerToken": []}] if with_token else []), path
+            assert ("x-amazon-apigateway-request-validator" in declared) == (path == "/alerts"), path
     alerts = body["paths"]["/alerts"]["post"]
     validator = body["x-amazon-apigateway-request-validators"][alerts["x-amazon-apigateway-request-validator"]]
     assert validator["validateRequestBody"] is True

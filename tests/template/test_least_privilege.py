@@ -58,6 +58,7 @@ ACTIONS = {
     },
     "AuthorizeFunction": {"ssm:GetParameters"},
     "ShiftCalendarFunction": {"dynamodb:GetItem", "dynamodb:Query"},
+    "ReceiveEventFunction": {"dynamodb:GetItem", "dynamodb:Query", "dynamodb:UpdateItem", "states:StartExecution"},
     "ProbeFunction": {
         "dynamodb:GetItem",
         "dynamodb:Query",
@@ -290,6 +291,6 @@ def test_eventbridge_and_our_alarms_may_publish_to_the_topic_and_do_nothing_else
 
 def test_whoever_invokes_a_function_is_named(translated: Any) -> None:
     permissions = [each for each in translated["Resources"].values() if each["Type"] == "AWS::Lambda::Permission"]
-    assert len(permissions) == 11
+    assert len(permissions) == 20
     for permission in permissions:
         assert "SourceArn" in permission["Properties"]

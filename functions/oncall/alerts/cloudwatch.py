@@ -19,7 +19,7 @@ PRODUCT_TAG, SEVERITY_TAG, RUNBOOK_TAG = "oncall:product", "oncall:severity", "o
 DEFAULT_SEVERITY = "critical"  # of an alarm of which neither a tag nor a rule of the roster says it
 
 
-def read_event(given: Mapping[str, Any], settings: Source) -> AlertGroup | None:
+def read_event(given: Mapping[str, Any], known: Source) -> AlertGroup | None:
     """The alert group of {"account", "region", "detail"}; None if it says nothing: no data, or a suppressed composite.
 
     CloudWatch tells again of a composite alarm whose suppression ends. What a mute rule mutes is for Slack alone.
@@ -37,21 +37,22 @@ def read_event(given: Mapping[str, Any], settings: Source) -> AlertGroup | None:
         raise WebhookError(f"the event of CloudWatch has no time: {state.get('timestamp')!r}") from error
     if at.tzinfo is None:
         raise WebhookError(f"the event of CloudWatch has a time without an offset: {state['timestamp']!r}")
-    status = _status(state.get("value"), settings)
+    status = _status(state.get("value"), known)
     if status is None or (status == "firing" and state.get("actionsSuppressedBy")):
         return None
-    tags, rule = _mapping(detail.get("alarmTags")), settings.rule_for(name)
+    tags, rule = _mapping(detail.get("alarmTags")), known.rule_for(name)
     severity = tags.get(SEVERITY_TAG) or rule.severity or DEFAULT_SEVERITY
     account, region = str(given.get("account", "")), str(given.get("region", ""))
     description, reason = str(configuration.get("description") or ""), str(state.get("reason") or "")
     event = SourceEvent(
         key=f"{account}/{region}/{name}",
         status=status,
-        summary=name,
-        description=description or reason,
+        name=name,
+        summary=description or name,
+        description=reason,
         severity="warning" if detail.get("muteDetail") else str(severity),
         product=str(tags.get(PRODUCT_TAG) or rule.product or ""),
-        details={**_dimensions(configuration), "account": account, "region": region, "reason": reason},
+        details={**_dimensions(configuration), "account": account, "region": region},
         link=_console(region, name),
         runbook_link=str(tags.get(RUNBOOK_TAG) or ""),
         starts_at=at.isoformat(),
@@ -59,7 +60,7 @@ def read_event(given: Mapping[str, Any], settings: Source) -> AlertGroup | None:
     return group_of(CLOUDWATCH, event, received_at=int(at.timestamp() * 1000))
 
 
-def _status(value: object, settings: Source) -> Status | None:
+def _status(value: object, known: Source) -> Status | None:
     match value:
         case "ALARM":
             return "firing"
@@ -67,7 +68,7 @@ def _status(value: object, settings: Source) -> Status | None:
             return "resolved"
         case "INSUFFICIENT_DATA":
             meant: Mapping[str, Status | None] = {"alarm": "firing", "ok": "resolved", "ignore": None}
-            return meant[settings.insufficient_data]
+            return meant[known.insufficient_data]
     raise WebhookError(f"the event of CloudWatch has the state {value!r}, which is none of CloudWatch's")
 
 

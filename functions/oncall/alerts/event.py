@@ -1,29 +1,38 @@
-"""What all sources have in common that tell of one thing at a time: an event becomes a group with one alert."""
+"""What sources that tell of one thing at a time have in common: an event becomes a group with one alert.
+
+And how a group is handed to an execution, whose input holds 262,144 bytes.
+"""
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, Literal
 
 from oncall import severities
-from oncall.alerts.alertmanager import TEXT_LIMIT, Alert, AlertGroup, Status
+from oncall.alerts.alertmanager import KEPT_ALERTS, TEXT_LIMIT, Alert, AlertGroup
 
-TITLE = 200  # characters of a summary that name an alert; a longer one is told below it
+TITLE = 200  # characters of an alert's name
 DETAILS = 20  # an incident keeps so many labels
 DETAIL = 200  # and so many characters of each
+MOST_ALERTS = 300  # of a group that are handed to an execution; the rest is counted
+MOST_CHARACTERS = 12_000  # of labels and annotations; in JSON one takes up to twelve bytes
+
+Said = Literal["firing", "acknowledged", "resolved"]  # acknowledged: somebody has it, at the source
 
 
 @dataclass(frozen=True, slots=True)
 class SourceEvent:
     """What a source says of one thing. `key` tells that thing from all others of the source.
 
-    `severity` and `product` are as the source writes them. `link` leads to the source's page about it. `starts_at` is RFC 3339.
+    `summary` is what is said, in a sentence; `name` what the alert is called, by default the same. `severity` and `product`
+    are as the source writes them. `link` leads to the source's page about it. `starts_at` is RFC 3339.
     """
 
     key: str
-    status: Status
+    status: Said
     summary: str
     severity: str
+    name: str = ""
     product: str = ""
     description: str = ""
     details: Mapping[str, Any] = field(default_factory=dict)
@@ -38,20 +47,20 @@ class SourceEvent:
 def group_of(source: str, event: SourceEvent, *, received_at: int) -> AlertGroup:
     """The alert group of an event: one alert. `received_at` is in epoch milliseconds."""
     headline = text(event.summary) or text(event.description) or "an alert without a name"
-    labels = {"alertname": text(headline, TITLE), "severity": text(event.severity, DETAIL)}
+    labels = {"alertname": text(event.name, TITLE) or text(headline, TITLE), "severity": text(event.severity, DETAIL)}
     if event.product:
         labels["product"] = text(event.product, DETAIL)
     for name, detail in event.details.items():
         if len(labels) < DETAILS and name not in labels and detail not in (None, "", [], {}):
             labels[text(name, DETAIL)] = text(detail, DETAIL)
     annotations = {
-        "summary": headline if len(headline) > TITLE else "",
+        "summary": headline,
         "description": text(event.description, 500),
         "runbook_url": text(event.runbook_link, 500),
     }
     meaning = severities.meaning(event.severity, {})
     alert = Alert(
-        status=event.status,
+        status="resolved" if event.status == "resolved" else "firing",
         labels=labels,
         annotations={name: written for name, written in annotations.items() if written},
         starts_at=event.starts_at,
@@ -74,6 +83,33 @@ def group_of(source: str, event: SourceEvent, *, received_at: int) -> AlertGroup
         received_at=received_at,
         sender=source,
     )
+
+
+def to_input(group: AlertGroup) -> dict[str, Any]:
+    """A group as an execution's input has it: what fires first, and texts as long as there is room."""
+    ordered = sorted(group.alerts, key=lambda alert: alert.status != "firing")
+    left = MOST_CHARACTERS
+    alerts = []
+    for number, alert in enumerate(ordered[:MOST_ALERTS]):
+        kept = asdict(alert)
+        for part in ("labels", "annotations"):
+            texts, kept[part] = kept[part], {}
+            for name, value in texts.items():
+                if name in ("product", "severity"):
+                    kept[part][name] = value[:DETAIL]
+                elif number < KEPT_ALERTS and left > len(name) + len(value):
+                    left -= len(name) + len(value)
+                    kept[part][name] = value
+        if number >= KEPT_ALERTS:
+            kept |= dict.fromkeys(("generator_url", "silence_url", "graph_url", "value"), "")
+        alerts.append(kept)
+    left_out = group.left_out + len(ordered) - len(alerts)
+    return {**asdict(replace(group, alerts=(), left_out=left_out)), "alerts": alerts}
+
+
+def from_input(given: Mapping[str, Any]) -> AlertGroup:
+    """The group that `to_input` has written."""
+    return AlertGroup(**{**given, "alerts": tuple(Alert(**alert) for alert in given["alerts"])})
 
 
 def text(value: Any, limit: int = TEXT_LIMIT) -> str:

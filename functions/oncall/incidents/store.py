@@ -116,6 +116,11 @@ def pointer(table: Table, group: AlertGroup) -> Item | None:
     return table.get(*_pointer(group.id, group.product))
 
 
+def pointers(table: Table, group: AlertGroup) -> list[Item]:
+    """The same of all products of a group."""
+    return table.query(f"GROUP#{group.id}")
+
+
 def _pointer(group: str, product: str) -> tuple[str, str]:
     """The key of a pointer. A product can be any text of any length."""
     return f"GROUP#{group}", f"PRODUCT#{hashlib.sha256(product.encode()).hexdigest()[:16]}"

@@ -33,6 +33,7 @@ from oncall.roster.attributes import (
     parse_days,
     unknown,
 )
+from oncall.roster.heartbeats import Heartbeat, heartbeat_document, read_heartbeat
 from oncall.roster.sources import Source, read_source, source_document
 from oncall.severities import LEVELS, Level, normal
 
@@ -61,6 +62,7 @@ _KINDS = {
     "POLICY": "policies",
     "PRODUCT": "products",
     "SOURCE": "sources",
+    "WATCHED": "heartbeats",  # META is read first: their kind has to sort after it
 }
 _SETTINGS = ("time_zone", "default", "severities")  # of the whole roster; in the table they are META's
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
@@ -212,6 +214,7 @@ class Roster:
     default: str = DEFAULT_POLICY
     severities: Mapping[str, Level] = field(default_factory=dict)  # what a severity means, where it is not its word
     sources: Mapping[str, Source] = field(default_factory=dict)  # what is set of those that send alerts
+    heartbeats: Mapping[str, Heartbeat] = field(default_factory=dict)
     version: int = 0
     applied_at: datetime | None = None
 
@@ -318,6 +321,7 @@ class _Reader:
             default=default,
             severities=self._severities(),
             sources=self._group("sources", _ID, read_source),
+            heartbeats=self._group("heartbeats", _ID, read_heartbeat),
             version=top.integer("version", 0, 0, 10**9),
             applied_at=top.instant("applied_at"),
         )
@@ -654,6 +658,7 @@ def to_document(roster: Roster) -> dict[str, Any]:
         },
         "products": {p.id: _plain(p, "policy", "slack_channel", "call", "language") for p in roster.products.values()},
         "sources": {source.id: source_document(source) for source in roster.sources.values()},
+        "heartbeats": {one.id: heartbeat_document(one) for one in roster.heartbeats.values()},
     }
 
 
