@@ -46,6 +46,7 @@ class SourceEvent:
 
 def group_of(source: str, event: SourceEvent, *, received_at: int) -> AlertGroup:
     """The alert group of an event: one alert. `received_at` is in epoch milliseconds."""
+    key = text(event.key, None)
     headline = text(event.summary) or text(event.description) or "an alert without a name"
     labels = {"alertname": text(event.name, TITLE) or text(headline, TITLE), "severity": text(event.severity, DETAIL)}
     if event.product:
@@ -58,20 +59,20 @@ def group_of(source: str, event: SourceEvent, *, received_at: int) -> AlertGroup
         "description": text(event.description, 500),
         "runbook_url": text(event.runbook_link, 500),
     }
-    meaning = severities.meaning(event.severity, {})
+    meaning = severities.meaning(labels["severity"], {})
     alert = Alert(
         status="resolved" if event.status == "resolved" else "firing",
         labels=labels,
         annotations={name: written for name, written in annotations.items() if written},
-        starts_at=event.starts_at,
+        starts_at=text(event.starts_at, 60),
         ends_at="",
         generator_url=text(event.alert_link or event.link),
-        fingerprint=hashlib.sha256(f"{source} {event.key}".encode()).hexdigest()[:16],
+        fingerprint=hashlib.sha256(f"{source} {key}".encode()).hexdigest()[:16],
         graph_url=text(event.graph_link),
         value=text(event.value, 60),
     )
     return AlertGroup(
-        key=event.key,
+        key=key,
         source=source,
         severity="critical" if meaning.level == "critical" else "warning",
         severity_note=meaning.why,
@@ -112,10 +113,10 @@ def from_input(given: Mapping[str, Any]) -> AlertGroup:
     return AlertGroup(**{**given, "alerts": tuple(Alert(**alert) for alert in given["alerts"])})
 
 
-def text(value: Any, limit: int = TEXT_LIMIT) -> str:
+def text(value: Any, limit: int | None = TEXT_LIMIT) -> str:
     """A value as a text that can be stored: half characters (lone surrogates) replaced, and cut."""
     if value is None:
         return ""
     written = value if isinstance(value, str) else str(value)
     written = written.encode("utf-16", "surrogatepass").decode("utf-16", "replace").strip()
-    return written if len(written) <= limit else written[: limit - 1] + "…"
+    return written if limit is None or len(written) <= limit else written[: limit - 1] + "…"
