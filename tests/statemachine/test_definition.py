@@ -157,7 +157,7 @@ def test_cfn_lint_finds_a_broken_definition_out(break_it: Callable[[Any], Any]) 
 
 def test_what_the_topic_is_told_fits_its_limits() -> None:
     """SNS: a subject is less than 100 characters of printable ASCII."""
-    for name in ("ReportLostGroup", "ReportFailure"):
+    for name in ("ReportLostGroup", "ReportLostEvent", "ReportFailure"):
         subject = read()["States"][name]["Parameters"]["Subject"]
         assert len(subject) < 100
         assert subject.isascii()

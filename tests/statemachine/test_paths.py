@@ -359,6 +359,16 @@ def test_a_group_that_cannot_be_read_is_named_on_the_topic(machine: Machine) -> 
     assert ran.arn in message
 
 
+def test_a_lost_event_of_another_source_is_told_with_what_it_was_about(machine: Machine) -> None:
+    machine.stand_in.script(RECEIVE, fails("WebhookError"))
+    ran = machine.run({"source": "cloudwatch", "about": "shop-cpu", "detail": {}})
+    assert ran.states == ["ReceiveAlerts", "WhatWasLost", "ReportLostEvent", "Failed"]
+    message = told(machine)
+    assert "cloudwatch" in message
+    assert "shop-cpu" in message
+    assert ran.arn in message
+
+
 def test_a_lost_execution_of_the_reconciler_is_told_too(machine: Machine) -> None:
     machine.stand_in.script(RECEIVE, fails("ConfigurationError"))
     ran = machine.run({"source": "reconciler", "policy": "default"})
