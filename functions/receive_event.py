@@ -9,12 +9,13 @@ from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.exceptions import BotoCoreError, ClientError
 
-from oncall import aws, clock, events, signals
+from oncall import events
 from oncall.events import Reply
-from oncall.settings import read_settings
-from oncall.table import ConflictError, Table
+from oncall.services import for_function
+from oncall.table import ConflictError
+from oncall.text import log_line
 
-logger = Logger()
+logger = Logger(json_serializer=log_line)
 tracer = Tracer()
 metrics = Metrics()
 
@@ -41,13 +42,8 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, A
 
 
 def _answer(event: dict[str, Any]) -> Reply:
-    settings, about = read_settings(), event["requestContext"]
-    desk = events.Desk(
-        table=Table(aws.client("dynamodb"), settings.table),
-        start=signals.starter(aws.client("stepfunctions"), settings.state_machine),
-        now=clock.now,
-        gateway=f"{about['domainName']}/{about['stage']}",
-    )
+    services, about = for_function(), event["requestContext"]
+    desk = events.Desk(services.table, services.start, services.now, f"{about['domainName']}/{about['stage']}")
     given = event.get("pathParameters") or {}
     text = event.get("body") or ""
     body = base64.b64decode(text).decode("utf-8", "replace") if event.get("isBase64Encoded") else text

@@ -21,7 +21,7 @@ LAYERS = (
     ("probe",),
     ("phone",),
     ("slack",),
-    ("silence", "intake"),
+    ("silence", "intake", "events"),
     ("reconciler",),
 )
 LEVELS = {name: level for level, names in enumerate(LAYERS) for name in names}
