@@ -1,4 +1,8 @@
-"""Authorize: lets Alertmanager in by its bearer token. API Gateway keeps the answer for five minutes."""
+"""Authorize: lets Alertmanager in by its bearer tokens. API Gateway keeps the answer for five minutes.
+
+The heartbeat has a token of its own: who may say that the monitoring lives may not resolve what it found, and a host that
+lost the one has not lost the other. Each has an authorizer of its own in front, so answers are kept apart.
+"""
 
 import hmac
 from typing import Any
@@ -22,15 +26,16 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, A
     """Allows or denies; an error (no such secret, SSM away) becomes 503, so that Alertmanager tries again."""
     scheme, _, token = str(event.get("authorizationToken", "")).partition(" ")
     given = token.strip() if scheme.lower() == "bearer" else ""
-    is_known = _is_known(given, fresh=False) or _is_known(given, fresh=True)
+    arn = str(event["methodArn"])  # arn:…:api/stage/method/path
+    setting = "HEARTBEAT_TOKEN_PARAMETER" if arn.split("/")[3:4] == ["heartbeat"] else "BEARER_TOKEN_PARAMETER"
+    is_known = _is_known(given, setting, fresh=False) or _is_known(given, setting, fresh=True)
     if not is_known:
         logger.warning("a bearer token was refused")
         metrics.add_metric(name="RequestsRefused", unit=MetricUnit.Count, value=1)
     # The answer is cached by token and used for every method, so it must not name one alone.
-    arn = str(event["methodArn"])
     stage = "/".join(arn.split("/")[:2])
     return {
-        "principalId": "alertmanager",
+        "principalId": "alertmanager" if is_known else "-",  # as the access log has it of nobody
         "policyDocument": {
             "Version": "2012-10-17",
             "Statement": [
@@ -40,7 +45,7 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, A
     }
 
 
-def _is_known(given: str, *, fresh: bool) -> bool:
+def _is_known(given: str, setting: str, *, fresh: bool) -> bool:
     """Whether it is one of the tokens in the secret, which holds two during a change. Compared in constant time."""
-    known = aws.secret("BEARER_TOKEN_PARAMETER", fresh=fresh).split()
+    known = aws.secret(setting, fresh=fresh).split()
     return any(hmac.compare_digest(token.encode(), given.encode()) for token in known)

@@ -11,6 +11,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from oncall import reconciler, silence
 from oncall.alerts import heartbeats
+from oncall.fallback import Fallback
 from oncall.services import Services, for_function
 from oncall.slack import user_group
 from oncall.text import log_line
@@ -40,7 +41,19 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, i
     gateway = settings.gateway_url.removeprefix("https://")
     heartbeats.watch(heartbeats.Desk(services.table, services.start, gateway, services.now))
     _watch_monitoring(services)
+    if detail.get("status") in ("FAILED", "TIMED_OUT", "ABORTED"):  # last: whatever SNS does, the rest is done
+        _tell_of_end(services.fallback, str(detail["executionArn"]), detail["status"])
     return {"resumed": resumed}
+
+
+def _tell_of_end(fallback: Fallback, execution: str, status: str) -> None:
+    """The alarms tell that an execution ended so, this tells which."""
+    name = execution.rpartition(":")[2]
+    resumed = "Its page, if it had one, is resumed within two minutes."
+    fallback.tell(
+        f"the execution {name} ended as {status}",
+        f"The execution {name} ended as {status}. {resumed}\nLook at {execution}",
+    )
 
 
 def _watch_monitoring(services: Services) -> None:

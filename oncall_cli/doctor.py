@@ -36,7 +36,7 @@ from oncall_cli.when import shown
 STACK_GROWS_OLD = timedelta(days=365)
 LEAST_BALANCE = 5.0  # in the account's currency; a call costs a few cents, a bad night a few dozen calls
 HEARTBEAT_MINUTES = 5
-LEAST_TOKEN = 20  # characters of a bearer token
+LEAST_TOKEN = 32  # characters of a bearer token: of a shorter one the gateway refuses every request
 LEAST_CONCURRENCY = 100  # functions at once; a storm of alerts wants several dozen, and other stacks share them
 
 Level = Literal["good", "warning", "failed"]
@@ -201,6 +201,9 @@ def _numbers(patient: Patient) -> Iterator[Check]:
         yield Check(f"number of {responder.id}", "good" if is_proven else "failed", says, do)
 
 
+_TOKENS = {"BearerTokenParameter": "bearer token", "HeartbeatTokenParameter": "heartbeat token"}
+
+
 def _secrets(patient: Patient) -> Iterator[Check]:
     secrets = patient.secrets
     missing = [name for parameter, name in secrets.names.items() if parameter not in secrets.values]
@@ -208,10 +211,16 @@ def _secrets(patient: Patient) -> Iterator[Check]:
         yield Check("secrets", "failed", f"SSM has no parameter {name}, or it is empty", "oncall init")
     if not missing:
         yield Check("secrets", "good", f"SSM has all {len(SECRETS)}")
-    tokens = secrets.values.get("BearerTokenParameter", "").split()
-    if any(len(token) < LEAST_TOKEN for token in tokens):
-        do = "store a longer one there and with Alertmanager: openssl rand -hex 32"
-        yield Check("bearer token", "failed", f"it has fewer than {LEAST_TOKEN} characters and can be guessed", do)
+    tokens = {parameter: secrets.values.get(parameter, "").split() for parameter in _TOKENS}
+    for parameter, name in _TOKENS.items():
+        if any(len(token) < LEAST_TOKEN for token in tokens[parameter]):
+            do = "store a longer one there and with Alertmanager: openssl rand -hex 32"
+            yield Check(name, "failed", f"it has fewer than {LEAST_TOKEN} characters, which the gateway refuses", do)
+    if set(tokens["BearerTokenParameter"]) & set(tokens["HeartbeatTokenParameter"]):
+        says = (
+            "heartbeats are taken with a token of alerts: whoever can say that the monitoring lives can resolve alerts"
+        )
+        yield Check("heartbeat token", "failed", says, "give Alertmanager the other one, and take this one out of SSM")
 
 
 def _twilio(patient: Patient) -> Iterator[Check]:

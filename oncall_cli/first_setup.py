@@ -32,7 +32,7 @@ def guide(*, stack_name: str, region: str | None, profile: str | None, endpoint_
     note(f"Secrets are kept in SSM Parameter Store, region {session.get_config_variable('region')}, as SecureString.")
     note("Enter keeps what is there.\n")
     found = {
-        "BearerTokenParameter": _bearer_token(known),
+        **{parameter: _token(parameter, known) for parameter in ("BearerTokenParameter", "HeartbeatTokenParameter")},
         **_ask_until(lambda: _ask_twilio(known)),
         **_ask_until(lambda: _ask_slack(known)),
         "SlackSigningSecretParameter": _ask("SlackSigningSecretParameter", known),
@@ -53,7 +53,7 @@ def guide(*, stack_name: str, region: str | None, profile: str | None, endpoint_
         note(f"{ROSTER} is there already")
     else:
         _write_roster()
-    _tell_next(stack, stack_name, known.names["BearerTokenParameter"])
+    _tell_next(stack, stack_name)
     if as_json:
         print_json({"stored": sorted(known.names[parameter] for parameter in changed), "roster": ROSTER.exists()})
 
@@ -71,9 +71,9 @@ def _stack(session: Any, stack_name: str, endpoint_url: str | None) -> Stack | N
             return None
 
 
-def _bearer_token(known: Secrets) -> str:
+def _token(parameter: str, known: Secrets) -> str:
     """A secret of our own: made if there is none."""
-    return known.values.get("BearerTokenParameter") or random.token_hex(32)
+    return known.values.get(parameter) or random.token_hex(32)
 
 
 def _ask(parameter: str, known: Secrets) -> str:
@@ -155,10 +155,12 @@ def _time_zone() -> str:
     raise CommandError("nothing was written to the roster")
 
 
-def _tell_next(stack: Stack | None, stack_name: str, bearer_token: str) -> None:
+def _tell_next(stack: Stack | None, stack_name: str) -> None:
     note("\nNext:")
     if stack is None:
         note("  make build && sam deploy --guided")
     note(f"  oncall roster check {ROSTER} && oncall roster apply {ROSTER} --stack-name {stack_name}")
-    note(f"  Alertmanager's token: aws ssm get-parameter --with-decryption --name {bearer_token}")
+    note(
+        f"  oncall monitoring render monitoring --stack-name {stack_name}; its README.md says where Alertmanager's two tokens go"
+    )
     note("  oncall call-test with each responder, then oncall doctor")

@@ -1,7 +1,7 @@
 """Renders the bundled monitoring for a deployed stack: `oncall monitoring render`.
 
 A folder with everything that Prometheus, Alertmanager and the exporters read, and what starts them: a compose file, units for
-systemd, notes for ECS. Nothing secret is written into it; the bearer token is a file that is put beside it.
+systemd, notes for ECS. Nothing secret is written into it; the bearer tokens are files that are put beside it.
 """
 
 import re
@@ -150,6 +150,7 @@ _PROGRAMS = {
         mounts=(
             "./alertmanager/alertmanager.yml:/etc/alertmanager/alertmanager.yml:ro",
             "./on-call-token:/etc/alertmanager/on-call-token:ro",
+            "./heartbeat-token:/etc/alertmanager/heartbeat-token:ro",
             "alertmanager:/var/lib/alertmanager",
         ),
     ),

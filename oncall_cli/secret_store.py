@@ -9,7 +9,8 @@ from oncall_cli.target import Stack
 
 # The stack's parameter that names the SSM parameter, its default, and what the secret is.
 SECRETS = {
-    "BearerTokenParameter": ("/oncall/bearer-token", "bearer token that Alertmanager sends"),
+    "BearerTokenParameter": ("/oncall/bearer-token", "bearer token of Alertmanager's alerts"),
+    "HeartbeatTokenParameter": ("/oncall/heartbeat-token", "bearer token of Alertmanager's heartbeats"),
     "TwilioAccountSidParameter": ("/oncall/twilio-account-sid", "Twilio's account SID (AC...)"),
     "TwilioAuthTokenParameter": ("/oncall/twilio-auth-token", "Twilio's auth token"),
     "SlackBotTokenParameter": ("/oncall/slack-bot-token", "Slack app's bot token (xoxb-...)"),

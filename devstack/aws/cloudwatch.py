@@ -107,18 +107,30 @@ def judge(rule: Rule, values: Sequence[float | None], state: str) -> str:
     return "ALARM" if count >= rule.points else "OK"
 
 
+_TERM = re.compile(r'\$\.(\w+) *(!?=) *"([^"]*)"')
+
+
 def filtered(properties: Mapping[str, Any], logged: Mapping[str, Any]) -> Iterator[tuple[Metric, float]]:
     """What an AWS::Logs::MetricFilter makes of a line of JSON. Raises TemplateError for a pattern that is not read here."""
-    pattern = re.fullmatch(r'\{ *\$\.(\w+) *= *"([^"]*)" *\}', properties["FilterPattern"])
-    if not pattern:
-        raise TemplateError(f'the pattern {properties["FilterPattern"]}: only {{ $.field = "text" }} is read')
-    if logged.get(pattern[1]) != pattern[2]:
+    pattern = properties["FilterPattern"].strip()
+    terms = [_TERM.fullmatch(term.strip()) for term in pattern.removeprefix("{").removesuffix("}").split("&&")]
+    if not pattern.startswith("{") or None in terms:
+        raise TemplateError(f'the pattern {pattern}: only {{ $.field = "text" && $.other != "text*" }} is read')
+    if not all(_holds(term, logged) for term in terms if term):
         return
     for each in properties["MetricTransformations"]:
         dimensions = {one["Key"]: str(logged[one["Value"].removeprefix("$.")]) for one in each.get("Dimensions", [])}
-        value = logged.get(each["MetricValue"].removeprefix("$."))
+        named = each["MetricValue"]
+        value = logged.get(named[2:]) if named.startswith("$.") else float(named)
         if isinstance(value, int | float):  # a value that is no number makes no point
             yield metric(each["MetricNamespace"], each["MetricName"], dimensions), float(value)
+
+
+def _holds(term: re.Match[str], logged: Mapping[str, Any]) -> bool:
+    """Whether a line has what a term asks for. A field that is not there equals nothing, and differs from nothing."""
+    value = logged.get(term[1])
+    is_equal = value.startswith(term[3][:-1]) if isinstance(value, str) and term[3].endswith("*") else value == term[3]
+    return value is not None and is_equal == (term[2] == "=")
 
 
 @dataclass

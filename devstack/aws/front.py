@@ -4,6 +4,7 @@ Beside AWS's own APIs (https://docs.aws.amazon.com) it answers, for tests:
 - `GET /_sim/sns`: what was published: `topic, subject, message, time` (epoch seconds).
 - `GET /_sim/alarms`: CloudWatch's alarms: `name, state, changed_at`.
 - `POST /_sim/points`: points of metrics that the gateway's requests have: a list of `namespace, name, dimensions, value`.
+- `POST /_sim/log`: lines of the stage's access log, for metric filters: `{"group": a log group's name, "lines": [texts]}`.
 - `GET /_sim/invocations`: the functions' invocations (devstack.lambda_runtime.Invocation); `?after=9` without the first nine.
 - `GET /_sim/requests`: the requests of the stack itself: `principal, action, resource, status, time, ms`.
 - `PUT /_sim/events`: an event of EventBridge (`source`, `detail-type`, `detail`, ...) for the deployed rules. Answers `rules`,
@@ -292,6 +293,11 @@ class Aws:
                 except ValueError as error:
                     return _json({"message": f"This is no event: {error}"}, 400)
                 return _json({"rules": matched})
+            case "POST", "/_sim/log":
+                logged = json.loads(body)
+                for line in logged["lines"]:
+                    self._cloudwatch.read_log(logged["group"], line.encode())
+                return _json({})
             case "PUT", "/_sim/faults":
                 try:
                     self._set_faults(json.loads(body))

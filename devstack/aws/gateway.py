@@ -36,7 +36,9 @@ from devstack.aws.gateway_definition import (
     Method,
     read_definition,
 )
+from devstack.aws.gateway_reports import Reports
 from devstack.aws.mapping_templates import BodyIsNotJsonError, Template, TemplateError, json_problem, parse_json
+from devstack.aws.throttles import Throttles
 from devstack.shared.serve import serve
 
 if TYPE_CHECKING:
@@ -429,7 +431,7 @@ class Gateway:
         definition: Definition,
         *,
         stage: str,
-        stage_variables: Mapping[str, str],
+        stage_properties: Mapping[str, Any],
         aws_endpoint: str,
         region: str,
         name: str,
@@ -437,8 +439,12 @@ class Gateway:
     ) -> None:
         self._definition = definition
         self._stage = stage
-        self._name = name
-        self._stage_variables = dict(stage_variables)
+        self._stage_variables: dict[str, str] = dict(stage_properties.get("Variables") or {})
+        self._throttles = Throttles(stage_properties.get("MethodSettings") or (), clock)
+        log = stage_properties.get("AccessLogSetting") or {}
+        self._log_format = str(log.get("Format", ""))
+        group = str(log.get("DestinationArn", "")).partition(":log-group:")[2].removesuffix(":*")
+        self._reports = Reports(aws_endpoint.rstrip("/"), api=name, stage=stage, log_group=group, failed=_log)
         self._aws_endpoint = aws_endpoint.rstrip("/")
         self._region = region
         self._routes = _Routes(definition.methods)
@@ -458,6 +464,7 @@ class Gateway:
         try:
             response = self._answer(call)
         except _FailureError as failure:
+            call.context["error"] = _error(failure)
             response = self._gateway_response(call, failure)
         response.headers["x-amzn-RequestId"] = call.id
         response.headers["x-amz-apigw-id"] = call.context["extendedRequestId"]
@@ -465,24 +472,11 @@ class Gateway:
         path = f"/{self._stage}{resource}" if resource else "(no such resource)"
         milliseconds = round((time.monotonic() - started) * 1000)
         _log(f"{request.method} {path} {response.status_code} {milliseconds}ms {call.id}")
-        if response.status_code >= 400:
-            self._count(call, response.status_code)
+        call.context["status"] = str(response.status_code)
+        call.context["responseLatency"] = str(milliseconds)
+        line = _substitute(self._log_format, call.context, absent="-")
+        self._reports.add(request.method, resource or "", response.status_code, line)
         return response(environ, start_response)
-
-    def _count(self, call: _Call, status: int) -> None:
-        """CloudWatch's metrics of the stage, and of the method as detailed metrics have it."""
-        if not self._name:
-            return
-        stage = {"ApiName": self._name, "Stage": self._stage}
-        method = {"Method": call.request.method, "Resource": call.context.get("resourcePath", "")}
-        points = [
-            {"namespace": "AWS/ApiGateway", "name": f"{status // 100}XXError", "dimensions": dimensions, "value": 1}
-            for dimensions in (stage, stage | method)
-        ]
-        try:
-            requests.post(f"{self._aws_endpoint}/_sim/points", json=points, timeout=10).raise_for_status()
-        except requests.RequestException as error:  # whoever asks is answered all the same
-            _log(f"{call.id} is not counted: {error}")
 
     def _below_stage(self, raw_path: str) -> str:
         prefix = f"/{self._stage}"
@@ -539,7 +533,7 @@ class Gateway:
         )
         call.context["resourcePath"] = method.resource
         call.context["resourceId"] = method.resource.encode().hex()[-6:]
-        if self._faults.take("throttle"):
+        if self._faults.take("throttle") or not self._throttles.lets_through(request.method, method.resource):
             raise _FailureError("THROTTLED", "Too Many Requests")
         if body is None:
             raise _FailureError("REQUEST_TOO_LARGE", "Request Too Long")
@@ -595,21 +589,12 @@ class Gateway:
         declared = self._definition.gateway_responses
         fallback = declared.get("DEFAULT_4XX" if failure.status < 500 else "DEFAULT_5XX", GatewayResponse())
         response = declared.get(failure.kind, fallback)
-        context = {
-            **call.context,
-            "error": {
-                "message": failure.message,
-                "messageString": json.dumps(failure.message),
-                "responseType": failure.kind,
-                "validationErrorString": failure.detail,
-            },
-        }
         media_type, template = next(iter(response.templates.items()), ("application/json", None))
         if template is None:
             key = "Message" if failure.kind == "ACCESS_DENIED" else "message"
             template = f'{{"{key}":$context.error.messageString}}'
         answer = Response(
-            re.sub(r"\$context((?:\.[A-Za-z_][\w-]*)+)", lambda m: _text(_lookup(context, m[1][1:])), template),
+            _substitute(template, call.context),
             status=response.status or failure.status,
             content_type=media_type,
         )
@@ -874,6 +859,22 @@ def _not_json(reason: str) -> _FailureError:
     return _FailureError("BAD_REQUEST_BODY", f"Could not parse request body into json: {reason}")
 
 
+def _error(failure: _FailureError) -> dict[str, Any]:
+    """$context.error."""
+    return {
+        "message": failure.message,
+        "messageString": json.dumps(failure.message),
+        "responseType": failure.kind,
+        "validationErrorString": failure.detail,
+    }
+
+
+def _substitute(template: str, context: Mapping[str, Any], absent: str = "") -> str:
+    """A gateway response's body, or a line of the access log, with its $context variables put in."""
+    pattern = r"\$context((?:\.[A-Za-z_][\w-]*)+)"
+    return re.sub(pattern, lambda match: _text(_lookup(context, match[1][1:])) or absent, template)
+
+
 def _lookup(context: Mapping[str, Any], path: str) -> Any:
     value: Any = context
     for part in path.split("."):
@@ -911,13 +912,14 @@ def create_app(
     """The API under /{stage}.
 
     `body` is the OpenAPI body with every intrinsic resolved, `stage_properties` those of AWS::ApiGateway::Stage (its
-    Variables count). `aws_endpoint` answers Lambda invocations and the AWS services' actions, and is told of errors when the
-    API has a `name`. `clock`, in seconds, ages the authorizers' results. Raises DefinitionError.
+    Variables, MethodSettings and AccessLogSetting count). `aws_endpoint` answers Lambda invocations and the AWS services'
+    actions, and is told of errors and of the access log when the API has a `name`. `clock`, in seconds, ages the authorizers'
+    results and fills the throttles. Raises DefinitionError, ThrottleError.
     """
     return Gateway(
         read_definition(body),
         stage=stage,
-        stage_variables=stage_properties.get("Variables") or {},
+        stage_properties=stage_properties,
         aws_endpoint=aws_endpoint,
         region=region,
         name=name,

@@ -53,7 +53,7 @@ _REPLACEMENTS = (
         r"(?<=\bregion: )\S+",
         "{region}\n          access_key: test\n          secret_key: test",
     ),
-    ("alertmanager/alertmanager.yml", r"(?<=credentials_file: )\S+", "{token_file}"),
+    ("alertmanager/alertmanager.yml", r"(?<=credentials_file: )/etc/alertmanager", "{secrets}"),
 )
 
 # What is scraped beside the jobs that are asked for. node_exporter does not run here, and would be told of as gone.
@@ -89,7 +89,7 @@ def render(
     directory: Path,
     *,
     gateway_url: str,
-    bearer_token: str,
+    bearer_tokens: tuple[str, str],
     site_url: str,
     ports: Mapping[str, int],
     aws_url: str,
@@ -99,7 +99,8 @@ def render(
 ) -> list[Command]:
     """Write the configuration of a deployed stack, with short durations and local addresses, below `directory`.
 
-    `gateway_url` ends with the stage; `ports` holds prometheus, alertmanager and blackbox_exporter, exporters for more `jobs`
+    `gateway_url` ends with the stage; `bearer_tokens` are those of alerts and of heartbeats;
+    `ports` holds prometheus, alertmanager and blackbox_exporter, exporters for more `jobs`
     than url (devstack.exporters), and for a pair of Alertmanagers alertmanager_2, gossip and gossip_2; `topic` is the ARN of the
     fallback topic, which is published to at `aws_url`, where the job ec2 finds its instances, too. Data of an earlier
     run in `directory` goes: Alertmanager remembers what it has told, and would not tell it again at once.
@@ -108,7 +109,7 @@ def render(
     """
     directory = directory.absolute()
     prometheus, alertmanager = directory / "prometheus", directory / "alertmanager"
-    token_file = alertmanager / "on-call-token"
+    token_files = (alertmanager / "on-call-token", alertmanager / "heartbeat-token")
     for folder in (prometheus, alertmanager):
         if folder.exists():
             shutil.rmtree(folder)
@@ -120,7 +121,7 @@ def render(
         "aws": json.dumps(aws_url),
         "region": region,
         "topic": json.dumps(topic),
-        "token_file": json.dumps(str(token_file)),
+        "secrets": str(alertmanager),
     }
     for name, pattern, replacement in _REPLACEMENTS:
         _replace(directory / name, pattern, replacement.format_map(values))
@@ -144,7 +145,8 @@ def render(
         if address:
             targets = [{"targets": [address], "labels": {"product": _PRODUCT}}]
             (prometheus / watched / "site.yml").write_text(json.dumps(targets))  # JSON is YAML
-    _write_secret(token_file, bearer_token)
+    for file, token in zip(token_files, bearer_tokens, strict=True):
+        _write_secret(file, token)
     return _commands(prometheus, alertmanager, addresses)
 
 

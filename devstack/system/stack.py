@@ -63,6 +63,7 @@ class Options:
 @dataclass(frozen=True)
 class _Secrets:
     bearer_token: str
+    heartbeat_token: str
     twilio_account_sid: str
     twilio_auth_token: str
     slack_bot_token: str
@@ -72,6 +73,7 @@ class _Secrets:
     def fresh(cls) -> "_Secrets":
         return cls(
             bearer_token=secrets.token_urlsafe(32),
+            heartbeat_token=secrets.token_urlsafe(32),
             twilio_account_sid="AC" + secrets.token_hex(16),
             twilio_auth_token=secrets.token_hex(16),
             slack_bot_token=f"xoxb-{secrets.randbelow(10**12)}-{secrets.token_hex(12)}",
@@ -288,6 +290,7 @@ class Stack:
         ssm = self._client("ssm")
         for parameter, value in {
             "BearerTokenParameter": self._secrets.bearer_token,
+            "HeartbeatTokenParameter": self._secrets.heartbeat_token,
             "TwilioAccountSidParameter": self._secrets.twilio_account_sid,
             "TwilioAuthTokenParameter": self._secrets.twilio_auth_token,
             "SlackBotTokenParameter": self._secrets.slack_bot_token,
@@ -352,6 +355,7 @@ class Stack:
         return {
             "gateway": f"{self._url('gateway')}/{stage}",
             "bearer_token": self._secrets.bearer_token,
+            "heartbeat_token": self._secrets.heartbeat_token,
             "aws": self._url("aws"),
             "region": REGION,
             "table": outputs["TableName"],
@@ -424,7 +428,7 @@ class Stack:
             commands = render(
                 self._directory,
                 gateway_url=self.endpoints["gateway"],
-                bearer_token=self._secrets.bearer_token,
+                bearer_tokens=(self._secrets.bearer_token, self._secrets.heartbeat_token),
                 site_url=self.endpoints["site"],
                 ports={name: self._ports[name] for name in _MONITORING},
                 aws_url=self._url("aws"),

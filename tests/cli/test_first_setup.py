@@ -76,7 +76,8 @@ def test_what_is_checked_is_stored(set_up: SetUp, ssm: "SSMClient") -> None:
     done = set_up(RIGHT + NOBODY)
     assert done.status == 0
     secrets = stored(ssm)
-    assert len(secrets.pop("/oncall/bearer-token")) == 64
+    made = [secrets.pop(f"/oncall/{name}-token") for name in ("bearer", "heartbeat")]
+    assert [len(token) for token in set(made)] == [64, 64], "made here, and not the same"
     assert secrets == {
         "/oncall/twilio-account-sid": SID,
         "/oncall/twilio-auth-token": TWILIO,

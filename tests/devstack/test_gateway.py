@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -23,6 +24,7 @@ from werkzeug.serving import WSGIRequestHandler, make_server
 from devstack.aws import template
 from devstack.aws.gateway import MAX_BODY, StepFunctionsError, check_start_execution, create_app, evaluate_policy
 from devstack.aws.gateway_definition import DefinitionError
+from devstack.aws.throttles import ThrottleError
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -261,7 +263,7 @@ class Client:
         return self.session.request(method, f"{self.root}/prod{path}", timeout=20, **keywords)
 
     def alerts(self, payload: Any = None, **keywords: Any) -> requests.Response:
-        headers = {"Authorization": "Bearer good", **keywords.pop("headers", {})}
+        headers = {"Authorization": f"Bearer {'good' * 9}", **keywords.pop("headers", {})}
         if "data" not in keywords:
             keywords["json"] = {"alerts": [{}]} if payload is None else payload
         return self.send("POST", "/alerts", headers=headers, **keywords)
@@ -607,7 +609,7 @@ def test_the_authorizer_gets_the_token_and_the_methods_arn(client: Client) -> No
     assert client.aws.events["authorize"] == [
         {
             "type": "TOKEN",
-            "authorizationToken": "Bearer good",
+            "authorizationToken": f"Bearer {'good' * 9}",
             "methodArn": f"arn:aws:execute-api:{REGION}:123456789012:devstack00/prod/POST/alerts",
         }
     ]
@@ -1003,6 +1005,93 @@ def test_the_program_serves_a_definition_file_until_it_is_told_to_end(tmp_path: 
 
 
 @cache
+# Throttles and the access log.
+
+
+def settings(path: str, rate: float, burst: int, http_method: str = "POST") -> dict[str, Any]:
+    limits = {"ThrottlingRateLimit": rate, "ThrottlingBurstLimit": burst}
+    return {"HttpMethod": http_method, "ResourcePath": path, **limits}
+
+
+def statuses(client: Client, path: str, count: int) -> list[int]:
+    return [client.send("POST", path).status_code for _ in range(count)]
+
+
+def test_a_method_takes_its_burst_and_then_its_rate(aws: Aws) -> None:
+    with gateway(definition(), aws, MethodSettings=[settings("/~1calls~1key", 2, 3)]) as client:
+        assert statuses(client, "/calls/key", 5) == [200, 200, 200, 503, 503]
+        client.now[0] += 0.5
+        assert statuses(client, "/calls/key", 2) == [200, 503]
+        client.now[0] += 3600
+        assert statuses(client, "/calls/key", 4) == [200, 200, 200, 503], "it holds its burst, however long it rests"
+        assert len(aws.events["key"]) == 7, "what is throttled runs nothing"
+
+
+def test_each_method_has_its_own_bucket_also_of_the_stages_setting(aws: Aws) -> None:
+    of_all = {"HttpMethod": "*", "ResourcePath": "/*", "ThrottlingRateLimit": 1, "ThrottlingBurstLimit": 1}
+    own = settings("/~1calls~1key", 1, 2)
+    with gateway(definition(), aws, MethodSettings=[of_all, own]) as client:
+        assert statuses(client, "/calls/key", 3) == [200, 200, 503]
+        assert statuses(client, "/calls/other", 2) == [200, 503]
+        assert [client.send("GET", "/health").status_code for _ in range(2)] == [204, 503]
+
+
+def test_what_the_authorizer_would_refuse_takes_room_and_asks_nobody(aws: Aws) -> None:
+    with gateway(definition(), aws, MethodSettings=[settings("/~1alerts", 1, 1)]) as client:
+        headers = {"Authorization": "none"}
+        assert [client.alerts(headers=headers).status_code for _ in range(2)] == [401, 503]
+        assert "authorize" not in aws.events
+
+
+def test_a_path_that_cloudformation_does_not_take_is_refused(aws: Aws) -> None:
+    with pytest.raises(ThrottleError, match="~1"), gateway(definition(), aws, MethodSettings=[settings("/a/b", 1, 1)]):
+        pass
+
+
+def test_the_access_log_has_what_its_format_names_and_no_more(aws: Aws) -> None:
+    told: list[tuple[str, Any]] = []
+
+    def keep(environ: "WSGIEnvironment", start_response: "StartResponse") -> Any:
+        request = Request(environ)
+        if request.path.startswith("/_sim/"):
+            told.append((request.path, request.get_json(force=True)))
+            return Response("{}")(environ, start_response)
+        return aws(environ, start_response)
+
+    form = (
+        '{"resource": "$context.resourcePath", "status": "$context.status", "refused": "$context.error.responseType",'
+    )
+    form += ' "client": "$context.authorizer.principalId"}'
+    log = {"DestinationArn": f"arn:aws:logs:{REGION}:123456789012:log-group:access:*", "Format": form}
+    with serving(keep) as endpoint:
+        app = create_app(
+            body=definition(),
+            stage="prod",
+            stage_properties={"AccessLogSetting": log},
+            aws_endpoint=endpoint,
+            region=REGION,
+            name="api",
+        )
+        with serving(app) as root, requests.Session() as session:
+            client = Client(root, aws, [0.0], session)
+            client.alerts(data=b"[]", headers={"Content-Type": "application/json"})
+            client.send("POST", "/alerts?token=secret", json={})
+            client.send("POST", "/calls/key?token=secret")
+            deadline = time.monotonic() + 10
+            lines: list[str] = []
+            while len(lines) < 3 and time.monotonic() < deadline:
+                time.sleep(0.05)
+                lines = [line for path, body in told if path == "/_sim/log" for line in body["lines"]]
+    assert [json.loads(line) for line in lines] == [
+        {"resource": "/alerts", "status": "400", "refused": "BAD_REQUEST_BODY", "client": "alertmanager"},
+        {"resource": "/alerts", "status": "401", "refused": "UNAUTHORIZED", "client": "-"},
+        {"resource": "/calls/key", "status": "200", "refused": "-", "client": "-"},
+    ]
+    assert {body["group"] for path, body in told if path == "/_sim/log"} == {"access"}
+    counted = [point for path, body in told if path == "/_sim/points" for point in body]
+    assert sum(point["value"] for point in counted if "Resource" not in point["dimensions"]) == 2
+
+
 def own_api() -> dict[str, Any]:
     """The body of template.yaml's REST API, translated, with every intrinsic resolved."""
     source = template.parse(TEMPLATE.read_text())
@@ -1144,7 +1233,7 @@ def test_our_own_faults_are_a_503_with_retry_after_and_never_a_429(own: Client) 
         assert (response.status_code, response.headers["Retry-After"]) == (503, "1")
         assert response.json()["message"]
     own.aws.functions["AuthorizeFunction"] = failing("Exception", "SSM is away")
-    response = own.alerts(webhook([alert()]), headers={"Authorization": "Bearer other"})
+    response = own.alerts(webhook([alert()]), headers={"Authorization": f"Bearer {'other' * 9}"})
     assert (response.status_code, response.headers["Retry-After"]) == (503, "1")
 
 
@@ -1167,7 +1256,7 @@ def test_what_can_never_work_says_why(own: Client) -> None:
         (404, own.send("POST", "/alert")),
     ]
     own.aws.functions["AuthorizeFunction"] = deny
-    answers.append((403, own.alerts(webhook([alert()]), headers={"Authorization": "Bearer wrong"})))
+    answers.append((403, own.alerts(webhook([alert()]), headers={"Authorization": f"Bearer {'wrong' * 9}"})))
     assert [response.status_code for _, response in answers] == [status for status, _ in answers]
     for _, response in answers:
         assert response.headers["Content-Type"] == "application/json"

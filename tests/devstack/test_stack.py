@@ -38,6 +38,7 @@ def test_everything_is_where_the_endpoints_say(devstack: Devstack) -> None:
         *(
             "gateway",
             "bearer_token",
+            "heartbeat_token",
             "aws",
             "region",
             "table",

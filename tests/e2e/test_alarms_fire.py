@@ -104,14 +104,19 @@ def test_every_alarm_is_told_of_when_what_it_is_about_happens(night: Night) -> N
     until(night, "reconciler-silent")
     system.client("events").enable_rule(Name=schedule)
 
-    # The gateway: AWS refuses, and a token is wrong.
+    # The gateway: AWS refuses, a token is wrong again and again, and a client with the right one posts what is no webhook.
     shop = night.story("ann")
     system.faults("aws", {"states:StartExecution": {"status": 503, "type": "ServiceUnavailable"}})
     until(night, "api-errors", meanwhile=lambda: system.post_alerts(shop.webhook()))
     system.faults("aws", {})
-    for _ in range(10):
-        assert system.post_alerts(shop.webhook(), token="wrong").status_code == 403
-    until(night, "api-refusals", "alerts-refused")
+    for _ in range(50):
+        assert system.post_alerts(shop.webhook(), token="wrong" * 9).status_code == 403
+    until(
+        night, "api-refusals", "tokens-refused", meanwhile=lambda: system.post_alerts(shop.webhook(), token="wrong" * 9)
+    )
+    assert "alerts-refused" not in alarmed(night), "who has no token cannot hide who has one"
+    assert system.post_alerts("no webhook").status_code == 400
+    until(night, "alerts-refused")
 
     # An execution that fails. It has before others are stopped below: a busy machine would stop it too.
     shop.starts({})

@@ -120,6 +120,8 @@ WRONG_TOKENS = {
     "longer": "Bearer {token}x",
     "shorter": "Bearer {shorter}",
     "other case": "Bearer {swapped}",
+}
+NO_TOKENS = {
     "basic": "Basic {basic}",
     "no scheme": "{token}",
     "empty": "Bearer",
@@ -129,11 +131,11 @@ WRONG_TOKENS = {
 
 
 @pytest.mark.parametrize("path", ["alerts", "heartbeat"])
-@pytest.mark.parametrize("wrong", WRONG_TOKENS)
+@pytest.mark.parametrize("wrong", [*WRONG_TOKENS, *NO_TOKENS])
 def test_a_wrong_token_is_refused(night: Night, path: str, wrong: str) -> None:
     story = night.story()
     token = night.system.endpoints["bearer_token"]
-    header = WRONG_TOKENS[wrong].format(
+    header = (WRONG_TOKENS | NO_TOKENS)[wrong].format(
         token=token,
         shorter=token[:-1],
         swapped=token.swapcase(),
@@ -149,17 +151,18 @@ def test_a_wrong_token_is_refused(night: Night, path: str, wrong: str) -> None:
         {"Content-Type": "application/json", "Authorization": header.encode().decode("latin-1")},
     )
 
-    assert answer.status_code == 403, answer.text
+    # What cannot be a token is refused by the gateway alone; anything else by the function that knows the token.
+    assert answer.status_code == (403 if wrong in WRONG_TOKENS else 401), answer.text
     assert "bearer token" in answer.json()["message"]
     _has_started_nothing(night, answer)
     assert story.incidents() == []
 
 
 def test_a_refused_token_is_counted_once(night: Night) -> None:
-    headers = {"Content-Type": "application/json", "Authorization": f"Bearer guess-{time.time_ns()}"}
+    headers = {"Content-Type": "application/json", "Authorization": f"Bearer guess-{time.time_ns():042}"}
     counted = _refusals(night, "Authorize")
 
-    answers = [_post(night, path, json.dumps(night.story().webhook()), headers) for path in ("alerts", "heartbeat")]
+    answers = [_post(night, "alerts", json.dumps(night.story().webhook()), headers) for _ in range(2)]
 
     assert [answer.status_code for answer in answers] == [403, 403]
     wait_until(lambda: _refusals(night, "Authorize") > counted, what="a refusal in the metric")

@@ -61,7 +61,7 @@ def beat(system: Devstack, body: bytes | str = "{}", token: str | None = None) -
     """A heartbeat as Alertmanager posts it."""
     headers = {
         "Content-Type": "application/json",
-        "Authorization": f"Bearer {token or system.endpoints['bearer_token']}",
+        "Authorization": f"Bearer {token or system.endpoints['heartbeat_token']}",
     }
     return requests.post(f"{system.endpoints['gateway']}/heartbeat", data=body, headers=headers, timeout=30)
 
@@ -116,8 +116,16 @@ def test_a_heartbeat_of_any_shape_and_size_counts(system: Devstack, body: str) -
 
 
 def test_a_heartbeat_without_the_token_does_not_count(system: Devstack) -> None:
-    assert beat(system, token="wrong").status_code == 403
+    assert beat(system, token="wrong").status_code == 401, "it cannot be a token"
+    assert beat(system, token="x" * 43).status_code == 403
     assert requests.post(f"{system.endpoints['gateway']}/heartbeat", json={}, timeout=30).status_code == 401
+
+
+def test_neither_token_opens_the_others_door(system: Devstack) -> None:
+    assert beat(system, token=system.endpoints["bearer_token"]).status_code == 403
+    assert system.post_alerts({}, token=system.endpoints["heartbeat_token"]).status_code == 403
+    assert beat(system).status_code == 202, "an answer is kept for its own door alone"
+    assert system.post_alerts({}).status_code == 400, "let in, and read"
 
 
 @pytest.mark.parametrize("status", [400, 500, 503])

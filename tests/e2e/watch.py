@@ -105,7 +105,7 @@ class Watch:
         commands = render(
             folder,
             gateway_url=endpoints["gateway"],
-            bearer_token=endpoints["bearer_token"],
+            bearer_tokens=(endpoints["bearer_token"], endpoints["heartbeat_token"]),
             site_url=site,
             ports=ports,
             aws_url=endpoints["aws"],

@@ -34,9 +34,11 @@ from tests.builders import AUTOMATIC, BASE, CHANNEL, GATEWAY, REGION, SATO, STAR
 # An invocation that has nothing to count is no fault; Powertools warns of it all the same.
 pytestmark = pytest.mark.filterwarnings("ignore:No application metrics to publish")
 
-AUTH_TOKEN, SIGNING_SECRET, BEARER = "twilio auth token", "slack signing secret", "bearer-token"
+AUTH_TOKEN, SIGNING_SECRET = "twilio auth token", "slack signing secret"
+BEARER, HEARTBEAT = "bearer-token", "token-of-heartbeats"
 SECRETS = {
     "BEARER_TOKEN_PARAMETER": BEARER,
+    "HEARTBEAT_TOKEN_PARAMETER": HEARTBEAT,
     "TWILIO_ACCOUNT_SID_PARAMETER": "AC" + "0" * 32,
     "TWILIO_AUTH_TOKEN_PARAMETER": AUTH_TOKEN,
     "SLACK_BOT_TOKEN_PARAMETER": "xoxb-1",
@@ -186,6 +188,24 @@ def test_the_right_token_is_let_in(stack: Stack, header: str) -> None:
 )
 def test_any_other_token_is_refused(stack: Stack, header: str) -> None:
     assert authorize(stack, header) == "Deny"
+
+
+def test_heartbeats_have_a_token_of_their_own(stack: Stack) -> None:
+    doors = {ARN: f"Bearer {BEARER}", f"{ARN.rpartition('/')[0]}/heartbeat": f"Bearer {HEARTBEAT}"}
+    for door in doors:
+        for own, header in doors.items():
+            event = {"type": "TOKEN", "authorizationToken": header, "methodArn": door}
+            answer = stack.call("authorize", event)
+            (statement,) = answer["policyDocument"]["Statement"]
+            allowed = door == own
+            assert statement["Effect"] == ("Allow" if allowed else "Deny"), (door, header)
+            assert answer["principalId"] == ("alertmanager" if allowed else "-"), "nobody, as the access log has it"
+
+
+def test_a_missing_token_of_heartbeats_keeps_no_alert_out(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HEARTBEAT_TOKEN_PARAMETER", "/oncall/nothing")
+    assert authorize(stack, f"Bearer {BEARER}") == "Allow"
+    assert authorize(stack, "Bearer another") == "Deny"
 
 
 def test_during_a_change_both_tokens_are_let_in(stack: Stack) -> None:
@@ -872,6 +892,10 @@ def test_reconcile_resumes_at_once_what_a_stopped_execution_has_left(
     assert [json.loads(one["input"]) for one in stack.stepfunctions.started] == [
         {"source": "reconciler", "policy": "default"}
     ] * resumed
+    told = [each["Message"] for each in stack.world.topic.published if "ended as" in each["Message"]]
+    assert [f"ended as {status}" in message and "arn:execution:1" in message for message in told] == [True] * (
+        status != "SUCCEEDED"
+    )
 
 
 def test_reconcile_on_its_schedule_finds_nothing_while_nothing_is_wrong(stack: Stack) -> None:

@@ -68,7 +68,7 @@ def received(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Received]:
     commands = render(
         tmp_path_factory.mktemp("alertmanager"),
         gateway_url=f"{here}/prod",
-        bearer_token="a-token",
+        bearer_tokens=("a-token", "another-token"),
         site_url="http://127.0.0.1:1/",
         ports=ports,
         aws_url=here,

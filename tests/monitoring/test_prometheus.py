@@ -83,7 +83,7 @@ def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     commands = render(
         directory,
         gateway_url="http://127.0.0.1:1/prod",
-        bearer_token="a-token",
+        bearer_tokens=("a-token", "another-token"),
         site_url="http://127.0.0.1:1/",
         ports=ports,
         aws_url="http://127.0.0.1:1",

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from devstack.aws.cloudwatch import judge, read_rule
+from devstack.aws.cloudwatch import filtered, judge, read_rule
 from devstack.aws.template import Scope
 from tests.template.conftest import GIVEN, PSEUDO, ROOT
 from tests.template.test_resources import of_type
@@ -112,6 +112,36 @@ def test_every_end_of_an_execution_that_is_no_success_has_an_alarm(alarms: dict[
     assert watched == {"ExecutionsFailed", "ExecutionsTimedOut", "ExecutionsAborted"}
 
 
+def test_who_has_no_token_cannot_hide_a_client_that_is_refused(alarms: dict[str, Any], translated: Any) -> None:
+    [counted] = [
+        each
+        for each in of_type(translated, "AWS::Logs::MetricFilter").values()
+        if each["LogGroupName"] == {"Ref": "ApiLogs"}
+    ]
+
+    def points(client: str, status: str) -> int:
+        return len(list(filtered(counted, {"service": "oncall", "client": client, "status": status})))
+
+    assert [points("alertmanager", status) for status in ("400", "413", "415", "202", "503")] == [1, 1, 1, 0, 0]
+    assert [points("-", status) for status in ("400", "401", "403", "404", "413")] == [0] * 5
+    assert alarms["AlertsRefused"]["MetricName"] == counted["MetricTransformations"][0]["MetricName"]
+
+
+def test_one_request_holds_no_alarm_of_refusals(alarms: dict[str, Any]) -> None:
+    for name in ("ApiRefusals", "TokensRefused"):
+        rule = read_rule(alarms[name])
+        once = [*[None] * (rule.periods - 1), 1.0]
+        assert judge(rule, once, "OK") == "OK", name
+    rule = read_rule(alarms["TokensRefused"])
+    every_five_minutes = [1.0] * rule.periods
+    assert rule.period * rule.periods <= 1200
+    assert judge(rule, every_five_minutes, "OK") == "ALARM", (
+        "a sender with a wrong token, which comes with each group_interval"
+    )
+    rule = read_rule(alarms["AlertsRefused"])
+    assert (judge(rule, [1.0], "OK"), judge(rule, [None], "ALARM")) == ("ALARM", "OK"), "told at once, over in a minute"
+
+
 def test_the_guide_has_a_line_for_every_alarm_and_for_no_other(alarms: dict[str, Any]) -> None:
     lines = [line for line in GUIDE.read_text().splitlines() if line.startswith("| `-")]
     assert {line.split("`")[1].removeprefix("-") for line in lines} == {name_of(alarm) for alarm in alarms.values()}
@@ -134,7 +164,7 @@ def test_what_our_own_alarms_and_the_dashboard_read_is_written_by_somebody(
     alarms: dict[str, Any], body_of: Any
 ) -> None:
     written = "".join(path.read_text() for path in (ROOT / "functions").glob("*.py"))
-    filters = {"SlackBehind", "SecondsToAcknowledge", "Heartbeats"}
+    filters = {"SlackBehind", "SecondsToAcknowledge", "Heartbeats", "AlertsRefused"}
     read = {alarm["MetricName"] for alarm in alarms.values() if alarm.get("Namespace") == "OnCall"}
     read |= {
         metric[1]

@@ -2,6 +2,7 @@
 
 import json
 import re
+import secrets
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -13,7 +14,7 @@ from devstack.aws.mapping_templates import Template
 # What may pass, or what only the one who runs the stack can mend: until then Alertmanager keeps its groups.
 PASSING = {
     *("THROTTLED", "QUOTA_EXCEEDED", "INTEGRATION_FAILURE", "INTEGRATION_TIMEOUT", "AUTHORIZER_FAILURE"),
-    *("AUTHORIZER_CONFIGURATION_ERROR", "API_CONFIGURATION_ERROR", "DEFAULT_5XX"),
+    *("AUTHORIZER_CONFIGURATION_ERROR", "API_CONFIGURATION_ERROR", "DEFAULT_5XX", "WAF_FILTERED"),
 }
 NEVER = {
     "UNAUTHORIZED": 401,
@@ -47,7 +48,7 @@ def integration(body: Any) -> Any:
 
 def test_every_type_of_response_is_one_or_the_other(responses: dict[str, Any]) -> None:
     assert responses.keys() == PASSING | NEVER.keys()
-    # What is left to API Gateway's defaults can not pass, and is none of ours: signatures, API keys, WAF, parameters.
+    # What is left to API Gateway's defaults can not pass, and is none of ours: signatures, API keys, parameters.
     left = {kind: status for kind, status in GATEWAY_RESPONSES.items() if kind not in responses}
     assert all(status is None or status in {400, 403, 404} for status in left.values()), left
 
@@ -191,16 +192,84 @@ def test_only_what_alertmanager_posts_has_a_bearer_token_and_only_alerts_a_body_
     for path, methods in body["paths"].items():
         by_get = {"get"} if path == "/schedule.ics" or path.startswith("/heartbeats/") else set()
         assert methods.keys() == by_get | ({"post"} if path != "/schedule.ics" else set()), path
+        tokens: dict[str, Any] = {"/alerts": [{"BearerToken": []}], "/events/{source}": [{"BearerToken": []}]}
+        tokens["/heartbeat"] = [{"HeartbeatToken": []}]
         for declared in methods.values():
-            secured = declared.get("security", [])
-            with_token = path in {"/alerts", "/heartbeat", "/events/{source}"}
-            assert secured == ([{"BearerToken": []}] if with_token else []), path
+            assert declared.get("security", []) == tokens.get(path, []), path
             assert ("x-amazon-apigateway-request-validator" in declared) == (path == "/alerts"), path
     alerts = body["paths"]["/alerts"]["post"]
     validator = body["x-amazon-apigateway-request-validators"][alerts["x-amazon-apigateway-request-validator"]]
     assert validator["validateRequestBody"] is True
-    authorizer = body["components"]["securitySchemes"]["BearerToken"]["x-amazon-apigateway-authorizer"]
-    assert authorizer["authorizerResultTtlInSeconds"] == 300
+    schemes = body["components"]["securitySchemes"]
+    assert schemes.keys() == {"BearerToken", "HeartbeatToken"}, (
+        "what is answered for a token is kept for each of them apart"
+    )
+    for scheme in schemes.values():
+        authorizer = scheme["x-amazon-apigateway-authorizer"]
+        assert authorizer["authorizerResultTtlInSeconds"] == 300
+        expression = re.compile(authorizer["identityValidationExpression"])
+        # What oncall init makes, what the devstack makes, and what somebody may have put there by hand.
+        for token in (
+            secrets.token_hex(32),
+            secrets.token_urlsafe(32),
+            secrets.token_hex(16),
+            "a.b_c~d+e/f-" * 3 + "==",
+        ):
+            assert expression.fullmatch(f"Bearer {token}"), token
+            assert expression.fullmatch(f"bearer  {token} "), token
+        for header in (
+            "",
+            "Bearer ",
+            "Bearer " + "x" * 31,
+            "Basic " + "x" * 43,
+            "x" * 43,
+            "Bearer " + "x" * 20 + " " + "x" * 23,
+        ):
+            assert not expression.fullmatch(header), header
+
+
+# Throttles.
+
+
+@pytest.fixture(scope="module")
+def stage(translated: Any) -> Any:
+    """The stage's properties."""
+    (found,) = [each for each in translated["Resources"].values() if each["Type"] == "AWS::ApiGateway::Stage"]
+    return found["Properties"]
+
+
+def limits(stage: Any) -> dict[tuple[str, str], tuple[int, int]]:
+    """By method and path, rate and burst."""
+    return {
+        (each["HttpMethod"].lower(), each["ResourcePath"][1:].replace("~1", "/")): (
+            each["ThrottlingRateLimit"],
+            each["ThrottlingBurstLimit"],
+        )
+        for each in stage["MethodSettings"]
+    }
+
+
+def test_every_route_has_a_throttle_of_its_own(body: Any, stage: Any) -> None:
+    routes = {(method, path) for path, methods in body["paths"].items() for method in methods}
+    assert limits(stage).keys() == routes | {("*", "*")}
+    assert all(each["MetricsEnabled"] is True for each in stage["MethodSettings"])
+
+
+def test_a_flood_on_one_route_starves_no_other(stage: Any) -> None:
+    """API Gateway's quotas: an account's APIs share 10,000 requests a second, in newer regions 2,500 with a burst of 1,250."""
+    rates = {route: rate for route, (rate, _) in limits(stage).items() if route != ("*", "*")}
+    assert sum(rates.values()) < 2_500
+    wake = [rates.pop(("post", path)) for path in ("/alerts", "/calls/key")]
+    assert min(wake) > max(rates.values())
+
+
+def test_the_access_log_has_nothing_that_opens_a_door_or_that_a_client_chooses(stage: Any) -> None:
+    form = stage["AccessLogSetting"]["Format"]["Fn::Sub"]
+    assert set(re.findall(r"\$context\.([\w.]+)", form)) == {
+        *("requestTime", "extendedRequestId", "identity.sourceIp", "httpMethod", "resourcePath", "status"),
+        *("error.responseType", "authorizer.principalId", "responseLatency"),
+    }
+    assert json.loads(form)["client"] == "$context.authorizer.principalId", "which the metric filter reads"
 
 
 # The heartbeat.

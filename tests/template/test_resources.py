@@ -62,6 +62,8 @@ ACCEPTED = [
     ("RingSeconds", "5"),
     ("FallbackEmail", "on-call+x@example.com"),
     ("BearerTokenParameter", "/a/b-c_d.e"),
+    ("ReservedConcurrency", "0"),
+    ("RequestsPerAddress", "2000"),
     ("TwilioApiUrl", "http://127.0.0.1:8080"),
     ("SlackApiUrl", "http://127.0.0.1:8080/api/"),
     ("PublicUrl", "https://on-call.example.com/prod"),
@@ -85,6 +87,8 @@ REFUSED = [
     ("BearerTokenParameter", "no-slash"),
     ("BearerTokenParameter", "/with space"),
     ("LogRetentionDays", "2"),
+    ("ReservedConcurrency", "-1"),
+    ("RequestsPerAddress", "many"),
     ("DeletionProtection", "yes"),
     ("TwilioApiUrl", "http://127.0.0.1:8080/"),
     ("SlackApiUrl", "http://127.0.0.1:8080/api"),
@@ -189,7 +193,7 @@ def test_every_function_and_the_state_machine_have_a_log_group_that_is_emptied(t
     functions = of_type(translated, "AWS::Lambda::Function")
     used = {each["LoggingConfig"]["LogGroup"]["Ref"] for each in functions.values()}
     assert len(used) == len(functions) == len(FUNCTION_NAMES)
-    assert used | {"StateMachineLogs"} == groups.keys()
+    assert used | {"StateMachineLogs", "ApiLogs"} == groups.keys()
 
 
 # The state machine.
@@ -217,8 +221,7 @@ def test_executions_that_end_badly_are_told_and_resumed(translated: Any) -> None
     }
     told = [name for name, rule in rules.items() if rule.get("EventPattern") == pattern]
     targets = [target["Arn"] for name in told for target in rules[name]["Targets"]]
-    assert {"Ref": "FallbackTopic"} in targets
-    assert {"Fn::GetAtt": ["ReconcileFunction", "Arn"]} in targets
+    assert targets == [{"Fn::GetAtt": ["ReconcileFunction", "Arn"]}], "which tells of it, too"
     assert [rule["ScheduleExpression"] for rule in rules.values() if "ScheduleExpression" in rule] == [
         *("rate(1 minute)", {"Ref": "ProbeSchedule"})
     ]
