@@ -62,6 +62,30 @@ def test_a_resolution_of_a_list_that_was_cut_resolves_nothing_and_the_phone_ring
     assert "resolve it here" in world.slack.thread()[-1]
 
 
+def test_what_the_gateway_cut_is_over_if_it_says_that_nothing_fires(world: World) -> None:
+    run = world.fire(cut(alert("one"), by=0), cut={"alerts": 400, "firing": 400, "characters": 90_000})
+    assert world.incident(run)["at_least"] is True
+    over_all = cut(over(alert("two")), by=0, status="resolved")
+    world.fire(over_all, cut={"alerts": 400, "firing": 0, "characters": 90_000})
+    assert world.incident(run)["state"] == "resolved"
+    assert world.ringing == []
+
+
+def test_what_fires_beyond_all_that_the_gateway_has_looked_at_rings(world: World) -> None:
+    """Thousands of alerts, of which the first thousand are resolved."""
+    labels = {"alertname": "HostDown", "product": "shop"}
+    hook = cut(over(of("shop")), by=0, commonLabels=labels)
+    run = world.fire(hook, cut={"alerts": 4_000, "firing": None, "characters": 900_000})
+    assert world.rung == [SATO]
+    assert "Host Down" in world.last_call.twiml
+    assert (world.incident(run)["product"], world.incident(run)["at_least"]) == ("shop", True)
+    takes(world)
+    world.fire(hook, cut={"alerts": 4_000, "firing": None, "characters": 900_000})
+    assert world.rung == [SATO]
+    world.fire(hook | {"status": "resolved"}, cut={"alerts": 4_000, "firing": 0, "characters": 900_000})
+    assert world.incident(run)["state"] == "resolved"
+
+
 @pytest.mark.parametrize(
     "end", ["resolved", "firing, though all of it is resolved", "of another product", "by a person"]
 )

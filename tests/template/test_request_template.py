@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from devstack.aws.gateway import StepFunctionsError, check_start_execution
 from devstack.aws.mapping_templates import Template
-from oncall.alerts.alertmanager import KEPT_ALERTS, MOST_ALERTS, read_webhook
+from oncall.alerts.alertmanager import KEPT_ALERTS, MOST_ALERTS, AlertGroup, read_webhook
 from tests.template.conftest import TEMPLATE
 
 EVENTS = sorted((Path(__file__).parents[1] / "events").glob("*/*.json"))
@@ -111,8 +111,8 @@ def test_what_alertmanager_sends_arrives_unchanged(template: Template, path: Pat
 
 
 def test_there_are_events_of_both_alertmanagers() -> None:
-    assert {path.parent.name for path in EVENTS} == {"alertmanager-0.25", "alertmanager-0.34"}
-    assert len(EVENTS) == 10
+    assert {path.parent.name for path in EVENTS} == {"alertmanager-0.25", "alertmanager-0.34", "reported"}
+    assert len(EVENTS) == 20
 
 
 @pytest.mark.parametrize("ensure_ascii", [True, False], ids=["escaped", "utf-8"])
@@ -156,7 +156,7 @@ def test_the_longest_webhook_that_is_not_cut_fits_whatever_it_is_made_of(templat
     given = render(template, whole)
     assert (given["cut"], given["webhook"]) == (None, whole)
     longer = webhook({**alert(), "annotations": {"description": text * (count + 1)}})
-    assert render(template, longer)["cut"] == {"alerts": 1, "characters": length(longer)}
+    assert render(template, longer)["cut"] == {"alerts": 1, "firing": 1, "characters": length(longer)}
 
 
 # What does not fit is cut, and says so.
@@ -196,7 +196,8 @@ def test_what_does_not_fit_is_cut_and_says_so(template: Template, kind: str) -> 
     posted = huge(kind)
     given = render(template, posted)
     kept = given["webhook"]
-    assert given["cut"] == {"alerts": len(posted["alerts"]), "characters": length(posted)}
+    many = len(posted["alerts"])
+    assert given["cut"] == {"alerts": many, "firing": many if many <= 1_000 else None, "characters": length(posted)}
     assert kept["status"] == "firing"
     assert len(kept["alerts"]) == min(KEPT_ALERTS, len(posted["alerts"]))
     for alert_kept, alert_posted in zip(kept["alerts"], posted["alerts"], strict=False):
@@ -234,12 +235,78 @@ def test_the_common_labels_and_the_first_alerts_texts_are_kept(template: Templat
     assert first["startsAt"] == posted["alerts"][0]["startsAt"]
 
 
-def test_a_resolved_group_that_is_cut_stays_resolved(template: Template) -> None:
-    posted = webhook(*(alert(n, status="resolved") for n in range(2_000)), status="resolved")
+@pytest.mark.parametrize("kind", HUGE)
+def test_every_alert_that_is_kept_can_be_told_from_others_and_its_start_is_known(template: Template, kind: str) -> None:
+    """Without them an alert that is known would be new, and ring who has it."""
+    posted = huge(kind)
+    for kept, whole in zip(render(template, posted)["webhook"]["alerts"], posted["alerts"], strict=False):
+        assert (kept["fingerprint"], kept["startsAt"]) == (whole["fingerprint"], whole["startsAt"])
+
+
+def test_each_alert_has_its_share_of_the_texts(template: Template) -> None:
+    """The product of the tenth alert decides who is rung, however much the first has to say."""
+    long = {f"note {n}": "x" * 300 for n in range(200)}
+    posted = webhook(*({**alert(n, product=f"product {n}"), "annotations": long} for n in range(10)))
+    kept = render(template, posted)["webhook"]["alerts"]
+    assert [each["labels"] for each in kept] == [each["labels"] for each in posted["alerts"]]
+    assert all(len(each["annotations"]) > 5 for each in kept)
+
+
+@pytest.mark.parametrize("text", ["\u2028", '"', "\\", "漢", "😀"], ids=ascii)
+def test_the_most_that_is_kept_fits_whatever_it_is_made_of(template: Template, text: str) -> None:
+    """All that is written beside the shares, at its longest."""
+    short, name = (text * 100)[:100], (text * 40)[:40]
+    texts = {f"{name}{n}": text * 300 for n in range(100)}
+    each = {
+        "status": "firing",
+        "labels": texts,
+        "annotations": texts,
+        **dict.fromkeys(("startsAt", "endsAt", "generatorURL", "fingerprint"), short),
+    }
+    address = (text * 1_000)[:1_000]
+    posted = webhook(*[each] * 12, key=text * 5_000, externalURL=address, truncatedAlerts=10**9, commonLabels={})
+    kept = render(template, posted)["webhook"]["alerts"]  # which looks at its size
+    assert len(kept) == 10
+    if len(text.encode("utf-16-le")) == 2:
+        assert {each["startsAt"] for each in kept} == {short}
+
+
+def read(given: Any) -> AlertGroup:
+    """The group that intake sees."""
+    return read_webhook(given["webhook"], received_at=given["received_at"], cut=given["cut"])
+
+
+@pytest.mark.parametrize("many", [900, 1_000, 2_000])
+def test_a_resolved_group_that_is_cut_is_over(template: Template, many: int) -> None:
+    posted = webhook(*(alert(n, status="resolved", long="x" * 90) for n in range(many)), status="resolved")
     given = render(template, posted)
-    assert given["cut"]["alerts"] == 2_000
+    assert (given["cut"]["alerts"], given["cut"]["firing"]) == (many, 0)
     assert given["webhook"]["status"] == "resolved"
     assert {each["status"] for each in given["webhook"]["alerts"]} == {"resolved"}
+    assert read(given).is_over
+    assert not read(render(template, {**posted, "truncatedAlerts": 1})).is_over
+
+
+@pytest.mark.parametrize("place", [0, 500, 999, 1_000, 1_999])
+@pytest.mark.parametrize("status", ["firing", "resolved"])
+def test_one_that_fires_anywhere_in_a_list_keeps_its_group_from_being_over(
+    template: Template, place: int, status: str
+) -> None:
+    """#foreach looks at 1,000 alerts: whether one fires beyond is asked of the group's word, and of the text."""
+    listed = [alert(n, status="firing" if n == place else "resolved") for n in range(2_000)]
+    group = read(render(template, webhook(*listed, status=status)))
+    assert not group.is_over
+    assert group.firing or status == "resolved"
+    assert group.left_out > 1_900
+
+
+def test_what_fires_is_counted_and_only_that_counts_as_cut_off(template: Template) -> None:
+    over, firing = [alert(n, status="resolved") for n in range(900)], [alert(n) for n in range(900, 915)]
+    given = render(template, webhook(*over, *firing))
+    assert given["cut"]["firing"] == 15
+    assert read(given).left_out == 5
+    assert read(render(template, webhook(*over, *firing[:10]))).left_out == 0
+    assert read(render(template, webhook(*over, *firing[:10], truncatedAlerts=3))).left_out == 3
 
 
 def test_firing_alerts_are_kept_first(template: Template) -> None:

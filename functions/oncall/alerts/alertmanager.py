@@ -64,7 +64,7 @@ class AlertGroup:
     severity_note: str  # why the severity is not the written one: "missing", "unseen", "odd …"; empty if it is
     product: str
     alerts: tuple[Alert, ...]
-    left_out: int  # alerts that Alertmanager or the gateway cut off
+    left_out: int  # alerts that Alertmanager or the gateway cut off, and that may fire
     cut_characters: int  # size of a webhook that the gateway cut to fit, in characters; 0 if it was not
     external_url: str
     received_at: int  # when the gateway took it, epoch milliseconds
@@ -92,7 +92,7 @@ class AlertGroup:
 
     @property
     def is_over(self) -> bool:
-        """Whether nothing of the group fires: all of its alerts are here, and each is resolved."""
+        """Whether nothing of the group fires: each of its alerts is resolved."""
         return not self.firing and not self.left_out
 
     def product_of(self, alert: Alert) -> str:
@@ -129,8 +129,9 @@ def unseen_share(group: AlertGroup, meant: Mapping[str, Level]) -> AlertGroup | 
 
 
 def read_webhook(webhook: object, *, received_at: int, cut: Mapping[str, Any] | None = None) -> AlertGroup:
-    """The alert group in a webhook. `cut` is what the gateway says of one that it cut to fit: {"alerts", "characters"}.
+    """The alert group in a webhook. `cut` is what the gateway says of one that it cut to fit.
 
+    It has how many "characters" and "alerts" there were, and how many "firing"; None if they were too many to be looked at.
     Raises WebhookError with what is wrong.
     """
     if not isinstance(webhook, dict):
@@ -145,10 +146,16 @@ def read_webhook(webhook: object, *, received_at: int, cut: Mapping[str, Any] | 
         raise WebhookError("the webhook has no alerts")
     status: Status = "resolved" if webhook.get("status") == "resolved" else "firing"
     alerts = tuple(_alert(alert, number, status) for number, alert in enumerate(written))
-    total = _count(cut.get("alerts")) if cut else len(alerts)
     firing = tuple(alert for alert in alerts if alert.status == "firing")
     common = _texts(webhook.get("commonLabels"))
-    left_out = total - len(alerts) + _count(webhook.get("truncatedAlerts"))
+    left_out = _count(webhook.get("truncatedAlerts"))
+    if cut and cut.get("firing") is not None:
+        left_out += _count(cut["firing"]) - len(firing)
+    elif cut:
+        left_out += _count(cut.get("alerts")) - len(alerts)
+        if status == "firing" and not firing:  # so one does that the gateway has not looked at
+            firing = (_alert({"labels": common, "fingerprint": "cut off"}, 0, status),)
+            alerts += firing
     shown = firing or alerts
     severity, note = _severity(shown, common, {}, unseen=left_out > 0)
     sender = "grafana" if "orgId" in webhook else "alertmanager"
