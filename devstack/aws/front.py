@@ -13,7 +13,7 @@ Beside AWS's own APIs (https://docs.aws.amazon.com) it answers, for tests:
   By service, action, or function: `status` and `type` of the error (503 ServiceUnavailable), `delay` in seconds, for `times`
   requests or `seconds`; for a function also `kill`: `"before"` the handler has the event, `"after"` it worked, or `after_ms`,
   or at its `request`th (1) request of an action such as `"dynamodb:UpdateItem"`, before or after it is `done` (false);
-  `"idle"` ends the environments that wait for work, once. `GET /_sim/faults` shows what is left of them.
+  `"idle"` ends the environments, once; one at work ends after it. `GET /_sim/faults` shows what is left of them.
   `{"status": 400, "type": "TransactionConflictException", "times": 2}` for `"dynamodb:UpdateItem"` is an item in somebody's
   transaction: moto serves one request at a time, so it never refuses an update for that.
 Faults meet the stack itself: functions, state machine and gateway. Who signs with another key, as tests do, is not touched by

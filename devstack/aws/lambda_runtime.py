@@ -113,6 +113,7 @@ class _Environment:
         self.session = session  # what it signs its requests to AWS with
         self.requests: Counter[str] = Counter()  # of this invocation, by action
         self.killed = False
+        self.retired = False  # it ends when it has nothing more to do
         self._port = port
         self.cold = True
         self.idle_since = time.monotonic()
@@ -246,10 +247,13 @@ class LambdaRuntime:
         return sum(len(kills.get(logical_id, ())) for kills in (self._kills, self._kills_at_requests))
 
     def end_idle(self, logical_id: str) -> None:
-        """End a function's environments that wait for work, as Lambda may at any time: the next invocations start cold."""
+        """End a function's environments, as Lambda may: the next invocations start cold. One at work ends after it."""
         for function in self.functions:
             if function.logical_id == logical_id:
                 self._retire(function)
+                with self._lock:
+                    for environment in self._environments.get(function, []):
+                        environment.retired = True
 
     def clear_faults(self) -> None:
         """No invocation dies of a fault any more."""
@@ -342,7 +346,7 @@ class LambdaRuntime:
         return environment
 
     def _give_back(self, function: Function, environment: _Environment, *, healthy: bool) -> None:
-        current = self._functions.get(function.name) == function
+        current = self._functions.get(function.name) == function and not environment.retired
         with self._lock:
             if healthy and current:
                 environment.cold = False

@@ -38,7 +38,7 @@ def test_who_waits_for_a_function_gets_it_when_it_is_free_whoever_waits_for_anot
     monkeypatch.setattr(lambda_runtime, "ENVIRONMENTS_EACH", 0)
     runtime = LambdaRuntime(tmp_path, Path(sys.executable), endpoint="", region="us-east-1", account="")
     busy, wanted = (Function(name, name, "handler", 3, 128, (), "role", "log", "JSON") for name in ("busy", "wanted"))
-    environment = cast("_Environment", SimpleNamespace(cold=True, idle_since=0.0))
+    environment = cast("_Environment", SimpleNamespace(cold=True, idle_since=0.0, retired=False))
     with ThreadPoolExecutor(2) as pool:
         first = pool.submit(runtime._take, busy)
         wait_until(lambda: busy in runtime._freed)
