@@ -50,6 +50,14 @@ def test_a_resolution_of_a_list_that_was_cut_leaves_the_phone_ringing(night: Nig
     assert story.called() == ["alice"]
 
 
+def takes_what_is_heard(story: Story, person: str, words: str) -> None:
+    """A person answers, hears the words, and only then presses 1: a key cuts the rest off."""
+    call = story.rings(person)
+    story.system.answer(call["sid"])
+    story.hears(call["sid"], words)
+    story.system.press(call["sid"], "1")
+
+
 @pytest.mark.parametrize("first", ["batch", "shop"])
 def test_the_shop_rings_beside_a_product_that_nobody_is_called_for(night: Night, first: str) -> None:
     story = night.story("alice")
@@ -58,8 +66,7 @@ def test_the_shop_rings_beside_a_product_that_nobody_is_called_for(night: Night,
     posted = reported(story, "mixed-products", products=products)
     posted["alerts"].sort(key=lambda alert: alert["labels"]["product"] != products[first])
     story.posts(posted)
-    call = story.takes("alice")
-    story.hears(call["sid"], "The shop is down")
+    takes_what_is_heard(story, "alice", "The shop is down")
     story.becomes("acknowledged")
     wait_until(lambda: len(story.heads()) == 2, what="a message for each product")
     (batch,) = story.incidents(product=products["batch"])
@@ -80,8 +87,7 @@ def test_each_policy_of_a_group_rings_and_each_stops_with_its_own_product(night:
     assert other.ended(calls[1]["sid"])["status"] == "canceled"
     assert story.call(calls[0]["sid"])["status"] == "ringing"
 
-    call = story.takes("alice")
-    story.hears(call["sid"], "The shop is down")
+    takes_what_is_heard(story, "alice", "The shop is down")
     story.becomes("acknowledged")
     (batch,) = story.incidents(product=other.name)
     assert batch["state"] == "resolved"

@@ -423,6 +423,105 @@ def test_a_fingerprint_of_any_length_fits_into_the_table(world: World) -> None:
     assert world.rung == [SATO]
 
 
+def test_while_some_are_beyond_what_an_incident_knows_it_ends_with_its_group_alone(world: World) -> None:
+    def numbered(first: int, last: int) -> list[Json]:
+        return [of("shop", "x", fingerprint=f"{number:016x}", annotations={}) for number in range(first, last)]
+
+    run = world.fire(webhook(*numbered(0, 600)))
+    world.fire(webhook(*numbered(600, MOST_KNOWN + 100)))
+    for first in range(0, MOST_KNOWN, 500):  # all but a hundred
+        world.fire(webhook(*map(over, numbered(first, first + 500)), of(OF_OTHERS)))
+    assert world.incident(run)["state"] == "triggered"
+    assert SATO in world.ringing
+    world.fire(webhook(of(OF_OTHERS)))
+    assert world.incident(run)["state"] == "triggered"
+    world.fire(webhook(over(of(OF_OTHERS)), status="resolved"))
+    assert {one["state"] for one in by_product(world).values()} == {"resolved"}
+
+
+# ---------------------------------------------------------------- two words at one moment
+
+
+@pytest.mark.parametrize("first", ["resolved", "forgotten"])
+def test_what_joins_while_all_that_was_known_is_resolved_keeps_it_open(world: World, first: str) -> None:
+    one, two, other = of("shop", "one"), of("shop", "two"), of(OF_OTHERS)
+    run = world.fire(webhook(one, other))
+    if first == "forgotten":  # resolved in a list that was cut; a whole one that does not name it ends it
+        world.fire(cut(over(one), other))
+        one = other
+    said = webhook(over(one), other) if first == "resolved" else webhook(other)
+    moment = world.clock.now()
+    reads = sum(name == "GetItem" for name in world.dynamo.requests)
+    assert reads
+    world.dynamo.before("TransactWriteItems", lambda: world.receive(webhook(two, other), received_at=moment))
+    world.fire(said, received_at=moment)
+    assert list(world.incident(run)["known"]) == ["fingerprint of two"]
+    assert world.incident(run)["state"] == "triggered"
+    assert SATO in world.ringing
+
+
+@pytest.mark.parametrize("at_request", range(12))
+def test_wherever_a_step_dies_that_ends_a_product_its_phone_is_silent_in_the_end(world: World, at_request: int) -> None:
+    one, other = of("shop"), of(OF_OTHERS)
+    run = world.fire(webhook(one, other))
+    world.fire(cut(over(one), other))
+    with world.dynamo.dies(at_request, answered=True):
+        world.receive(webhook(other), execution="whole")
+    world.fire(webhook(other), execution="whole")
+    assert world.incident(run)["state"] == "resolved"
+    assert not world.page("default").is_open
+
+
+@pytest.mark.parametrize("at_request", range(10))
+def test_a_step_that_is_tried_again_tells_of_each_incident_of_a_page(world: World, at_request: int) -> None:
+    hook = webhook(of("shop"), of("search"))
+    with world.dynamo.dies(at_request, answered=True):
+        world.receive(hook, execution="one")
+    again = world.receive(hook, execution="one")
+    assert sorted(again.decision["incidents"]) == sorted(one["id"] for one in by_product(world).values())
+
+
+# ---------------------------------------------------------------- a roster that changes meanwhile
+
+
+def test_a_product_that_was_for_slack_alone_rings_at_the_next_word_once_the_roster_says_so(world: World) -> None:
+    run = world.fire(webhook(of("silent")))
+    assert world.rung == []
+    world.roster({"PRODUCT#silent": {"policy": "other"}, "POLICY#other": {"steps": [{"responder": "suzuki"}]}})
+    world.fire(webhook(of("silent")))
+    assert world.rung == [SUZUKI]
+    world.fire(webhook(over(of("silent")), status="resolved"))
+    assert world.incident(run)["state"] == "resolved"
+    assert world.ringing == []
+
+
+@pytest.mark.parametrize("when", ["before it rings", "while it rings"])
+def test_an_incident_whose_policy_and_product_are_gone_rings_everyone(world: World, when: str) -> None:
+    gone = {"POLICY#other": None, "PRODUCT#elsewhere": None}
+    warning = of(OF_OTHERS, severity="warning")
+    run = world.fire(webhook(warning if when == "before it rings" else of(OF_OTHERS)))
+    world.roster(gone)
+    if when == "before it rings":
+        world.fire(webhook(warning, of(OF_OTHERS, "worse")))
+    else:
+        world.twilio_says(world.last_call, "no-answer")
+    assert world.ringing
+    world.fire(webhook(over(of(OF_OTHERS)), status="resolved"))
+    assert world.incident(run)["state"] == "resolved"
+    assert world.ringing == []
+
+
+@pytest.mark.parametrize("name", ["the same alert", "another alert"])
+def test_an_alert_whose_severity_rises_rings_who_was_only_told(world: World, name: str) -> None:
+    fingerprint = "one" if name == "the same alert" else "two"
+    run = world.fire(webhook(alert("one", severity="warning", fingerprint="one")))
+    takes_it = world.takes_in_slack(world.incident(run)["id"])
+    assert takes_it
+    world.passes(HOUR)
+    world.fire(webhook(alert("one", severity="critical", fingerprint=fingerprint)))
+    assert world.rung == [SATO]
+
+
 # ---------------------------------------------------------------- severities
 
 
