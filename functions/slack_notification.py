@@ -30,12 +30,15 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, A
     """`incidents` names the incidents; returns whether the channel is up to date, or when to ask again.
 
     Asked for beside the state machine, `event` may have one of these instead: `tell` ("response_url", "text"), `home`
-    ("user", "notice"), `user_group` (its id).
+    ("user", "notice"), `user_group` (its id), `person` (a user's id).
     """
     services = for_function(slack=_slack)
     match event:
         case {"tell": wish}:
             api.tell(str(wish["response_url"]), str(wish["text"]), api_url=services.settings.slack_api_url)
+            return {}
+        case {"person": user}:
+            api.look_up(services, str(user))
             return {}
         case {"home": wish}:
             api.publish_home(services, str(wish["user"]), str(wish.get("notice", "")))

@@ -16,11 +16,14 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.exceptions import BotoCoreError, ClientError
 
 from oncall import aws
+from oncall.authorization import Kind, Parameters
 from oncall.services import for_function
-from oncall.slack import buttons, signature
+from oncall.settings import read_settings
+from oncall.slack import buttons, people, signature
 from oncall.slack import command as slash_command
 from oncall.slack.buttons import Press
 from oncall.slack.command import Command
+from oncall.slack.people import Access
 from oncall.text import log_line
 
 logger = Logger(json_serializer=log_line)
@@ -59,6 +62,10 @@ def _pressed(body: str) -> dict[str, Any]:
     if payload.get("type") != "block_actions":
         logger.info("an interaction that means nothing here", type=str(payload.get("type")))
         return _answer(200, "")
+    if strange := _strange(payload):
+        if payload.get("response_url"):
+            _ask_slack({"tell": {"response_url": str(payload["response_url"]), "text": strange}})
+        return _answer(200, "")
     user = _first([payload.get("user")])
     pressed = Press(
         action=str(action.get("action_id", "")).partition("/")[0],
@@ -68,7 +75,7 @@ def _pressed(body: str) -> dict[str, Any]:
         seen_at=_seen_at(str(action.get("block_id", ""))),
     )
     logger.set_correlation_id(pressed.value)
-    said = buttons.press(for_function(aws.HURRY), pressed)
+    said = buttons.press(for_function(aws.HURRY), _access(), pressed)
     if _first([payload.get("view")]).get("type") == "home":
         _ask_slack({"home": {"user": pressed.user, "notice": said}})
     elif said and payload.get("response_url"):
@@ -97,7 +104,8 @@ def _commanded(event: dict[str, Any], body: str) -> dict[str, Any]:
     )
     if not (command.user and command.trigger):
         return _answer(400, "Not a command: the form has no user_id or no trigger_id.")
-    said = {"response_type": "ephemeral", "text": slash_command.answer(for_function(aws.HURRY), command)}
+    text = _strange(form) or slash_command.answer(for_function(aws.HURRY), _access(), command)
+    said = {"response_type": "ephemeral", "text": text}
     return _answer(200, json.dumps(said, ensure_ascii=False), kind="application/json; charset=utf-8")
 
 
@@ -109,9 +117,47 @@ def _happened(body: str) -> dict[str, Any]:
     if given.get("type") == "url_verification":
         return _answer(200, str(given.get("challenge", "")))
     happened = _first([given.get("event")])
+    if _strange(given):
+        return _answer(200, "")
     if happened.get("type") == "app_home_opened" and happened.get("tab") == "home":
         _ask_slack({"home": {"user": str(happened.get("user", ""))}}, must=True)
     return _answer(200, "")
+
+
+def _strange(payload: dict[str, Any]) -> str:
+    """What whoever sends a request is told if it is not of our workspace and app; empty if it is."""
+    settings = read_settings()
+    why = people.read_pinned(settings.slack_workspace).strange(payload)
+    if not why or (why == "outsider" and settings.guests_may_acknowledge):
+        return ""
+    logger.warning("a request of another workspace or app was refused", why=why)
+    _count_refused(why)
+    return people.words(settings.language, why)
+
+
+def _access() -> Access:
+    settings = read_settings()
+    parameters = Parameters(settings.members_may_all, settings.guests_may_acknowledge)
+    return Access(_kind, parameters, _count_refused)
+
+
+def _count_refused(_: str) -> None:
+    metrics.add_metric(name="SlackActionsRefused", unit=MetricUnit.Count, value=1)
+
+
+def _kind(user: str) -> Kind | None:
+    """What Slack says of a user, by SlackNotification: nothing else has the bot's token."""
+    services = for_function(aws.HURRY)
+
+    def ask(name: str) -> None:
+        try:
+            wish = json.dumps({"person": name})
+            function = services.settings.slack_notification_function
+            aws.client("lambda", aws.GLANCE).invoke(FunctionName=function, Payload=wish)
+        except (ClientError, BotoCoreError) as error:
+            logger.warning("who somebody is was not said in time", error=type(error).__name__)
+
+    return people.kind_of(services.table, user, ask, now=services.now())
 
 
 def _ask_slack(wish: dict[str, Any], *, must: bool = False) -> None:

@@ -869,7 +869,9 @@ class _Slack:
             return json_response(asdict(self._workspace.channels[channel]))
 
     def _sim_user(self, request: Request, user: str) -> Response:
-        body = checked(control_body(request), {"name": is_text, "email": is_text, "tz": is_text}, what="users")
+        flags = dict.fromkeys(("is_restricted", "is_ultra_restricted", "is_stranger"), is_flag)
+        checks = {**dict.fromkeys(("name", "email", "tz", "team_id"), is_text), **flags}
+        body = checked(control_body(request), checks, what="users")
         if not _is_user(user):
             raise ControlError(f"users: {user!r} is no id of a user")
         with self._workspace.lock:
@@ -1126,7 +1128,10 @@ def _channel_resource(channel: Channel) -> dict[str, Any]:
 def _user_resource(user: User) -> dict[str, Any]:
     return {
         "id": user.id,
-        "team_id": workspace.TEAM,
+        "team_id": user.team_id,
+        "is_restricted": user.is_restricted,
+        "is_ultra_restricted": user.is_ultra_restricted,
+        "is_stranger": user.is_stranger,
         "name": user.name,
         "real_name": user.name,
         "deleted": False,

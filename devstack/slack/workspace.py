@@ -46,6 +46,10 @@ class User:
     name: str
     email: str = ""
     tz: str = "UTC"
+    team_id: str = TEAM
+    is_restricted: bool = False
+    is_ultra_restricted: bool = False
+    is_stranger: bool = False
 
 
 @dataclass
@@ -285,7 +289,7 @@ class Workspace:
         """What every interaction says of the team and the person."""
         return {
             "team": {"id": TEAM, "domain": "simulated"},
-            "user": {"id": user.id, "username": user.name, "name": user.name, "team_id": TEAM},
+            "user": {"id": user.id, "username": user.name, "name": user.name, "team_id": user.team_id},
             "api_app_id": APP,
             "token": "deprecated",
             "enterprise": None,

@@ -305,6 +305,7 @@ class Stack:
         parameters = {
             "StageName": stage,
             "SlackChannel": CHANNEL,
+            "SlackWorkspace": "T0SIMULATED A0SIMULATED",
             "CallerNumber": CALLER,
             "TextSender": CALLER,
             "ProbeNumber": PROBE,

@@ -21,6 +21,8 @@ logger = Logger(child=True)
 PATIENCE = Config(connect_timeout=2, read_timeout=5, retries={"mode": "standard", "total_max_attempts": 3})
 # For the functions somebody waits for on the phone or in Slack: they would rather ask for a moment.
 HURRY = Config(connect_timeout=1, read_timeout=2, retries={"mode": "standard", "total_max_attempts": 2})
+# For what is asked while Slack waits, in its three seconds, a cold start of ours among them.
+GLANCE = Config(connect_timeout=1, read_timeout=1.5, retries={"mode": "standard", "total_max_attempts": 1})
 
 SECRET_SECONDS = 300  # how long a secret is kept before SSM is asked again
 FRESH_SECONDS = 10  # how often at the most SSM is asked because a secret did not fit

@@ -72,9 +72,8 @@ def test_a_shift_is_taken_by_a_button_and_the_next_call_goes_there(night: Night)
     story = night.story("alice", "bob", "carol", rounds=2)
     people = [story.id_of(person) for person in ("alice", "bob", "carol")]
     story.writes(f"SCHEDULE#{story.name}", {"members": people[:1]})
-    story.writes(
-        f"POLICY#{story.name}", {"steps": [{"schedule": story.name}, {"responder": people[1]}], "ring_seconds": 60}
-    )
+    steps = [{"schedule": story.name}, {"responder": people[1]}, {"responder": people[2]}]
+    story.writes(f"POLICY#{story.name}", {"steps": steps, "ring_seconds": 60})
     story.fire()
     ringing = story.rings("alice")
     presses(story, "take_shift", "carol")
@@ -88,7 +87,8 @@ def test_a_shift_is_taken_by_a_button_and_the_next_call_goes_there(night: Night)
 def test_the_command_pages_lists_and_takes(night: Night) -> None:
     story = night.story("alice", "bob")
     story.writes(f"SCHEDULE#{story.name}", {"members": [story.id_of("alice")]})
-    story.writes(f"POLICY#{story.name}", {"steps": [{"schedule": story.name}], "rounds": 1, "ring_seconds": 60})
+    steps = [{"schedule": story.name}, {"responder": story.id_of("bob")}]
+    story.writes(f"POLICY#{story.name}", {"steps": steps, "rounds": 1, "ring_seconds": 60})
     assert "You are on call" in types(story, f"take {story.name} for 2h", "bob")
     said = types(story, f"page {story.name} checkout is <!channel> slow", "alice")
     assert said.startswith(":telephone_receiver: Bob is called now")

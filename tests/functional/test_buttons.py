@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 
-from oncall import actions, incidents, pages, roster
+from oncall import actions, authorization, incidents, pages, roster
 from oncall.clock import at
 from oncall.slack import buttons, messages
 from oncall.slack.buttons import Press
+from oncall.slack.people import Access
 from oncall.table import Item
 from tests.builders import MINUTE, SATO, SUZUKI, TAKAHASHI, Execution, World, webhook
 
@@ -23,6 +24,8 @@ PRIMARY: dict[str, Any] = {
     "POLICY#default": {"steps": [{"schedule": "primary"}, "everyone"], "rounds": 2},
 }
 
+ACCESS = Access(lambda _: "member")
+
 
 @pytest.fixture(autouse=True)
 def _people(world: World) -> None:
@@ -31,7 +34,7 @@ def _people(world: World) -> None:
 
 def press(world: World, action: str, value: str, user: str = "U0SUZUKI", **more: Any) -> str:
     """Somebody presses a button; returns what they are told."""
-    said = buttons.press(world.services, Press(action, value, user, f"name of {user}", **more))
+    said = buttons.press(world.services, ACCESS, Press(action, value, user, f"name of {user}", **more))
     world.settles_down()
     return said
 
@@ -90,7 +93,7 @@ def test_after_the_last_one_of_a_round_the_next_round_begins_without_a_pause(wor
 def test_after_the_last_one_of_all_nobody_is_left_and_the_fallback_topic_hears_of_it(world: World) -> None:
     world.roster({"RESPONDER#suzuki": None, "RESPONDER#takahashi": None, "POLICY#default": {"rounds": 1}})
     run = world.fire()
-    press(world, "ring_next", incident_of(run))
+    press(world, "ring_next", incident_of(run), user="U0SATO")
     assert world.ringing == []
     assert run.is_over
     assert world.topic.subjects == ["nobody took a page"]
@@ -99,8 +102,8 @@ def test_after_the_last_one_of_all_nobody_is_left_and_the_fallback_topic_hears_o
 def test_the_same_press_twice_skips_one(world: World) -> None:
     run = world.fire()
     pressed = Press("ring_next", incident_of(run), "U0SUZUKI", "suzuki")
-    assert buttons.press(world.services, pressed) == ""
-    assert "just asked" in buttons.press(world.services, pressed)  # before the state machine has had its turn
+    assert buttons.press(world.services, ACCESS, pressed) == ""
+    assert "just asked" in buttons.press(world.services, ACCESS, pressed)  # before the state machine has had its turn
     world.settles_down()
     assert world.ringing == [SUZUKI]
     assert len(events(world, run, "ring_next")) == 1
@@ -171,7 +174,7 @@ def test_two_at_the_same_moment_skip_one(world: World, operation: str) -> None:
     run = world.fire()
     said: list[str] = []
     other = Press("ring_next", incident_of(run), "U0TAKA", "takahashi", seen_at=world.clock.now())
-    world.dynamo.before(operation, lambda: said.append(buttons.press(world.services, other)))
+    world.dynamo.before(operation, lambda: said.append(buttons.press(world.services, ACCESS, other)))
     said.append(press(world, "ring_next", incident_of(run), seen_at=world.clock.now()))
     assert sorted(bool(one) for one in said) == [False, True]
     assert world.ringing == [SUZUKI]
@@ -201,7 +204,7 @@ def test_a_key_that_was_pressed_by_the_skipped_one_still_counts(world: World) ->
     run = world.fire()
     first = world.last_call
     first.status = "in-progress"
-    buttons.press(world.services, Press("ring_next", incident_of(run), "U0SUZUKI", "suzuki"))
+    buttons.press(world.services, ACCESS, Press("ring_next", incident_of(run), "U0SUZUKI", "suzuki"))
     world.hears(first, "1")
     assert world.rung == [SATO]
     assert world.page().acknowledged_by == "Sato"
@@ -283,7 +286,39 @@ def test_a_lost_answer_of_the_table_is_no_refusal(world: World) -> None:
 def test_whoever_is_not_in_the_roster_takes_it_under_their_slack_name(world: World) -> None:
     run = world.fire()
     assert press(world, "acknowledge", incident_of(run), user="U0GUEST") == ""
-    assert world.incident(run)["acknowledged_by"] == "name of U0GUEST"
+    assert world.incident(run)["acknowledged_by"] == "name of U0GUEST (U0GUEST, not in the roster)"
+
+
+@pytest.mark.parametrize("kind", ["member", "guest", "outsider", None])
+@pytest.mark.parametrize("action", ["acknowledge", "ring_next", "resolve", "take_shift"])
+def test_a_press_that_is_not_allowed_changes_nothing_and_says_why(
+    world: World, kind: authorization.Kind | None, action: str
+) -> None:
+    if (action, kind) == ("acknowledge", "member"):
+        return  # which is allowed, above
+    run = world.fire()
+    contents = world.dynamo.client.scan(TableName=world.table.name)["Items"]
+    counted: list[str] = []
+    access = Access(lambda _: kind, refused=counted.append)
+    said = buttons.press(world.services, access, Press(action, incident_of(run), "U0EVIL", "Sato"))
+    world.settles_down()
+    assert said
+    assert world.ringing == [SATO]
+    assert world.dynamo.client.scan(TableName=world.table.name)["Items"] == contents
+    if kind in ("guest", "outsider"):
+        assert "Sato" in said
+        assert len(counted) == 1
+    if kind == "member" and action in ("ring_next", "resolve"):
+        assert "You can acknowledge it" in said
+
+
+def test_a_responder_of_another_policy_may_not_resolve(world: World) -> None:
+    world.roster({"POLICY#default": {"steps": [{"responder": "sato"}]}})
+    run = world.fire()
+    assert "Only people of the escalation policy default" in press(world, "resolve", incident_of(run))
+    assert world.incident(run)["state"] == "triggered"
+    assert press(world, "resolve", incident_of(run), user="U0SATO") == ""
+    assert world.incident(run)["state"] == "resolved"
 
 
 def test_an_acknowledgement_that_comes_too_late_says_who_has_it(world: World) -> None:
@@ -333,7 +368,7 @@ def test_whoever_takes_the_shift_is_on_call_until_it_ends(world: World) -> None:
 def test_only_the_schedule_that_is_rung_first_is_taken(world: World) -> None:
     steps = [{"schedule": "primary"}, {"schedule": "secondary"}]
     world.roster({**PRIMARY, "SCHEDULE#secondary": {"members": ["suzuki"]}, "POLICY#default": {"steps": steps}})
-    press(world, "take_shift", incident_of(world.fire()), user="U0TAKA")
+    press(world, "take_shift", incident_of(world.fire()), user="U0SUZUKI")
     assert [override.schedule for override in overrides_of(world).values()] == ["primary"]
 
 
@@ -394,7 +429,7 @@ def test_whoever_is_not_in_the_roster_is_told_how_to_get_in(world: World) -> Non
 
 def test_without_a_schedule_there_is_no_shift(world: World) -> None:
     world.roster({"POLICY#default": {"steps": [{"responder": "sato"}]}})
-    assert "no shift to take" in press(world, "take_shift", incident_of(world.fire()))
+    assert "no shift to take" in press(world, "take_shift", incident_of(world.fire()), user="U0SATO")
 
 
 # ---------------------------------------------------------------- words
@@ -415,7 +450,7 @@ def test_both_languages_say_the_same_things() -> None:
 
 def test_a_hostile_name_mentions_nobody(world: World) -> None:
     run = world.fire()
-    buttons.press(world.services, Press("acknowledge", incident_of(run), "U0GUEST", "<!channel> <@U0SATO>"))
+    buttons.press(world.services, ACCESS, Press("acknowledge", incident_of(run), "U0GUEST", "<!channel> <@U0SATO>"))
     world.settles_down()
     assert "<!channel>" not in press(world, "acknowledge", incident_of(run))
     assert "<@" not in press(world, "ring_next", incident_of(run))

@@ -28,6 +28,7 @@ from oncall.phone.twilio import Callbacks
 from oncall.services import for_function
 from oncall.settings import read_settings
 from oncall.signals import Answer
+from oncall.slack import people
 from oncall.slack.messages import ACKNOWLEDGE
 from tests.builders import AUTOMATIC, BASE, CHANNEL, GATEWAY, REGION, SATO, START, Call, World, webhook
 
@@ -632,6 +633,34 @@ def test_the_button_that_comes_too_late_has_slack_shown_what_is_true(
     assert all(each == {"incidents": decision["incidents"]} for each in asked)
 
 
+OURS = {"team": {"id": "T0OURS"}, "user": {"id": "U0SATO", "team_id": "T0OURS"}, "api_app_id": "A0OURS"}
+
+
+@pytest.mark.parametrize(
+    "foreign",
+    [
+        {"api_app_id": "A0EVIL"},
+        {"team": {"id": "T0EVIL"}},
+        {"user": {"id": "U0SATO", "team_id": "T0EVIL"}},
+    ],
+)
+def test_a_signed_press_of_another_organisation_or_app_changes_nothing_and_is_told_so(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch, foreign: dict[str, Any]
+) -> None:
+    monkeypatch.setenv("SLACK_WORKSPACE", "T0OURS A0OURS")
+    read_settings.cache_clear()
+    decision = ring(stack, monkeypatch)
+    before = stack.contents
+    stack.functions.invoked.clear()
+    url = {"response_url": "https://hooks.slack.com/actions/T0/1/x"}
+    pressed = {**button(decision["incidents"][0], "resolve"), **OURS, **foreign, **url}
+    assert stack.call("slack_reply", slack_event(pressed))["statusCode"] == 200
+    assert stack.contents == before
+    assert [name for wish in asked(stack) for name in wish] == ["tell"]
+    stack.call("slack_reply", slack_event({**button(decision["incidents"][0]), **OURS}))
+    assert stack.world.page().acknowledged_by == "Sato"
+
+
 def test_headers_in_lower_case_are_as_good(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
     decision = ring(stack, monkeypatch)
     event = slack_event(button(decision["incidents"][0]))
@@ -718,6 +747,7 @@ def test_whoever_presses_a_button_that_is_out_of_date_is_told_beside_us(
     stack.call("phone_reply", twilio_event(stack.world.last_call, "key", {"Digits": "1"}))
     stack.functions.invoked.clear()
     url = "https://hooks.slack.com/actions/T0/1/x"
+    people.keep(stack.world.table, "U0GUEST", "member", is_sure=True, now=stack.world.clock.now())
     late = {**button(decision["incidents"][0]), "user": {"id": "U0GUEST", "name": "guest"}, "response_url": url}
     assert stack.call("slack_reply", slack_event(late)) == {
         "statusCode": 200,

@@ -13,6 +13,7 @@ from oncall.clock import at
 from oncall.phone import keys
 from oncall.slack import command, home
 from oncall.slack.command import Command
+from oncall.slack.people import Access
 from tests.builders import CHANNEL, DATABASE, GATEWAY, MINUTE, SATO, SUZUKI, TAKAHASHI, World, webhook
 
 PEOPLE: dict[str, Any] = {
@@ -30,6 +31,8 @@ PEOPLE: dict[str, Any] = {
     "PRODUCT#point of sale": {"slack_channel": "C0SALE"},
 }
 
+ACCESS = Access(lambda _: "member")
+
 
 @pytest.fixture(autouse=True)
 def _people(world: World) -> None:
@@ -38,7 +41,7 @@ def _people(world: World) -> None:
 
 def types(world: World, text: str, user: str = "U0SUZUKI", trigger: str = "1.2.3", name: str = "suzuki.k") -> str:
     """Somebody types /oncall; returns what they alone read."""
-    return command.answer(world.services, Command(text, user, name, trigger, GATEWAY))
+    return command.answer(world.services, ACCESS, Command(text, user, name, trigger, GATEWAY))
 
 
 def read(part: Any) -> str:
@@ -137,7 +140,7 @@ def test_take_for_a_while(world: World, text: str, hours: float) -> None:
     world.roster(
         {"POLICY#default": {"steps": [{"schedule": "primary"}]}, "POLICY#other": None, "PRODUCT#elsewhere": None}
     )
-    types(world, f"take {text}", user="U0TAKA")
+    types(world, f"take {text}", user="U0SUZUKI")
     (override,) = overrides_of(world)
     assert (override.end - override.start).total_seconds() == hours * 3600
 
@@ -241,12 +244,22 @@ def test_a_page_of_three_thousand_characters_rings(world: World) -> None:
     assert len(world.slack.posts) == 1
 
 
-def test_whoever_is_not_in_the_roster_may_page(world: World) -> None:
-    types(world, "page shop is down", user="U0GUEST", name="<!here>")
-    (run,) = world.run_started()
-    assert world.incident(run)["title"] == "Paged by <!here>"
-    world.project(world.incident(run)["id"])
-    assert "<!here>" not in read(world.slack.posts[0].blocks)
+def test_whoever_is_not_in_the_roster_may_not_page(world: World) -> None:
+    said = types(world, "page shop is down", user="U0GUEST", name="Sato")
+    assert "Only people in the roster may page" in said
+    assert world.started == []
+
+
+def test_one_person_pages_three_times_a_minute(world: World) -> None:
+    for number in range(5):
+        said = types(world, "page shop is down", trigger=str(number % 4))
+    assert "within a minute" not in said, "the first one, sent again"
+    assert "You have paged 3 times" in types(world, "page shop is down", trigger="3")
+    assert len(world.started) == 3
+    types(world, "page shop is down", trigger="5", user="U0SATO")
+    world.clock.time += MINUTE * 1000
+    types(world, "page shop is down", trigger="6")
+    assert len(world.started) == 5
 
 
 # ---------------------------------------------------------------- incidents

@@ -9,9 +9,10 @@ from slack_sdk.errors import SlackApiError
 from slack_sdk.webhook import WebhookClient
 
 from oncall import roster
+from oncall.authorization import Kind
 from oncall.clock import at
 from oncall.services import Services
-from oncall.slack import command, home
+from oncall.slack import command, home, people
 from oncall.slack.user_group import RefusedError
 
 logger = Logger(child=True)
@@ -71,6 +72,32 @@ def publish_home(services: Services, user: str, notice: str = "") -> None:
         logger.warning("a home could not be shown", error=_code(error))
     except (OSError, HTTPException) as error:
         logger.warning("a home could not be shown", error=type(error).__name__)
+
+
+def look_up(services: Services, user: str) -> None:
+    """Keeps what Slack says of a user. Slack: `is_restricted` a guest, `is_ultra_restricted` one of a single channel,
+    `is_stranger` of another organisation. If Slack cannot say it (a scope is missing, it is ill), they count as a member for a
+    minute: nobody who is awake is locked out, and members may only acknowledge.
+    """
+    kind: Kind = "member"
+    is_sure = True
+    try:
+        found = services.slack().users_info(user=user)["user"]
+    except SlackApiError as error:
+        if _code(error) in ("user_not_found", "user_not_visible"):
+            kind = "outsider"
+        else:
+            logger.warning("Slack does not say who somebody is", error=_code(error))
+            is_sure = False
+    except (OSError, HTTPException) as error:
+        logger.warning("Slack does not say who somebody is", error=type(error).__name__)
+        is_sure = False
+    else:
+        if found.get("is_stranger"):
+            kind = "outsider"
+        elif found.get("is_restricted") or found.get("is_ultra_restricted"):
+            kind = "guest"
+    people.keep(services.table, user, kind, is_sure=is_sure, now=services.now())
 
 
 def set_members(slack: WebClient, group: str, users: list[str]) -> None:

@@ -4,17 +4,19 @@ A press does something, or finds that what was pressed is out of date; then whoe
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from aws_lambda_powertools import Logger
 
-from oncall import actions, incidents, roster
+from oncall import actions, authorization, incidents, roster
+from oncall.authorization import Action
 from oncall.clock import at
 from oncall.roster import EVERYONE, Language, Responder, Roster, overrides
 from oncall.services import Services
-from oncall.slack import messages
+from oncall.slack import messages, people
 from oncall.slack.messages import escape
 from oncall.slack.mrkdwn import code, moment
+from oncall.slack.people import Access
 
 logger = Logger(child=True)
 
@@ -70,12 +72,19 @@ class Press:
     seen_at: int | None = None
 
 
-def press(services: Services, pressed: Press) -> str:
+def press(services: Services, access: Access, pressed: Press) -> str:
     """Does what a pressed button says. Returns what whoever pressed it has to be told, if anything (mrkdwn)."""
     known, _ = roster.read_items(services.table.query(roster.PARTITION))
     responder = by_slack_user(known, pressed.user)
     language = (responder and responder.language) or services.settings.language
     words = _WORDS[language]
+    asked = _ACTIONS.get(pressed.action)
+    if asked and (refused := _refusal(services, access, pressed, known, responder, asked, language)):
+        logger.warning("not allowed", action=asked, user=pressed.user)
+        access.refused(asked)
+        return refused
+    if responder is None:
+        pressed = replace(pressed, name=people.stranger(services.settings.language, pressed.name, pressed.user))
     match pressed.action:
         case messages.ACKNOWLEDGE:
             said = _acknowledge(services, pressed, responder, words)
@@ -93,6 +102,52 @@ def press(services: Services, pressed: Press) -> str:
     if said:
         services.show_in_slack([pressed.value])  # the message may be out of date, too
     return said
+
+
+_ACTIONS: Mapping[str, Action] = {
+    messages.ACKNOWLEDGE: "acknowledge",
+    messages.RING_NEXT: "ring_next",
+    messages.RESOLVE: "resolve",
+    messages.TAKE_SHIFT: "take_shift",
+    TAKE_SCHEDULE: "take_shift",
+}
+
+
+def _refusal(
+    services: Services,
+    access: Access,
+    pressed: Press,
+    known: Roster,
+    responder: Responder | None,
+    action: Action,
+    language: Language,
+) -> str:
+    """Why somebody may not press a button, who may, and what to do instead; empty if they may."""
+    if pressed.action == TAKE_SCHEDULE:
+        if pressed.value not in overrides.schedules_in_use(known):
+            return ""  # which is said
+        concerned = authorization.holders(known, pressed.value, at(services.now()))
+        named = {"schedule": schedule_words(language, pressed.value)}
+    else:
+        incident = incidents.read(services.table, pressed.value)
+        if incident is None:
+            return ""
+        policy = known.policies.get(incident["policy"]) or known.policy_for(incident["product"])
+        concerned = authorization.people(known, policy, at(services.now()))
+        named = {"policy": escape(policy.id, 100)}
+    kind = "member" if responder else access.kind(pressed.user)
+    if kind is None:
+        return people.words(language, "again")
+    stands = authorization.standing(responder, kind, concerned)
+    if action == "take_shift" and responder is None and stands not in ("guest", "outsider"):
+        return stranger_words(language, pressed.user)
+    if authorization.may(action, stands, access.parameters):
+        return ""
+    if stands in ("guest", "outsider"):
+        return people.words(language, stands, concerned)
+    if "schedule" in named:
+        return people.words(language, "schedule", concerned, **named)
+    return people.words(language, "policy", concerned, instead="acknowledge", **named)
 
 
 def by_slack_user(known: Roster, user: str) -> Responder | None:

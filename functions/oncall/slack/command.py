@@ -2,29 +2,32 @@
 
 import hashlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from aws_lambda_powertools import Logger
 
-from oncall import incidents, pages, roster
+from oncall import authorization, incidents, pages, roster
 from oncall.alerts import by_hand
 from oncall.alerts.by_hand import NobodyRingsError
+from oncall.authorization import Action
 from oncall.clock import at
 from oncall.roster import Language, Responder, Roster, overrides
 from oncall.roster.overview import Rung, overview
 from oncall.services import Services
-from oncall.slack import buttons
+from oncall.slack import buttons, people
 from oncall.slack.messages import escape
 from oncall.slack.mrkdwn import code, moment, typed
-from oncall.table import Item, Table
+from oncall.slack.people import Access
+from oncall.table import ConditionFailedError, Item, Table, Update
 
 logger = Logger(child=True)
 
 SINCE_MS = 90 * 86_400_000  # how far back open incidents are looked for
 SHOWN = 15  # incidents, and policies
 SHOWN_NAMES = 5
+PAGES_A_MINUTE = 3  # by one person
 _SUBCOMMANDS = ("who", "take", "page", "incidents", "help")
 _LENGTH = re.compile(r"([0-9]{1,3})\s*(m|min|minutes?|h|hours?|d|days?|分|時間|日)間?")
 
@@ -136,19 +139,21 @@ class _Caller:
         return _WORDS[self.language][key].format(**values)
 
 
-def answer(services: Services, command: Command) -> str:
+def answer(services: Services, access: Access, command: Command) -> str:
     """Does what was typed; returns what the one who typed it is told (mrkdwn). Done twice, it has one effect."""
     known, _ = roster.read_items(services.table.query(roster.PARTITION))
     responder = buttons.by_slack_user(known, command.user)
     caller = _Caller(command, known, responder, (responder and responder.language) or services.settings.language)
     word, _, rest = typed(command.text).partition(" ")
+    if word.lower() != "help" and (refused := _refusal(access, caller, "look", known.responders.values())):
+        return refused
     match word.lower():
         case "" | "who":
             return _who(services, caller)
         case "take":
-            return _take(services, caller, rest)
+            return _take(services, access, caller, rest)
         case "page":
-            return _page(services, caller, rest)
+            return _page(services, access, caller, rest)
         case "incidents":
             return _incidents(services, caller)
         case "help":
@@ -157,6 +162,24 @@ def answer(services: Services, command: Command) -> str:
             meant = _closest(unknown, _SUBCOMMANDS)
             lines = [caller.say("unknown", word=code(unknown)), caller.say("meant", word=meant) if meant else ""]
             return "\n".join([" ".join(filter(None, lines)), caller.say("help")])
+
+
+def _refusal(
+    access: Access, caller: _Caller, action: Action, concerned: Iterable[Responder], key: str = "page", **values: object
+) -> str:
+    """Why somebody may not do something, and who may; empty if they may."""
+    named = tuple(concerned)
+    kind = "member" if caller.responder else access.kind(caller.command.user)
+    if kind is None:
+        return people.words(caller.language, "again")
+    stands = authorization.standing(caller.responder, kind, named)
+    if authorization.may(action, stands, access.parameters):
+        return ""
+    logger.warning("not allowed", action=action, user=caller.command.user)
+    access.refused(action)
+    if stands in ("guest", "outsider"):
+        return people.words(caller.language, stands, named)
+    return people.words(caller.language, key, named, user=caller.command.user, **values)
 
 
 # ---------------------------------------------------------------- who
@@ -206,7 +229,7 @@ def _name(responder: Responder | None, words: Mapping[str, str]) -> str:
 # ---------------------------------------------------------------- take
 
 
-def _take(services: Services, caller: _Caller, rest: str) -> str:
+def _take(services: Services, access: Access, caller: _Caller, rest: str) -> str:
     if caller.responder is None:
         return buttons.stranger_words(caller.language, caller.command.user)
     now = at(services.now())
@@ -226,6 +249,10 @@ def _take(services: Services, caller: _Caller, rest: str) -> str:
     schedule = next((one for one in choices if one.lower() == name.lower()), None) if name else choices[0]
     if schedule is None:
         return caller.say("no_schedule", name=_quoted(name), choices=_take_choices(choices))
+    holders = authorization.holders(caller.known, schedule, now)
+    named = buttons.schedule_words(caller.language, schedule)
+    if refused := _refusal(access, caller, "take_shift", holders, "schedule", schedule=named):
+        return refused
     taken = overrides.take_shift(services.table, caller.known, caller.responder, schedule, now=now, end=end)
     logger.info("a shift was taken", schedule=schedule, responder=caller.responder.id, ours=bool(taken.override))
     return buttons.shift_words(caller.language, taken, caller.known, caller.responder, schedule)
@@ -248,7 +275,7 @@ def _take_choices(choices: Sequence[str]) -> str:
 # ---------------------------------------------------------------- page
 
 
-def _page(services: Services, caller: _Caller, rest: str) -> str:
+def _page(services: Services, access: Access, caller: _Caller, rest: str) -> str:
     known = caller.known
     product, text = _product(known, rest)
     if not product or not text:
@@ -266,7 +293,17 @@ def _page(services: Services, caller: _Caller, rest: str) -> str:
             return caller.say("page_silent", product=_quoted(product))
         return caller.say("page_nobody", policy=_quoted(error.policy))
     name = "page-slack-" + hashlib.sha256(caller.command.trigger.encode()).hexdigest()[:32]
-    by = caller.responder.name if caller.responder else caller.command.name
+    if refused := _refusal(access, caller, "page", known.responders.values()):
+        return refused
+    if not _is_within_limit(services, caller.command.user, name):
+        access.refused("page")
+        return people.words(caller.language, "limit", count=PAGES_A_MINUTE)
+    command = caller.command
+    by = (
+        caller.responder.name
+        if caller.responder
+        else people.stranger(services.settings.language, command.name, command.user)
+    )
     services.start(
         name,
         by_hand.request(name, product=product, text=text, by=by, now=services.now(), gateway=caller.command.gateway),
@@ -275,6 +312,24 @@ def _page(services: Services, caller: _Caller, rest: str) -> str:
     channel = known.product(product).slack_channel or services.settings.slack_channel
     said = caller.say("paged", names=escape(order[0].responder.name, 60), channel=channel)
     return "\n".join([said, *notes])
+
+
+def _is_within_limit(services: Services, user: str, page: str) -> bool:
+    """Whether somebody may page once more in this minute. The same page again, as Slack may send it, is one."""
+    minute = services.now() // 60_000
+    write = Update(
+        f"PAGES_BY#{user}",
+        f"MINUTE#{minute}",
+        add={"pages": {page}},
+        set={"expires_at": minute * 60 + 3_600},
+        condition="attribute_not_exists(#pages) OR contains(#pages, :page) OR size(#pages) < :most",
+        values={"page": page, "most": PAGES_A_MINUTE},
+    )
+    try:
+        services.table.update(write)
+    except ConditionFailedError:
+        return False
+    return True
 
 
 def _product(known: Roster, rest: str) -> tuple[str, str]:
