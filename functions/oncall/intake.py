@@ -163,7 +163,7 @@ def _together(
             continue
         people = probe.roster(services.settings.probe_number) if incidents.is_probe(incident) else known
         paged = _page(services, people, incident, execution=execution, is_known=outcome.is_known)
-        if paged["page"].get("call"):
+        if paged["page"].get("call") and not owned:  # a retry owns the page of each
             owned = paged
         else:
             others.append(paged)
@@ -252,7 +252,7 @@ def _update(
     services: Services, known: Roster, incident: Item, group: AlertGroup, *, execution: str, base: str
 ) -> Outcome | None:
     """What fires again: a repeat changes nothing but a line in the timeline; what is new in it may ring."""
-    policy = known.policy_for(group.product)
+    product, policy = known.product(group.product), known.policy_for(group.product)
     incident = _settled(services, incident)
 
     def word(current: Item) -> Change | None:
@@ -267,7 +267,10 @@ def _update(
         # An incident of which all was resolved that was shown waits for its end: what is new in it is another outage.
         may_ring_anew = worse or (new and (policy.ring_on_new_alerts or not current["known"]))
         again = bool(current["state"] == "acknowledged" and critical and may_ring_anew)
-        may_ring = policy.repeat_page or worse or new or not current.get("unanswered")
+        for_phones_now = product.call and not current["call"]  # the roster has changed its mind
+        if for_phones_now:
+            changes |= {"call": True, "policy": policy.id}
+        may_ring = policy.repeat_page or worse or new or for_phones_now or not current.get("unanswered")
         if critical and (current["state"] == "triggered" or again) and may_ring:
             changes["unanswered"] = False
         if worse:

@@ -232,11 +232,13 @@ def resolve_forgotten(table: Table, group: AlertGroup, *, besides: Collection[st
     """
     found: list[Item] = []
     for known in table.query(f"GROUP#{group.id}"):
-        if known.get("open") and known["product"] not in besides:
-            incident = read(table, known["incident"])
-            if incident is not None and not incident["known"]:
-                resolved = resolve_share(table, replace(group, product=known["product"]), now=now)
-                found += [resolved] if resolved else []
+        is_ours = known.get("resolved_received_at") == group.received_at  # perhaps by us, before a retry
+        if known["product"] in besides or "incident" not in known or not (known.get("open") or is_ours):
+            continue
+        incident = read(table, known["incident"])
+        if incident is not None and (is_ours or not incident["known"]):
+            resolved = resolve_share(table, replace(group, product=known["product"]), now=now)
+            found += [resolved] if resolved else []
     return found
 
 
