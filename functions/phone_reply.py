@@ -12,7 +12,7 @@ from twilio.request_validator import RequestValidator
 
 from oncall import aws
 from oncall.phone import call_test, keys, probe_number
-from oncall.phone.twilio import Callbacks, callback_url
+from oncall.phone.provider import Callbacks, callback_url
 from oncall.phone.voice import Voice
 from oncall.services import Services, for_function
 from oncall.table import ConflictError

@@ -14,7 +14,7 @@ from http.client import HTTPException
 from itertools import count
 from pathlib import Path
 from threading import RLock
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from boto3.dynamodb.types import TypeSerializer
 from botocore.client import BaseClient
@@ -31,7 +31,8 @@ from oncall.clock import at
 from oncall.fallback import Fallback
 from oncall.pages import Handed, Page
 from oncall.phone import keys, refusals, sms, step
-from oncall.phone.twilio import Callbacks, NotTextedError, NumberRefusedError, Telephone, TwilioUnavailableError
+from oncall.phone.provider import Callbacks, NumberRefusedError, UnavailableError
+from oncall.phone.twilio import NotTextedError, Telephone
 from oncall.roster import Language, Responder
 from oncall.services import Services
 from oncall.settings import Settings
@@ -250,6 +251,9 @@ class Call:
 class FakeTelephone:
     """Twilio: takes calls and lets them ring until the test says more. Has the shape of `Telephone`."""
 
+    name: ClassVar[str] = "twilio"
+    label: ClassVar[str] = "Twilio"
+
     clock: Clock
     calls: list[Call] = field(default_factory=list)
     is_away: bool = False  # takes no request
@@ -264,27 +268,28 @@ class FakeTelephone:
     while_fetched: list[Callable[[], object]] = field(default_factory=list)  # happen while a call is looked up
     while_texted: list[Callable[[], object]] = field(default_factory=list)  # happen while a text is sent
 
-    def call(self, number: str, twiml: str, *, callbacks: Callbacks, ring_seconds: int) -> str:
+    def call(self, number: str, document: str, *, callbacks: Callbacks, ring_seconds: int) -> str:
         self._reach()
         if number in self.refuses:
-            raise NumberRefusedError("Twilio refuses the number (error 21211)", code=21211)
+            raise NumberRefusedError("Twilio refuses the number (error 21211)", code=21211, remedy="correct")
         if self.refusal:
             status, code = self.refusal
             self.while_refused()
+            remedy = refusals.remedy(code, number)
             if (blame := refusals.about(status, code)) == "number":
-                raise NumberRefusedError(f"Twilio refuses the number (error {code})", code=code)
+                raise NumberRefusedError(f"Twilio refuses the number (error {code})", code=code, remedy=remedy)
             said = f"Twilio answered {status} (error {code})"
-            raise TwilioUnavailableError(said, is_refusal=True, code=code, is_unclear=blame == "unclear")
-        assert len(twiml) <= 4000
+            raise UnavailableError(said, is_refusal=True, code=code, remedy=remedy, is_unclear=blame == "unclear")
+        assert len(document) <= 4000
         sid = f"CA{len(self.calls):032x}"
         created = at(self.clock.now()).replace(microsecond=0)
-        call = Call(sid, number, twiml, callbacks, ring_seconds, created)
+        call = Call(sid, number, document, callbacks, ring_seconds, created)
         self.calls.append(call)
         while self.while_asked:
             self.while_asked.pop(0)(call)
         if self.loses_answers:
             self.loses_answers -= 1
-            raise TwilioUnavailableError("Twilio did not answer (ReadTimeout)")
+            raise UnavailableError("Twilio did not answer (ReadTimeout)")
         return sid
 
     def text(self, number: str, body: str) -> None:
@@ -319,7 +324,7 @@ class FakeTelephone:
 
     def _reach(self) -> None:
         if self.is_away:
-            raise TwilioUnavailableError("Twilio answered 503 (error 20503)", is_refusal=True, code=20503)
+            raise UnavailableError("Twilio answered 503 (error 20503)", is_refusal=True, code=20503)
 
     @property
     def ringing(self) -> list[Call]:

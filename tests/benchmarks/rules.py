@@ -23,8 +23,8 @@ from devstack.slack.blocks import problems
 from oncall import incidents
 from oncall.alerts.alertmanager import read_webhook
 from oncall.phone import sms, speech
+from oncall.phone.provider import Callbacks
 from oncall.phone.segments import segments
-from oncall.phone.twilio import Callbacks
 from oncall.phone.voice import Voice
 from oncall.roster import Language
 from oncall.slack import messages

@@ -18,7 +18,7 @@ from xml.etree import ElementTree as ET
 
 import yaml
 
-from oncall.phone.twilio import Callbacks
+from oncall.phone.provider import Callbacks
 from oncall.phone.voice import KEY_SECONDS, LIFT_MS, PAUSE_MS, Piece, Voice
 from oncall.roster import Language
 

@@ -4,7 +4,7 @@ import pytest
 
 from oncall import actions, incidents, pages
 from oncall.phone import keys, refusals, step
-from oncall.phone.twilio import TwilioUnavailableError
+from oncall.phone.provider import UnavailableError
 from tests.builders import MINUTE, SATO, SUZUKI, TAKAHASHI, World, alert, webhook
 
 
@@ -537,7 +537,7 @@ def test_a_page_resolved_before_the_first_ring_rings_nobody(world: World) -> Non
 def test_a_phone_that_could_not_be_hung_up_is_hung_up_by_the_retry(world: World) -> None:
     run = world.fire()
     world.telephone.is_away = True
-    with pytest.raises(TwilioUnavailableError):
+    with pytest.raises(UnavailableError):
         world.takes_in_slack(run.decision["incidents"][0])
     assert world.incident(run)["state"] == "acknowledged"  # it did not wait for Twilio
     world.telephone.is_away = False

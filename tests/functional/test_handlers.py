@@ -24,7 +24,7 @@ from devstack.twilio import twiml
 from oncall import aws, probe, signals
 from oncall.clock import at
 from oncall.errors import ConfigurationError, WebhookError
-from oncall.phone.twilio import Callbacks
+from oncall.phone.provider import Callbacks
 from oncall.services import for_function
 from oncall.settings import read_settings
 from oncall.signals import Answer

@@ -7,7 +7,7 @@ import pytest
 
 from oncall import incidents, pages
 from oncall.phone import keys
-from oncall.phone.twilio import Callbacks
+from oncall.phone.provider import Callbacks
 from tests.builders import DATABASE, MINUTE, SATO, SUZUKI, TAKAHASHI, DiedError, World, alert, webhook
 
 

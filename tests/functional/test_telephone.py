@@ -12,14 +12,8 @@ from slack_sdk import WebClient
 from devstack.twilio.api import create_app
 from oncall.clock import now
 from oncall.phone import twilio as telephone
-from oncall.phone.twilio import (
-    Callbacks,
-    NotTextedError,
-    NumberRefusedError,
-    Telephone,
-    TwilioUnavailableError,
-    callback_url,
-)
+from oncall.phone.provider import Callbacks, NumberRefusedError, UnavailableError, callback_url
+from oncall.phone.twilio import NotTextedError, Telephone
 from oncall.phone.voice import Voice
 from tests.builders import SATO, SUZUKI, FakeSlack, FakeTelephone
 from tests.devstack.application import Application, serving, wait_for
@@ -120,7 +114,7 @@ def test_a_number_that_twilio_does_not_know_is_refused_without_being_named(netwo
 )
 def test_what_is_not_about_the_number_is_twilio_being_away(network: Network, status: int, code: int) -> None:
     network.control("PUT", "/faults", {"create": {"status": status, "code": code, "times": 1}})
-    with pytest.raises(TwilioUnavailableError, match=f"Twilio answered {status}") as refused:
+    with pytest.raises(UnavailableError, match=f"Twilio answered {status}") as refused:
         network.call()
     assert (refused.value.code, refused.value.is_unclear) == (code, code == 99999)
 
@@ -137,7 +131,7 @@ def test_any_other_refusal_is_about_the_number(network: Network, status: int, co
     ("account", "error", "code"),
     [
         ({"type": "Trial", "caller_ids": [SUZUKI]}, NumberRefusedError, 21219),
-        ({"status": "suspended"}, TwilioUnavailableError, 20005),
+        ({"status": "suspended"}, UnavailableError, 20005),
     ],
 )
 def test_a_trial_refuses_the_number_and_a_suspended_account_everybody(
@@ -154,19 +148,19 @@ def test_a_caller_that_is_not_the_accounts_is_no_fault_of_the_number() -> None:
     with serving(create_app(account_sid=SID, auth_token=TOKEN, numbers=["+12025550111"])) as url:
         made = telephone.telephone(SID, TOKEN, caller_number=CALLER, api_url=url)
         callbacks = Callbacks("https://x.example.com/prod", "default", "0123456789abcdef", 1)
-        with pytest.raises(TwilioUnavailableError, match="error 21210"):
+        with pytest.raises(UnavailableError, match="error 21210"):
             made.call(SATO, "<Response/>", callbacks=callbacks, ring_seconds=30)
 
 
 def test_nobody_at_the_address_is_twilio_being_away(network: Network) -> None:
     nowhere = telephone.telephone(SID, TOKEN, caller_number=CALLER, api_url="http://127.0.0.1:9")
-    with pytest.raises(TwilioUnavailableError):
+    with pytest.raises(UnavailableError):
         nowhere.call(SATO, "<Response/>", callbacks=network.callbacks, ring_seconds=30)
-    with pytest.raises(TwilioUnavailableError):
+    with pytest.raises(UnavailableError):
         nowhere.fetch("CA0")
-    with pytest.raises(TwilioUnavailableError):
+    with pytest.raises(UnavailableError):
         nowhere.find(SATO, since=now(), besides=())
-    with pytest.raises(TwilioUnavailableError):
+    with pytest.raises(UnavailableError):
         nowhere.end("CA0", "<Response/>")
 
 

@@ -7,7 +7,7 @@ import pytest
 from oncall import incidents
 from oncall.alerts.alertmanager import read_webhook
 from oncall.alerts.annotations import headline
-from oncall.phone.twilio import Callbacks
+from oncall.phone.provider import Callbacks
 from oncall.phone.voice import Voice
 from oncall.slack import messages
 from tests.builders import BASE, alert, webhook

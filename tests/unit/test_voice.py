@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from devstack.twilio.twiml import parse as check
 from oncall.phone import voice
-from oncall.phone.twilio import Callbacks
+from oncall.phone.provider import Callbacks
 from oncall.phone.voice import Voice
 from oncall.roster import Language
 from tests.benchmarks import speech as length

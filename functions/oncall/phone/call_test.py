@@ -7,7 +7,7 @@ from aws_lambda_powertools import Logger
 
 from oncall import pages, roster
 from oncall.phone import proofs, refusals
-from oncall.phone.twilio import Callbacks, NumberRefusedError, TwilioUnavailableError
+from oncall.phone.provider import Callbacks, NumberRefusedError, UnavailableError
 from oncall.phone.voice import Voice
 from oncall.roster import Language
 from oncall.services import Services
@@ -39,12 +39,12 @@ def ring(services: Services, request: Mapping[str, Any], *, base: str) -> dict[s
         services.telephone().call(
             responder.phone, voice.test(), callbacks=callbacks, ring_seconds=services.settings.ring_seconds
         )
-    except (NumberRefusedError, TwilioUnavailableError) as error:
+    except (NumberRefusedError, UnavailableError) as error:
         proofs.note(
             services.table, responder.id, test, {"status": "failed", "reason": str(error), "ended_at": services.now()}
         )
         logger.warning("a test call failed", responder=responder.id, reason=str(error))
-        return {"problem": f"{error}. {refusals.words(refusals.remedy(error.code, responder.phone), 'en')}".strip()}
+        return {"problem": f"{error}. {refusals.words(error.remedy, 'en')}".strip()}
     return {}
 
 

@@ -12,7 +12,7 @@ from oncall import actions, incidents, pages
 from oncall.actions import Taken
 from oncall.incidents import PROBE_POLICY
 from oncall.pages import Call, Page, PageKey
-from oncall.phone.twilio import Callbacks
+from oncall.phone.provider import Callbacks
 from oncall.phone.voice import Voice
 from oncall.roster import Language
 from oncall.services import Services

@@ -7,7 +7,6 @@ page what was begun: a call without an answer from Twilio is looked up before an
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from aws_lambda_powertools import Logger
 
@@ -16,16 +15,13 @@ from oncall.clock import at
 from oncall.incidents import PROBE_POLICY, Event
 from oncall.pages import Call, GiveUp, Handed, Page, Pause, Ring, Skip
 from oncall.phone import refusals, sms
-from oncall.phone.twilio import Callbacks, NumberRefusedError, TwilioUnavailableError
+from oncall.phone.provider import Callbacks, Known, NumberRefusedError, UnavailableError
 from oncall.phone.voice import Voice
 from oncall.roster import Language, Policy, Responder, schedules
 from oncall.services import Services
 from oncall.signals import Answer
 from oncall.table import ConditionFailedError, Item
 from oncall.text import unlinked
-
-if TYPE_CHECKING:
-    from twilio.rest.api.v2010.account.call import CallInstance
 
 logger = Logger(child=True)
 
@@ -55,7 +51,7 @@ class Turn:
 def advance(services: Services, turn: Turn) -> Answer | None:
     """Moves the page on. None: a phone rings (or is listened to) and the step waits to be released.
 
-    Raises TwilioUnavailableError if a phone that has to stop could not be hung up, and whatever DynamoDB raises.
+    Raises UnavailableError if a phone that has to stop could not be hung up, and whatever DynamoDB raises.
     """
     handed = turn.page
     if handed is None:
@@ -92,7 +88,7 @@ def _step(services: Services, turn: Turn, page: Page) -> Answer | None:
             ended = (
                 _stop_skipped(services, page, call, call.skip) if call.skip else _look_up(services, turn, page, call)
             )
-        except TwilioUnavailableError as error:
+        except UnavailableError as error:
             return _unavailable(services, turn, page, error)
         if not isinstance(ended, Page):
             return ended
@@ -157,7 +153,7 @@ def _place(services: Services, turn: Turn, page: Page) -> Answer | None:
         )
     except NumberRefusedError as refused:
         return _refused(services, page, call, refused)
-    except TwilioUnavailableError as error:
+    except UnavailableError as error:
         if error.is_unclear and page.unavailable_since and services.now() - page.unavailable_since >= UNAVAILABLE_MS:
             return _refused(services, page, call, error)  # held for long enough: another phone may ring
         if error.is_refusal:  # so it need not be waited for
@@ -183,10 +179,10 @@ def _place(services: Services, turn: Turn, page: Page) -> Answer | None:
     return None
 
 
-def _refused(services: Services, page: Page, call: Call, error: NumberRefusedError | TwilioUnavailableError) -> Answer:
+def _refused(services: Services, page: Page, call: Call, error: NumberRefusedError | UnavailableError) -> Answer:
     """Twilio does not call this responder: the next one is rung at once. What mends it is said once a page."""
     changes = {"status": "failed", "refused": True, "reason": str(error), "ended_at": services.now()}
-    remedy = refusals.remedy(error.code, call.phone)
+    remedy = error.remedy
     if remedy and remedy not in {other.remedy for other in page.calls}:
         changes["remedy"] = remedy
     page = pages.update_call(services.table, page, call.number, changes)
@@ -240,7 +236,7 @@ def _look_up(services: Services, turn: Turn, page: Page, call: Call) -> Page | A
 
 
 def _stop_skipped(services: Services, page: Page, call: Call, skip: Skip) -> Page:
-    """Hangs up a call because somebody wants the next responder rung; returns the page then. Raises TwilioUnavailableError."""
+    """Hangs up a call because somebody wants the next responder rung; returns the page then. Raises UnavailableError."""
     _tell(services, page, pages.skipped_event(page, call, skip))  # if whoever asked for it has died before
     services.telephone().end(call.sid, _voice(services, page, call).goodbye("passed"))
     changes = {"status": "canceled", "ended_at": services.now()}
@@ -253,7 +249,7 @@ def _wait(services: Services, turn: Turn, page: Page, pause: Pause) -> Answer:
     return Answer("fail", pause.reason, "wait", wait_seconds=pause.seconds)
 
 
-def _unavailable(services: Services, turn: Turn, page: Page, error: TwilioUnavailableError) -> Answer:
+def _unavailable(services: Services, turn: Turn, page: Page, error: UnavailableError) -> Answer:
     """Twilio takes no calls: goes on trying, faster at first, and tells people before long."""
     now, reason = services.now(), str(error)
     since = page.unavailable_since or now
@@ -263,7 +259,7 @@ def _unavailable(services: Services, turn: Turn, page: Page, error: TwilioUnavai
         page = pages.note(services.table, page, {"unavailable_since": now})
     if now - since >= UNAVAILABLE_MS and page.told != "unavailable" and page.policy != PROBE_POLICY:
         about = page.about
-        remedy = refusals.remedy(error.code, page.current_call.phone if page.current_call else "")
+        remedy = error.remedy
         services.fallback.tell(
             "Twilio takes no calls, nobody is rung",
             f"{reason}. {refusals.words(remedy, 'en')}\n"
@@ -288,21 +284,21 @@ def _available(services: Services, page: Page) -> Page:
     return pages.note(services.table, page, {}, remove=("unavailable_since", "told"))
 
 
-def _find(services: Services, page: Page, call: Call) -> "CallInstance | None":
-    """A call whose answer was lost, as Twilio knows it. Raises TwilioUnavailableError."""
+def _find(services: Services, page: Page, call: Call) -> Known | None:
+    """A call whose answer was lost, as Twilio knows it. Raises UnavailableError."""
     others = [other.sid for other in page.calls if other.sid]
     return services.telephone().find(call.phone, since=call.started_at, besides=others)
 
 
 def _finish(services: Services, page: Page) -> Answer:
     """The page has ended: no phone rings any more, everybody hears of it, the incidents follow."""
-    failed: TwilioUnavailableError | None = None
+    failed: UnavailableError | None = None
     for call in page.calls:
         if call.has_ended:
             continue
         try:
             page = _hang_up(services, page, call)
-        except TwilioUnavailableError as error:
+        except UnavailableError as error:
             failed = error
     if page.is_silent:
         services.fallback.tell("nobody took a page", _unanswered(page))
@@ -329,12 +325,12 @@ def _is_in_flight(call: Call, now: int) -> bool:
 
 
 def _hang_up(services: Services, page: Page, call: Call) -> Page:
-    """Ends a call of a page that is over; returns the page then. Raises TwilioUnavailableError if it rings on."""
+    """Ends a call of a page that is over; returns the page then. Raises UnavailableError if it rings on."""
     sid = call.sid
     if not sid:
         try:
             found = _find(services, page, call)
-        except TwilioUnavailableError as error:
+        except UnavailableError as error:
             logger.warning("it is not known whether a phone rings", reason=str(error), call=call.number)
             return page
         if found is None:
@@ -350,7 +346,7 @@ def _hang_up(services: Services, page: Page, call: Call) -> Page:
 
 
 def _hang_up_left(services: Services, page: Page) -> Page:
-    """Hangs up what the page before this one has left ringing. Raises TwilioUnavailableError."""
+    """Hangs up what the page before this one has left ringing. Raises UnavailableError."""
     if not page.left:
         return page
     nowhere = Callbacks(page.base, page.policy, page.id, 0)

@@ -13,7 +13,7 @@ from twilio.twiml.voice_response import Gather, Say, VoiceResponse
 
 from oncall.alerts.annotations import annotation, headline, says_something
 from oncall.phone import speech
-from oncall.phone.twilio import Callbacks
+from oncall.phone.provider import Callbacks
 from oncall.roster import Language
 
 TWIML_LIMIT = 4_000  # Twilio: Twiml at most 4,000 characters

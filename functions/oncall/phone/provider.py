@@ -1,0 +1,121 @@
+"""A telephone provider, as the rest of the project knows it: it takes calls, ends them, looks them up, signs its callbacks.
+
+Each is one file: twilio.py, telnyx.py.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+from urllib.parse import urlencode
+
+CALL_SECONDS = 300  # a provider ends a call then, whatever keys are pressed in it
+
+
+class NumberRefusedError(Exception):
+    """A provider will not call this number. The message says why, without the number.
+
+    `code` is the provider's; `remedy` is the name of what mends it (see phone.refusals), or empty.
+    """
+
+    def __init__(self, reason: str, *, code: int | None = None, remedy: str = "") -> None:
+        super().__init__(reason)
+        self.code = code
+        self.remedy = remedy
+
+
+class UnavailableError(Exception):
+    """A provider took no call, or it is not known whether it did. The message says why.
+
+    `is_refusal`: it has answered, so there is no call. `code` is the provider's, if it gave one; `remedy` is the name of
+    what mends it, or empty. `is_unclear`: it may be about the number after all.
+    """
+
+    def __init__(
+        self,
+        reason: str,
+        *,
+        is_refusal: bool = False,
+        code: int | None = None,
+        remedy: str = "",
+        is_unclear: bool = False,
+    ) -> None:
+        super().__init__(reason)
+        self.is_refusal = is_refusal
+        self.code = code
+        self.remedy = remedy
+        self.is_unclear = is_unclear
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A call as its provider knows it. `status` is one of Twilio's words, which Telnyx uses too."""
+
+    sid: str
+    status: str
+
+
+class Provider(Protocol):
+    """An account at a provider with the number that calls. Each method raises UnavailableError."""
+
+    @property
+    def name(self) -> str:
+        """As the table has it: twilio, telnyx."""
+
+    @property
+    def label(self) -> str:
+        """As people read it."""
+
+    def call(self, number: str, document: str, *, callbacks: "Callbacks", ring_seconds: int) -> str:
+        """Asks for a call that says a TwiML document; returns its id, or an empty text if its callbacks will bring that.
+
+        Raises NumberRefusedError, too.
+        """
+
+    def find(self, number: str, *, since: int, besides: Sequence[str]) -> Known | None:
+        """The call to a number that was placed since a time (epoch milliseconds): for when the answer was lost.
+
+        `besides` are the ids of calls that are known to be others.
+        """
+
+    def fetch(self, sid: str) -> Known | None:
+        """The call as the provider knows it; None if it does not."""
+
+    def end(self, sid: str, goodbye: str) -> None:
+        """Ends a call: one that rings stops ringing; a person who is listening hears `goodbye` (TwiML) first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Callbacks:
+    """Where a provider posts what happens in one call. The addresses are all that a callback is known by, and are signed."""
+
+    base: str  # the gateway's address, stage included
+    policy: str
+    page: str
+    number: int  # of the call in its page
+    incident: str = ""  # that the call is about, and whom it rings: for a key that comes when another page is open
+    responder: str = ""
+
+    @property
+    def key(self) -> str:
+        """For the keys that are pressed."""
+        return self._url("key")
+
+    @property
+    def status(self) -> str:
+        """For what becomes of the call."""
+        return self._url("status")
+
+    def retry(self, digits: str, tries: int) -> str:
+        """For the same key again, after a moment."""
+        return self._url("key", digits=digits, tries=str(tries))
+
+    def _url(self, kind: Literal["key", "status"], **more: str) -> str:
+        known = {"incident": self.incident, "responder": self.responder}
+        about = {name: value for name, value in known.items() if value}
+        query = {"policy": self.policy, "page": self.page, "call": str(self.number), **about, **more}
+        return callback_url(self.base, kind, query)
+
+
+def callback_url(base: str, kind: str, query: dict[str, str]) -> str:
+    """The address of a callback. Written in one way only, so that it can be rebuilt to check a signature."""
+    return f"{base}/calls/{kind}{'?' if query else ''}{urlencode(sorted(query.items()))}"
