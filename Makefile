@@ -14,7 +14,7 @@ PYTHON := .venv/bin/python
 UV := .venv/bin/uv
 SAM_BUILD := .aws-sam/build/.complete
 RUNTIME := .devstack/runtime/.complete
-SOURCES := template.yaml $(shell find functions statemachine -type f -not -path '*/__pycache__/*' 2>/dev/null)
+SOURCES := template.yaml devstack/system/artifact.py $(shell find functions statemachine -type f -not -path '*/__pycache__/*' 2>/dev/null)
 
 help: ## List the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -45,6 +45,7 @@ build: .venv/.complete $(SAM_BUILD) ## Build the functions for deployment
 $(SAM_BUILD): $(SOURCES)
 	@mkdir -p .aws-sam
 	@.ci/step "The functions" .aws-sam flock .aws-sam/lock $(PYTHON) -m devstack.system.build
+	@cat .aws-sam/build/left-out.txt
 
 up: .venv/.complete $(RUNTIME) monitors build ## Start the whole system on this machine (MONITORING=0: without Prometheus; ROSTER=file.yaml: another roster; JOBS="url ec2 opensearch": watch more)
 	@$(PYTHON) -m devstack up

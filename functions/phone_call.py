@@ -18,7 +18,7 @@ from oncall.settings import read_settings
 from oncall.text import log_line
 
 logger = Logger(json_serializer=log_line)
-tracer = Tracer()
+tracer = Tracer(patch_modules=["botocore", "requests"])
 metrics = Metrics()
 
 

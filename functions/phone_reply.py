@@ -19,7 +19,7 @@ from oncall.table import ConflictError
 from oncall.text import log_line
 
 logger = Logger(json_serializer=log_line)
-tracer = Tracer()
+tracer = Tracer(patch_modules=["botocore"])
 metrics = Metrics()
 
 TRIES = 12  # at a key that cannot be written: more than half a minute

@@ -12,7 +12,7 @@ from oncall.services import for_function
 from oncall.text import log_line
 
 logger = Logger(json_serializer=log_line)
-tracer = Tracer()
+tracer = Tracer(patch_modules=["botocore"])
 metrics = Metrics()
 
 

@@ -16,7 +16,7 @@ from oncall.table import ConflictError
 from oncall.text import log_line
 
 logger = Logger(json_serializer=log_line)
-tracer = Tracer()
+tracer = Tracer(patch_modules=["botocore"])
 metrics = Metrics()
 
 

@@ -13,7 +13,7 @@ from oncall.table import Table
 from oncall.text import log_line
 
 logger = Logger(json_serializer=log_line)
-tracer = Tracer()
+tracer = Tracer(patch_modules=["botocore"])
 metrics = Metrics()
 
 

@@ -17,7 +17,7 @@ from oncall.slack import api, channel, user_group
 from oncall.text import log_line
 
 logger = Logger(json_serializer=log_line)
-tracer = Tracer()
+tracer = Tracer(patch_modules=["botocore", "httplib"])
 metrics = Metrics()
 
 SPARE_MS = 35_000  # what one incident may still take: a queue's turn, a look for a lost post, two requests

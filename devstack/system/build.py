@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from devstack.aws.template import parse
+from devstack.system.artifact import leave_out
 
 ROOT = Path(__file__).parents[2]
 BUILT = ROOT / ".aws-sam/build"
@@ -27,19 +28,25 @@ def build() -> None:
     source = parse((ROOT / "template.yaml").read_text())
     shared = source.get("Globals", {}).get("Function", {})
     archives: dict[str, str] = {}  # the name of the zip by what tells builds apart
+    said: list[str] = []
     for logical_id, properties in _functions(source):
         own = shared | properties
         key = json.dumps([own.get(name) for name in ("CodeUri", "Runtime", "Architectures", "Layers")])
         if key not in archives:
             _sam_build(logical_id)
+            freed = leave_out(BUILT / logical_id)
             _compile(BUILT / logical_id)
             archives[key] = _zip(BUILT / logical_id)
+            size = (BUILT / archives[key]).stat().st_size
+            said.append(f"{archives[key]}: {size / 1e6:.1f} MB. Left out, unpacked (devstack/system/artifact.py):")
+            said += [f"{bytes_ / 1e6:6.1f} MB  {why}" for why, bytes_ in freed.most_common()]
         properties["built"] = archives[key]
     template = parse((BUILT / "template.yaml").read_text())
     built = {logical_id: properties["built"] for logical_id, properties in _functions(source)}
     for logical_id, properties in _functions(template):
         properties["CodeUri"] = built[logical_id]
     (BUILT / "template.yaml").write_text(json.dumps(template, indent=1))  # JSON is YAML
+    (BUILT / "left-out.txt").write_text("\n".join(said) + "\n")
     complete = BUILT / ".complete"
     complete.touch()
     os.utime(complete, (started, started))  # what is edited during a build is newer than it
@@ -88,7 +95,7 @@ def _compile(folder: Path) -> None:
 def _zip(folder: Path) -> str:
     """The name of a zip of `folder`, beside it. The same content gives the same bytes, so that it is uploaded once."""
     archive = folder.with_suffix(".zip")
-    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as out:
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED, compresslevel=6) as out:
         for file in _files(folder):
             entry = zipfile.ZipInfo(str(file.relative_to(folder)), (2020, 1, 1, 0, 0, 0))
             entry.external_attr = 0o644 << 16

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
 from botocore.exceptions import ClientError
 
 if TYPE_CHECKING:
@@ -20,8 +19,6 @@ DUE = "due"  # the value of the sparse index's hash key; a constant, since what 
 INDEX = "due"
 CONFLICT_TRIES = 10  # at an item that is in somebody's transaction: about 0.7 s in all
 
-_serialize = TypeSerializer().serialize
-_deserialize = TypeDeserializer().deserialize
 _NAME = re.compile(r"#(\w+)")
 
 
@@ -210,7 +207,7 @@ def _is_done(item: Item, update: Update) -> bool:
         return value
 
     return (
-        all(found(name) == _plain(_deserialize(_serialize(new))) for name, new in update.set.items())
+        all(found(name) == _read(_write(new)) for name, new in update.set.items())
         and all(found(name) is None for name in update.remove)
         # What was added to a set is in it. Whether a number was added cannot be told.
         and all(isinstance(new, set) and new <= (found(name) or set()) for name, new in update.add.items())
@@ -219,21 +216,55 @@ def _is_done(item: Item, update: Update) -> bool:
 
 
 def to_attributes(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Python's values as DynamoDB writes them."""
-    return {name: _serialize(value) for name, value in values.items()}
+    """Python's values as DynamoDB writes them. Raises TypeError for those that it has no form for: floats, empty sets."""
+    return {name: _write(value) for name, value in values.items()}
 
 
 def from_attributes(item: Mapping[str, Any]) -> Item:
-    """What DynamoDB wrote, as Python's values."""
-    return {name: _plain(_deserialize(value)) for name, value in item.items()}
+    """What DynamoDB wrote, as Python's values: whole numbers as int, others as Decimal."""
+    return {name: _read(value) for name, value in item.items()}
 
 
-def _plain(value: Any) -> Any:
-    """Whole numbers as int, as they were written; DynamoDB's library gives Decimal."""
-    if isinstance(value, Decimal):
-        return int(value) if value == value.to_integral_value() else value
-    if isinstance(value, dict):
-        return {name: _plain(inner) for name, inner in value.items()}
-    if isinstance(value, list):
-        return [_plain(inner) for inner in value]
-    return value
+def _write(value: Any) -> dict[str, Any]:
+    match value:
+        case str():
+            return {"S": value}
+        case bool():  # before int, which it is too
+            return {"BOOL": value}
+        case int() | Decimal():
+            return {"N": str(value)}
+        case None:
+            return {"NULL": True}
+        case Mapping():
+            return {"M": {name: _write(inner) for name, inner in value.items()}}
+        case list() | tuple():
+            return {"L": [_write(inner) for inner in value]}
+        case set() | frozenset() if value and all(isinstance(inner, str) for inner in value):
+            return {"SS": list(value)}
+    raise TypeError(f"DynamoDB has no form for this {type(value).__name__}")
+
+
+def _read(attribute: Mapping[str, Any]) -> Any:
+    """One attribute's value. Sets are of texts, as we write them; a person may have written the rest in the console."""
+    [(kind, value)] = attribute.items()
+    match kind:
+        case "N":
+            return _number(value)
+        case "M":
+            return {name: _read(inner) for name, inner in value.items()}
+        case "L":
+            return [_read(inner) for inner in value]
+        case "SS" | "BS":
+            return set(value)
+        case "NS":
+            return {_number(inner) for inner in value}
+        case "NULL":
+            return None
+    return value  # S, BOOL, B
+
+
+def _number(text: str) -> int | Decimal:
+    if text.lstrip("-").isdigit():
+        return int(text)
+    number = Decimal(text)
+    return int(number) if number == number.to_integral_value() else number
