@@ -44,7 +44,7 @@ BUDGETS: dict[str, tuple[int, set[str]]] = {
     "receive_alerts": (470, set()),
     "receive_event": (460, set()),
     "phone_call": (600, {"twilio", *HTTP}),
-    "phone_reply": (600, {"twilio", *HTTP}),
+    "phone_reply": (480, {"twilio"}),
     "slack_notification": (520, {"slack_sdk"}),
     "slack_reply": (475, set()),
     "reconcile": (475, set()),
