@@ -34,7 +34,7 @@ _BUCKET = "devstack-artifacts"
 _MODULES = {  # what runs as a part of its own
     "aws": "devstack.aws.front",
     "gateway": "devstack.aws.gateway",
-    "twilio": "devstack.twilio.api",
+    "twilio": "devstack.system.telephones",
     "slack": "devstack.slack.api",
     "console": "devstack.console.server",
     "site": "devstack.system.site",

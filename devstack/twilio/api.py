@@ -3,7 +3,7 @@
 What differs from Twilio on purpose: a parameter that it does not know is refused (20001) and not ignored, loopback URLs
 are accepted, and no money is asked for. Real parameters whose effect is not simulated are refused as well.
 
-The control API: `/_sim/calls`, `/_sim/lines/{number}`, `/_sim/faults` (see `telephone.Line` and `_FAULT` for the fields),
+The control API: `/_sim/calls`, `/_sim/lines/{number}`, `/_sim/faults` (see shared/telephone_control.py),
 and beside those
 - `/_sim/settings`: telephone.Settings, such as `speech_rate`;
 - `/_sim/account`: what the account is like: `status`, `type`, `balance`, `forbidden_countries` (ISO codes; to have calls
@@ -15,21 +15,16 @@ The fault `all` refuses every request of the API, whatever it is for.
 Callback faults: `drop` hits status callbacks alone; `delay` and `repeat` the requests for pressed keys as well.
 
 A number of the account with a voice URL answers by itself (see `automatic`), unless `/_sim/lines` says otherwise.
-
-Run it: `TWILIO_ACCOUNT_SID=AC... TWILIO_AUTH_TOKEN=... python -m devstack.twilio.api --port 0`,
-with `--number +12025550100[=VOICE_URL]` for each number of the account.
 """
 
-import argparse
 import hmac
-import os
+import math
 import re
 import time
 import uuid
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, replace
 from datetime import UTC, date, datetime
-from email.utils import format_datetime
+from email.utils import format_datetime, formatdate
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
@@ -38,31 +33,28 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.routing import Map, Rule
 from werkzeug.wrappers import Request, Response
 
-from devstack.shared.serve import serve
+from devstack.shared import twiml
 from devstack.shared.simulator import (
     ControlError,
-    Fault,
     LostAnswer,
     checked,
     control_body,
     control_error,
     http_error,
-    is_count,
-    is_flag,
     is_text,
     json_response,
-    number_from,
 )
-from devstack.twilio import twiml, webhooks
+from devstack.shared.telephone import ENDED, Call, Exchange, ImpossibleError, Line, Network, Source
+from devstack.shared.telephone_control import E164, Control
+from devstack.twilio import webhooks
 from devstack.twilio.automatic import AutomaticNumber
-from devstack.twilio.telephone import BEHAVIOURS, Call, ImpossibleError, Line, Network, Settings, Source
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
-E164 = re.compile(r"\+[1-9]\d{6,14}")
+# SIP's word for each end, as status callbacks carry it.
+_SIP = {"completed": "200", "busy": "486", "no-answer": "487", "failed": "404", "canceled": "487"}
 _EVENTS = ("initiated", "ringing", "answered", "completed")
-_KEYS = re.compile(r"[0-9*#]*")
 _METHODS = ("GET", "POST")
 # Twilio: a sender's name has at most 11 letters, digits and spaces, and not digits alone. None goes to North America.
 _SENDER_NAME = re.compile(r"(?=[0-9 ]*[A-Za-z])[A-Za-z0-9 ]{1,11}")
@@ -138,21 +130,83 @@ def segments(body: str) -> int:
     return messages
 
 
-def create_app(*, account_sid: str, auth_token: str, numbers: Iterable[str] = ()) -> "WSGIApplication":
-    """The API of one account with these numbers, each with =VOICE_URL or without.
+def create_app(
+    *, account_sid: str, auth_token: str, numbers: Iterable[str] = (), network: Network | None = None
+) -> "WSGIApplication":
+    """The API of one account with these numbers, each with =VOICE_URL or without, on a telephone network.
 
     Without any, it may call from every E.164 number.
     """
-    return _Twilio(account_sid, auth_token, tuple(numbers))
+    return _Twilio(account_sid, auth_token, tuple(numbers), network or Network())
+
+
+class _Exchange(Exchange):
+    """Twilio's side of the telephone network."""
+
+    name = "twilio"
+
+    def __init__(self, account_sid: str, auth_token: str) -> None:
+        super().__init__()
+        self.account_sid = account_sid
+        self._auth_token = auth_token
+
+    def new_sid(self) -> str:
+        return "CA" + uuid.uuid4().hex
+
+    def progress(self, call: Call) -> dict[str, str]:
+        parameters = {
+            **self.about(call),
+            "Timestamp": formatdate(usegmt=True).replace("GMT", "+0000"),
+            "CallbackSource": "call-progress-events",
+            "SequenceNumber": str(call.sequence),
+        }
+        if call.status in ENDED:
+            parameters |= {
+                "CallDuration": str(call.duration),
+                "Duration": str(math.ceil(call.duration / 60)),  # minutes
+                "SipResponseCode": _SIP[call.status],
+            }
+        return parameters
+
+    def about(self, call: Call) -> dict[str, str]:
+        """What every request of Twilio says of its call. Places are sent empty where Twilio knows none."""
+        places = {
+            f"{who}{what}": ""
+            for who in ("Caller", "Called", "From", "To")
+            for what in ("City", "State", "Zip", "Country")
+        }
+        about = {
+            **places,
+            "CallSid": call.sid,
+            "AccountSid": self.account_sid,
+            "From": call.from_,
+            "To": call.to,
+            "Caller": call.from_,
+            "Called": call.to,
+            "CallStatus": call.status,
+            "ApiVersion": "2010-04-01",
+            "Direction": "outbound-api",
+        }
+        if call.detected is not None:
+            about["AnsweredBy"] = call.detected
+        return about
+
+    def parse(self, document: str | bytes) -> list[twiml.Verb]:
+        return twiml.parse(document)
+
+    def send(self, url: str, method: str, parameters: Mapping[str, str]) -> webhooks.Answer:
+        return webhooks.send(self._auth_token, url, method, parameters)
 
 
 class _Twilio:
-    def __init__(self, account_sid: str, auth_token: str, numbers: tuple[str, ...]) -> None:
+    def __init__(self, account_sid: str, auth_token: str, numbers: tuple[str, ...], network: Network) -> None:
         self._account_sid = account_sid
         self._auth_token = auth_token
         self._voice_urls = {number: url for number, _, url in (each.partition("=") for each in numbers)}
         self._numbers = tuple(self._voice_urls)
-        self._network = Network(account_sid, auth_token)
+        self._network = network
+        self._exchange = _Exchange(account_sid, auth_token)
+        self._control = Control(network, self._exchange, ("all", "create", "update", "messages"))
         for number in self._numbers:
             self._set_voice_url(number, self._voice_urls[number])
         self._messages: list[dict[str, Any]] = []
@@ -181,22 +235,15 @@ class _Twilio:
                 Rule(f"{account}/Calls/<sid>.json", endpoint=self._fetch_call, methods=["GET"]),
                 Rule(f"{account}/Calls/<sid>.json", endpoint=self._update_call, methods=["POST"]),
                 Rule(f"{account}/Messages.json", endpoint=self._create_message, methods=["POST"]),
-                Rule("/_sim/calls", endpoint=self._sim_calls, methods=["GET"]),
-                Rule("/_sim/calls/<sid>/<action>", endpoint=self._sim_call, methods=["POST"]),
-                Rule("/_sim/lines", endpoint=self._sim_lines, methods=["GET"]),
-                Rule("/_sim/lines/<number>", endpoint=self._sim_line, methods=["PUT"]),
-                Rule("/_sim/faults", endpoint=self._sim_faults, methods=["GET", "PUT"]),
-                Rule("/_sim/settings", endpoint=self._sim_settings, methods=["GET", "PUT"]),
+                *self._control.rules(),
                 Rule("/_sim/account", endpoint=self._sim_account, methods=["GET", "PUT"]),
                 Rule("/_sim/texts", endpoint=self._sim_texts, methods=["GET"]),
-                Rule("/_sim/errors", endpoint=self._sim_errors, methods=["GET", "DELETE"]),
-                Rule("/_sim/callbacks", endpoint=self._sim_callbacks, methods=["GET"]),
             ]
         )
 
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
         request = Request(environ)
-        answer = self._control if request.path.startswith("/_sim/") else self._api
+        answer = self._sim if request.path.startswith("/_sim/") else self._api
         return answer(request)(environ, start_response)
 
     def _match(self, request: Request) -> tuple[Callable[..., Response], Mapping[str, Any]]:
@@ -207,13 +254,15 @@ class _Twilio:
 
     def _api(self, request: Request) -> Response:
         try:
-            refusal = _refusal_by(self._network.faults.take("all"))
+            refusal = _refusal_by(self._exchange.faults.take("all"))
             if refusal is not None:
                 return refusal
             self._authenticate(request)
             return self._dispatch(request)
         except ApiError as error:
-            self._network.record_error(error.code, str(error), request=f"{request.method} {request.path}")
+            self._network.record_error(
+                self._exchange, error.code, str(error), request=f"{request.method} {request.path}"
+            )
             return _refusal(error)
 
     def _dispatch(self, request: Request) -> Response:
@@ -301,7 +350,7 @@ class _Twilio:
             self._voice_urls[number] = url
             self._network.automatic.pop(number, None)
             if url:
-                self._network.automatic[number] = AutomaticNumber(self._network, self._auth_token, url)
+                self._network.automatic[number] = AutomaticNumber(self._network, self._exchange, self._account_sid, url)
 
     def _list_caller_ids(self, request: Request) -> Response:
         _known(request.args, frozenset({"PhoneNumber", "FriendlyName", "PageSize", "Page", "PageToken"}))
@@ -336,7 +385,8 @@ class _Twilio:
             calls = [
                 call
                 for call in self._network.calls.values()
-                if start <= datetime.fromtimestamp(call.created_at, UTC).date() <= end
+                if call.exchange is self._exchange
+                and start <= datetime.fromtimestamp(call.created_at, UTC).date() <= end
             ]
             minutes = sum(-(-call.duration // 60) for call in calls if call.status == "completed")
         record = {
@@ -379,7 +429,7 @@ class _Twilio:
         )
 
     def _create_call(self, request: Request) -> Response:
-        fault = self._network.faults.take("create")
+        fault = self._exchange.faults.take("create")
         refusal = _refusal_by(fault)
         if refusal is not None:
             return refusal
@@ -399,7 +449,8 @@ class _Twilio:
         if not (limit.isascii() and limit.isdigit()) or not 1 <= int(limit) <= 14_400:
             raise ApiError(400, 20001, f"TimeLimit must be 1 to 14400 seconds, not {limit!r}")
         with self._network.changed:  # nothing happens to the call before it is described
-            call = self._network.dial(form["To"], form["From"], form)
+            rings = self._control.rings(fault)
+            call = self._network.dial(self._exchange, form["To"], form["From"], form, rings=rings)
             answer = json_response(self._call_resource(call), 201)
         return _answer_by(fault, answer)
 
@@ -435,7 +486,7 @@ class _Twilio:
 
     def _find(self, sid: str, request: Request) -> Call:
         call = self._network.calls.get(sid)
-        if call is None:
+        if call is None or call.exchange is not self._exchange:
             raise ApiError(404, 20404, f"The requested resource {request.path} was not found")
         return call
 
@@ -446,7 +497,7 @@ class _Twilio:
             return json_response(self._call_resource(call))
 
     def _update_call(self, request: Request, sid: str) -> Response:
-        fault = self._network.faults.take("update")
+        fault = self._exchange.faults.take("update")
         refusal = _refusal_by(fault)
         if refusal is not None:
             return refusal
@@ -477,7 +528,8 @@ class _Twilio:
     def _list_calls(self, request: Request) -> Response:
         _known(request.args, LIST_PARAMETERS)
         with self._network.changed:
-            calls = [call for call in reversed(self._network.calls.values()) if _listed(call, request.args)]
+            own = [call for call in reversed(self._network.calls.values()) if call.exchange is self._exchange]
+            calls = [call for call in own if _listed(call, request.args)]
             resources = [self._call_resource(call) for call in calls]
         return self._page(request, "Calls", "calls", resources)
 
@@ -512,7 +564,7 @@ class _Twilio:
         )
 
     def _create_message(self, request: Request) -> Response:
-        fault = self._network.faults.take("messages")
+        fault = self._exchange.faults.take("messages")
         refusal = _refusal_by(fault)
         if refusal is not None:
             return refusal
@@ -630,7 +682,7 @@ class _Twilio:
 
     # The control API
 
-    def _control(self, request: Request) -> Response:
+    def _sim(self, request: Request) -> Response:
         try:
             endpoint, values = self._match(request)
             return endpoint(request, **values)
@@ -638,80 +690,6 @@ class _Twilio:
             return control_error(str(error))
         except HTTPException as error:
             return http_error(error)
-
-    def _sim_calls(self, request: Request) -> Response:
-        del request
-        with self._network.changed:
-            return json_response([_describe(call) for call in self._network.calls.values()])
-
-    def _sim_call(self, request: Request, sid: str, action: str) -> Response:
-        call = self._network.calls.get(sid)
-        if call is None:
-            return control_error(f"there is no call {sid}", 404)
-        actions = {"answer": self._network.answer, "decline": self._network.decline, "hang-up": self._network.hang_up}
-        if action == "press":
-            body = checked(control_body(request), {"digits": _is_keys}, required=["digits"], what="press")
-            if not body["digits"]:
-                raise ControlError("press: digits cannot be empty")
-            self._network.press(call, body["digits"])
-        elif action in actions:
-            checked(control_body(request), {}, what=action)
-            actions[action](call)
-        else:
-            return control_error(f"a call can be answered, declined, hung up (hang-up) and pressed, not {action}", 404)
-        with self._network.changed:
-            return json_response(_describe(call))
-
-    def _sim_lines(self, request: Request) -> Response:
-        del request
-        with self._network.changed:
-            return json_response({number: asdict(line) for number, line in self._network.lines.items()})
-
-    def _sim_line(self, request: Request, number: str) -> Response:
-        if not E164.fullmatch(number):
-            raise ControlError(f"lines: {number!r} is no E.164 number")
-        checks = {
-            "behaviour": lambda value: value in BEHAVIOURS,
-            "after": number_from(0),
-            "digits": _is_keys,
-            "press_after": number_from(0),
-        }
-        body = checked(control_body(request), checks, required=["behaviour"], what="lines")
-        line = Line(**body)
-        with self._network.changed:
-            self._network.lines[number] = line
-        return json_response({"number": number, **asdict(line)})
-
-    def _sim_faults(self, request: Request) -> Response:
-        faults = self._network.faults
-        if request.method == "PUT":
-            groups = {name: (lambda value: isinstance(value, dict)) for name in (*_FAULTY, "callbacks")}
-            body = checked(control_body(request), groups, what="faults")
-            new: dict[str, Fault] = {}
-            for name in _FAULTY:
-                if name in body:
-                    new[name] = Fault.of(checked(body[name], _FAULT, what=name))
-            callbacks = checked(body.get("callbacks", {}), _CALLBACK_FAULT, what="callbacks")
-            for name in ("drop", "repeat"):
-                if name in callbacks:
-                    new[name] = Fault({}, callbacks[name])
-            if "delay" in callbacks:
-                new["delay"] = Fault({"seconds": callbacks["delay"]}, callbacks.get("times"))
-            faults.replace(new)
-        return json_response(faults.describe())
-
-    def _sim_settings(self, request: Request) -> Response:
-        checks = {
-            "speech_rate": number_from(0.01),
-            "calls_per_second": number_from(0.01),
-            "ring_buffer": number_from(0),
-            "network_delay": number_from(0),
-        }
-        with self._network.changed:
-            if request.method == "PUT":
-                body = checked(control_body(request), checks, what="settings")
-                self._network.settings = replace(self._network.settings, **body)
-            return json_response(asdict(self._network.settings))
 
     def _sim_account(self, request: Request) -> Response:
         checks = {
@@ -734,54 +712,9 @@ class _Twilio:
         with self._network.changed:
             return json_response(self._messages)
 
-    def _sim_errors(self, request: Request) -> Response:
-        with self._network.changed:
-            errors = list(self._network.errors)
-            if request.method == "DELETE":
-                self._network.errors.clear()
-        return json_response(errors)
-
-    def _sim_callbacks(self, request: Request) -> Response:
-        del request
-        with self._network.changed:
-            return json_response(self._network.sent)
-
-
-_FAULTY = ("all", "create", "update", "messages")
-_FAULT = {
-    "status": number_from(400, 599),
-    "code": is_count,
-    "times": is_count,
-    "lose_answer": is_flag,
-    "delay": number_from(0),
-    "message": is_text,
-}
-_CALLBACK_FAULT = {"drop": is_count, "delay": number_from(0), "repeat": is_count, "times": is_count}
-
 
 def _is_texts(value: object) -> bool:
     return isinstance(value, list) and all(isinstance(each, str) for each in value)
-
-
-def _is_keys(value: object) -> bool:
-    return isinstance(value, str) and _KEYS.fullmatch(value) is not None
-
-
-def _describe(call: Call) -> dict[str, Any]:
-    return {
-        "sid": call.sid,
-        "to": call.to,
-        "from": call.from_,
-        "status": call.status,
-        "answered_by": call.answered_by,
-        "said": list(call.said),
-        "digits": call.digits,
-        "created_at": call.created_at,
-        "answered_at": call.answered_at,
-        "ended_at": call.ended_at,
-        "statuses": list(call.statuses),
-        "errors": list(call.errors),
-    }
 
 
 def _refusal(error: ApiError) -> Response:
@@ -913,24 +846,3 @@ def _within(name: str, text: str, suffix: str, at: float | None) -> bool:
 
 def _rfc2822(at: float) -> str:
     return format_datetime(datetime.fromtimestamp(at, UTC))
-
-
-def main() -> None:
-    """Serve until SIGTERM. The account and its secret come from TWILIO_ACCOUNT_SID and TWILIO_AUTH_TOKEN."""
-    parser = argparse.ArgumentParser(description="Simulated Twilio")
-    parser.add_argument("--port", type=int, default=0, help="port on 127.0.0.1; 0: any free one")
-    parser.add_argument(
-        "--number",
-        action="append",
-        default=[],
-        help="a number of the account, with =VOICE_URL or without; none: every number",
-    )
-    parser.add_argument("--speech-rate", type=float, default=1.0, help="how many times faster than in life is spoken")
-    arguments = parser.parse_args()
-    app = _Twilio(os.environ["TWILIO_ACCOUNT_SID"], os.environ["TWILIO_AUTH_TOKEN"], tuple(arguments.number))
-    app._network.settings = Settings(speech_rate=arguments.speech_rate)  # noqa: SLF001 -- of this very module
-    serve(app, arguments.port)
-
-
-if __name__ == "__main__":
-    main()

@@ -8,11 +8,11 @@ import time
 import uuid
 from typing import TYPE_CHECKING
 
-from devstack.twilio import twiml, webhooks
-from devstack.twilio.telephone import APPLICATION_ERROR, ENDED, ImpossibleError, Network
+from devstack.shared import twiml, webhooks
+from devstack.shared.telephone import APPLICATION_ERROR, ENDED, ImpossibleError, Network
 
 if TYPE_CHECKING:
-    from devstack.twilio.telephone import Call
+    from devstack.shared.telephone import Call, Exchange
 
 _SILENCE = {"w": 0.5, "W": 1.0}
 _TONE = 0.1  # seconds between two keys
@@ -21,9 +21,10 @@ _TONE = 0.1  # seconds between two keys
 class AutomaticNumber:
     """A number with a voice URL. Called with each call that rings at it, in a thread of its own."""
 
-    def __init__(self, network: Network, auth_token: str, voice_url: str) -> None:
+    def __init__(self, network: Network, exchange: "Exchange", account_sid: str, voice_url: str) -> None:
         self._network = network
-        self._auth_token = auth_token
+        self._exchange = exchange
+        self._account_sid = account_sid
         self.voice_url = voice_url
 
     def __call__(self, call: "Call") -> None:
@@ -43,7 +44,7 @@ class AutomaticNumber:
     def _instructions(self, call: "Call") -> list[twiml.Verb]:
         about = {
             "CallSid": "CA" + uuid.uuid4().hex,  # of this end
-            "AccountSid": self._network.account_sid,
+            "AccountSid": self._account_sid,
             "From": call.from_,
             "To": call.to,
             "Caller": call.from_,
@@ -53,16 +54,18 @@ class AutomaticNumber:
             "ApiVersion": "2010-04-01",
         }
         try:
-            answer = webhooks.send(self._auth_token, self.voice_url, "POST", about)
+            answer = self._exchange.send(self.voice_url, "POST", about)
             return twiml.parse(twiml.checked_body(answer))
         except (twiml.TwimlError, webhooks.WebhookError) as error:
-            self._network.record_error(error.code, str(error), call, url=self.voice_url)
+            self._network.record_error(self._exchange, error.code, str(error), call, url=self.voice_url)
             return twiml.parse(APPLICATION_ERROR)
 
     def _perform(self, call: "Call", verb: twiml.Verb) -> bool:
         """False for what is not simulated here; it is recorded."""
         if isinstance(verb, twiml.Gather | twiml.Redirect):
-            self._network.record_error(12200, f"{type(verb).__name__} is not simulated for incoming calls", call)
+            self._network.record_error(
+                self._exchange, 12200, f"{type(verb).__name__} is not simulated for incoming calls", call
+            )
             return False
         if not isinstance(verb, twiml.Play) or not verb.digits:
             self._wait(call, verb)

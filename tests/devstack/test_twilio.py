@@ -22,8 +22,9 @@ from twilio.request_validator import RequestValidator
 from twilio.rest import Client
 from werkzeug.wrappers import Response
 
+from devstack.shared import twiml
 from devstack.shared.serve import free_port
-from devstack.twilio import api, twiml, webhooks
+from devstack.twilio import api, webhooks
 from tests.devstack.application import Application, Received, serving, wait_for
 from tests.devstack.application import twiml as twiml_answer
 
@@ -1086,7 +1087,7 @@ def test_many_calls_at_once(phones: Phones, app: Application) -> None:
 
 def test_it_runs_as_a_program_and_ends_when_told() -> None:
     environment = os.environ | {"TWILIO_ACCOUNT_SID": ACCOUNT, "TWILIO_AUTH_TOKEN": TOKEN}
-    command = [sys.executable, "-m", "devstack.twilio.api", "--number", CALLER, "--speech-rate", "50"]
+    command = [sys.executable, "-m", "devstack.system.telephones", "--number", CALLER, "--speech-rate", "50"]
     with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as program:  # noqa: S603 -- our own
         assert program.stdout is not None
         url = program.stdout.readline().removeprefix("listening on ").strip()

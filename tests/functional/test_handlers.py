@@ -20,7 +20,7 @@ from botocore.exceptions import ClientError
 from slack_sdk.signature import SignatureVerifier
 from twilio.request_validator import RequestValidator
 
-from devstack.twilio import twiml
+from devstack.shared import twiml
 from oncall import aws, probe, signals
 from oncall.clock import at
 from oncall.errors import ConfigurationError, WebhookError

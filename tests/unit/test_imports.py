@@ -29,6 +29,8 @@ LEVELS = {name: level for level, names in enumerate(LAYERS) for name in names}
 # What the devstack's folders know beside themselves and `shared`, and why.
 COMPOSED = {
     ("system", "devstack.aws.template"): "reads the same template.yaml as the stand-in for CloudFormation",
+    ("system", "devstack.twilio.api"): "one telephone network, two providers: one program serves both",
+    ("system", "devstack.telnyx.api"): "likewise",
     ("system", "oncall_cli.monitoring"): "renders the bundled configuration as its users do, with the command",
 }
 OURS = ("oncall", "oncall_cli", "devstack", "tests", *(path.stem for path in (ROOT / "functions").glob("*.py")))

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from devstack.twilio.twiml import parse as check
+from devstack.shared.twiml import parse as check
 from oncall.phone import voice
 from oncall.phone.provider import Callbacks
 from oncall.phone.voice import Voice

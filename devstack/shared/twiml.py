@@ -8,7 +8,7 @@ import xml.etree.ElementTree as ET
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from devstack.twilio.webhooks import Answer
+from devstack.shared.webhooks import Answer
 
 LARGEST_INLINE = 4000  # characters; Twilio: Calls.create, parameter Twiml
 _POLLY_LIMIT = 3000  # characters of text; Twilio: 13521

@@ -1,5 +1,7 @@
 """A telephone network: lines that ring, calls that run, and what an application hears of them.
 
+Providers place their calls on it (`Exchange`): one phone, whoever calls it.
+
 Each call runs in a thread of its own, and its status callbacks go out, in order, from another. Everything a call shares
 is guarded by one condition, `Network.changed`, which is notified on every change.
 
@@ -11,23 +13,21 @@ import math
 import queue
 import threading
 import time
-import uuid
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from email.utils import formatdate
 from typing import Any
 from urllib.parse import urljoin
 
+from devstack.shared import twiml, webhooks
 from devstack.shared.simulator import Faults
-from devstack.twilio import twiml, webhooks
 
 ENDED = frozenset({"completed", "busy", "no-answer", "failed", "canceled"})
 BEHAVIOURS = ("ring", "answer", "no-answer", "busy", "failed", "voicemail", "invalid", "forbidden")
 APPLICATION_ERROR = "<Response><Say>We are sorry. An application error has occurred. Goodbye.</Say></Response>"
+_NEVER = 600.0  # seconds until a call that never rings is given up
 _MOST_LOOPS = 1000  # Twilio: loop="0" repeats up to 1,000 times
-# SIP's word for each end, as status callbacks carry it.
-_SIP = {"completed": "200", "busy": "486", "no-answer": "487", "failed": "404", "canceled": "487"}
 
 
 class ImpossibleError(Exception):
@@ -62,11 +62,13 @@ class Call:
     """One phone call. Change it only while holding `Network.changed`."""
 
     sid: str
+    exchange: "Exchange"
     to: str
     from_: str
     parameters: Mapping[str, Any]
     created_at: float
     dial_at: float
+    rings: bool = True  # False: it is taken, and no phone ever rings
     status: str = "queued"
     answered_by: str | None = None
     detected: str | None = None  # what answering machine detection told the application
@@ -105,6 +107,38 @@ class Source:
     parameters: Mapping[str, str] = field(default_factory=dict)
 
 
+class Exchange(ABC):
+    """A provider's side of the network: how it speaks to the application, what goes wrong with it, what it has sent."""
+
+    name: str
+
+    def __init__(self) -> None:
+        self.faults = Faults()
+        self.errors: list[dict[str, Any]] = []
+        self.sent: list[dict[str, Any]] = []
+        self.next_dial = 0.0
+
+    @abstractmethod
+    def new_sid(self) -> str:
+        """An id for a new call."""
+
+    @abstractmethod
+    def about(self, call: Call) -> dict[str, str]:
+        """What every request to the application says of its call."""
+
+    @abstractmethod
+    def progress(self, call: Call) -> dict[str, str]:
+        """What a status callback says of a call."""
+
+    @abstractmethod
+    def parse(self, document: str | bytes) -> list[twiml.Verb]:
+        """The verbs of a document. Raises twiml.TwimlError."""
+
+    @abstractmethod
+    def send(self, url: str, method: str, parameters: Mapping[str, str]) -> webhooks.Answer:
+        """Sends a request to the application, signed. Raises webhooks.WebhookError."""
+
+
 class _Ended(Exception):  # noqa: N818 -- no error: the conversation is over
     pass
 
@@ -114,11 +148,9 @@ class _Redirected(Exception):  # noqa: N818 -- no error: the API gave the call a
 
 
 class Network:
-    """All lines and calls of one account."""
+    """All lines, and the calls of all providers."""
 
-    def __init__(self, account_sid: str, auth_token: str) -> None:
-        self.account_sid = account_sid
-        self._auth_token = auth_token
+    def __init__(self) -> None:
         self.changed = threading.Condition()
         self.settings = Settings()
         self.lines: dict[str, Line] = {}
@@ -126,20 +158,21 @@ class Network:
             str, Callable[[Call], None]
         ] = {}  # numbers that answer by themselves, unless they are a line
         self.calls: dict[str, Call] = {}
-        self.errors: list[dict[str, Any]] = []
-        self.sent: list[dict[str, Any]] = []
-        self.faults = Faults()
-        self._next_dial = 0.0
 
     # What the outside does
 
-    def dial(self, to: str, from_: str, parameters: Mapping[str, Any]) -> Call:
-        """Accept a call; it is dialled as soon as the account's calls per second allow it."""
+    def dial(
+        self, exchange: Exchange, to: str, from_: str, parameters: Mapping[str, Any], *, rings: bool = True
+    ) -> Call:
+        """Accept a call; it is dialled as soon as the account's calls per second allow it.
+
+        `parameters` have Twilio's names. `rings` False: it is taken, and no phone ever rings.
+        """
         with self.changed:
             now = time.time()
-            dial_at = max(now, self._next_dial)
-            self._next_dial = dial_at + 1 / self.settings.calls_per_second
-            call = Call("CA" + uuid.uuid4().hex, to, from_, parameters, now, dial_at)
+            dial_at = max(now, exchange.next_dial)
+            exchange.next_dial = dial_at + 1 / self.settings.calls_per_second
+            call = Call(exchange.new_sid(), exchange, to, from_, parameters, now, dial_at, rings)
             if "StatusCallback" in parameters:
                 call.status_callback = (parameters["StatusCallback"], parameters.get("StatusCallbackMethod", "POST"))
             call.statuses.append({"status": "queued", "at": now})
@@ -198,11 +231,13 @@ class Network:
             call.redirect = source
             self.changed.notify_all()
 
-    def record_error(self, code: int, message: str, call: Call | None = None, **details: object) -> None:
-        """Keep what went wrong for `/_sim/errors`, as Twilio's debugger does."""
+    def record_error(
+        self, exchange: Exchange, code: int, message: str, call: Call | None = None, **details: object
+    ) -> None:
+        """Keep what went wrong for `/_sim/errors`, as a provider's debugger does."""
         error = {"at": time.time(), "code": code, "message": message, "call": call.sid if call else None, **details}
         with self.changed:
-            self.errors.append(error)
+            exchange.errors.append(error)
             if call is not None:
                 call.errors.append(error)
             self.changed.notify_all()
@@ -219,7 +254,8 @@ class Network:
         if status in ENDED:
             call.ended_at = now
         if event in call.parameters.get("StatusCallbackEvent", ["completed"]):
-            call.callbacks.put(self._callback(call))
+            call.callbacks.put(call.exchange.progress(call))
+            call.sequence += 1
         if status in ENDED:
             call.callbacks.put(None)
         self.changed.notify_all()
@@ -237,45 +273,6 @@ class Network:
         call.digits += digits
         call.keys.extend(digits)
         self.changed.notify_all()
-
-    def _callback(self, call: Call) -> dict[str, str]:
-        parameters = {
-            **self._about(call),
-            "Timestamp": formatdate(usegmt=True).replace("GMT", "+0000"),
-            "CallbackSource": "call-progress-events",
-            "SequenceNumber": str(call.sequence),
-        }
-        call.sequence += 1
-        if call.status in ENDED:
-            parameters |= {
-                "CallDuration": str(call.duration),
-                "Duration": str(math.ceil(call.duration / 60)),  # minutes
-                "SipResponseCode": _SIP[call.status],
-            }
-        return parameters
-
-    def _about(self, call: Call) -> dict[str, str]:
-        """What every request of Twilio says of its call. Places are sent empty where Twilio knows none."""
-        places = {
-            f"{who}{what}": ""
-            for who in ("Caller", "Called", "From", "To")
-            for what in ("City", "State", "Zip", "Country")
-        }
-        about = {
-            **places,
-            "CallSid": call.sid,
-            "AccountSid": self.account_sid,
-            "From": call.from_,
-            "To": call.to,
-            "Caller": call.from_,
-            "Called": call.to,
-            "CallStatus": call.status,
-            "ApiVersion": "2010-04-01",
-            "Direction": "outbound-api",
-        }
-        if call.detected is not None:
-            about["AnsweredBy"] = call.detected
-        return about
 
     # Waiting
 
@@ -329,6 +326,10 @@ class Network:
         line = call.line = self.lines.get(call.to, Line())
         self._move(call, "initiated")
         self._wait(call, self.settings.network_delay)
+        if not call.rings:
+            self._wait(call, _NEVER)
+            self._end(call, "failed")
+            raise _Ended
         if line.behaviour in {"failed", "invalid", "forbidden"} or (line.behaviour == "busy" and not line.after):
             self._wait(call, line.after or 0)
             self._end(call, "busy" if line.behaviour == "busy" else "failed")
@@ -376,7 +377,7 @@ class Network:
                     source, call.redirect = call.redirect, None
             except (twiml.TwimlError, webhooks.WebhookError) as error:
                 failed = source.url if source else ""
-                self.record_error(error.code, str(error), call, url=failed)
+                self.record_error(call.exchange, error.code, str(error), call, url=failed)
                 source = Source(document=APPLICATION_ERROR)
                 if fallback is not None:
                     method = call.parameters.get("FallbackMethod", "POST")
@@ -402,7 +403,7 @@ class Network:
             except (_Ended, _Redirected):
                 return
             call.detected = found
-            about = self._about(call) | {"MachineDetectionDuration": str(round(seconds * 1000))}
+            about = call.exchange.about(call) | {"MachineDetectionDuration": str(round(seconds * 1000))}
         url = call.parameters.get("AsyncAmdStatusCallback")
         if url is not None:
             self._send(call, url, call.parameters.get("AsyncAmdStatusCallbackMethod", "POST"), about)
@@ -410,11 +411,11 @@ class Network:
     def _obtain(self, call: Call, source: Source) -> tuple[str, list[twiml.Verb]]:
         """The verbs of `source`, and the URL that its relative URLs build on."""
         if source.document is not None:
-            return "", twiml.parse(source.document)
+            return "", call.exchange.parse(source.document)
         with self.changed:
-            about = self._about(call)
+            about = call.exchange.about(call)
         answer = self._request(call, source.url, source.method, about | dict(source.parameters))
-        return source.url, twiml.parse(twiml.checked_body(answer))
+        return source.url, call.exchange.parse(twiml.checked_body(answer))
 
     # Performing TwiML
 
@@ -504,7 +505,7 @@ class Network:
             if call.status_callback is None:
                 continue
             url, method = call.status_callback
-            if self.faults.take("drop") is not None:
+            if call.exchange.faults.take("drop") is not None:
                 self._note(call, url, parameters, "dropped")
                 continue
             self._send(call, url, method, parameters)
@@ -514,17 +515,17 @@ class Network:
         try:
             self._request(call, url, method, parameters)
         except webhooks.WebhookError as error:
-            self.record_error(error.code, str(error), call, url=url)
+            self.record_error(call.exchange, error.code, str(error), call, url=url)
 
     def _request(self, call: Call, url: str, method: str, parameters: Mapping[str, str]) -> webhooks.Answer:
         """One request, with the faults that are set: late, or twice (as a retry whose first answer was lost)."""
-        delay = self.faults.take("delay")
+        delay = call.exchange.faults.take("delay")
         if delay is not None:
             time.sleep(delay["seconds"])
-        times = 2 if self.faults.take("repeat") is not None else 1
+        times = 2 if call.exchange.faults.take("repeat") is not None else 1
         for attempt in range(times):
             try:
-                answer = webhooks.send(self._auth_token, url, method, parameters)
+                answer = call.exchange.send(url, method, parameters)
             except webhooks.WebhookError as error:
                 self._note(call, url, parameters, f"{error} (attempts: {error.attempts})", error.status)
                 if attempt == times - 1:
@@ -538,7 +539,7 @@ class Network:
     ) -> None:
         with self.changed:
             note = {"at": time.time(), "call": call.sid, "url": url, "parameters": dict(parameters)}
-            self.sent.append(note | {"outcome": outcome, "status": status})
+            call.exchange.sent.append(note | {"outcome": outcome, "status": status})
             self.changed.notify_all()
 
 
