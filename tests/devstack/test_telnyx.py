@@ -1,4 +1,4 @@
-"""The simulated Telnyx: its TeXML REST commands, its errors, its signed callbacks, on the telephone network that Twilio shares."""
+"""The simulated Telnyx: its REST commands, its errors, its signed callbacks, on the telephone network of Twilio."""
 
 import base64
 import os

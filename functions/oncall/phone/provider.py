@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 from urllib.parse import urlencode
 
+TIMEOUT_SECONDS = 6.0  # of a request for a call; two of them fit into the function's time limit
+LOOK_SECONDS = 3.0  # of a look at one, and of its end
 CALL_SECONDS = 300  # a provider ends a call then, whatever keys are pressed in it
 
 
@@ -82,6 +84,12 @@ class Provider(Protocol):
 
     def end(self, sid: str, goodbye: str) -> None:
         """Ends a call: one that rings stops ringing; a person who is listening hears `goodbye` (TwiML) first."""
+
+    def cancel(self, sid: str) -> bool:
+        """Ends a call that nobody has answered; False if somebody listens to it, which goes on."""
+
+    def check(self) -> None:
+        """Whether its API answers to us."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Twilio's refusals: what one is about, and what a deployer can do about it.
+"""Refusals: what one of Twilio's is about, and what a deployer can do about one, Twilio's or Telnyx's (telnyx.py).
 
 The codes are those of Twilio's Error and Warning Dictionary (twilio.com/docs/api/errors). It grows, and Twilio asks not to
 depend on it: a code that is not here is about the number that was called, so that the next phone rings.
@@ -76,6 +76,21 @@ _WORDS: Mapping[Language, Mapping[str, str]] = {
             "Twilio: this TextSender cannot text that number. Deploy with another one, or with none (docs/phone.md)."
         ),
         "text_stop": "That phone has told the number to stop: text START to it.",
+        "telnyx_secrets": "Telnyx: it refuses the API key in SSM. Store a live one with oncall init.",
+        "telnyx_caller": (
+            "Telnyx: the account may not call from TelnyxCallerNumber. Buy or verify that number, or deploy with another one."
+        ),
+        "telnyx_geo": (
+            "Telnyx: the outbound voice profile does not allow calls to that country. Add it to the "
+            "profile's allowed destinations."
+        ),
+        "telnyx_pay": "Telnyx: the account is blocked. Look at its balance in Mission Control, and pay in.",
+        "telnyx_concurrency": "Telnyx: too many calls at once. Raise the limit of the outbound voice profile.",
+        "telnyx_application": (
+            "Telnyx: compare TelnyxAccountSid and TelnyxApplicationId with Mission Control; the application has to be active "
+            "and to have an outbound voice profile."
+        ),
+        "telnyx_unknown": "If it stays so, look up error {code} at developers.telnyx.com (API error codes).",
         "unknown": "If it stays so, look up what twilio.com/docs/api/errors/{code} says, or correct the number in the roster.",
         "elsewhere": "numbers that begin with {prefix}",
     },
@@ -111,6 +126,21 @@ _WORDS: Mapping[Language, Mapping[str, str]] = {
             "別の送信元にするか、空にしてデプロイしてください（docs/phone.md）。"
         ),
         "text_stop": "その電話はこの番号からのSMSを拒否しています。STARTと返信してください。",
+        "telnyx_secrets": "Telnyx：SSMのAPIキーが拒否されました。oncall initで有効なキーを保存してください。",
+        "telnyx_caller": (
+            "Telnyx：このアカウントはTelnyxCallerNumberから発信できません。"
+            "番号を購入または確認するか、別の番号でデプロイしてください。"
+        ),
+        "telnyx_geo": (
+            "Telnyx：アウトバウンド音声プロフィールがその国への発信を許可していません。許可する宛先に追加してください。"
+        ),
+        "telnyx_pay": "Telnyx：アカウントが停止しています。Mission Controlで残高を確認して入金してください。",
+        "telnyx_concurrency": "Telnyx：同時に発信できる数を超えました。アウトバウンド音声プロフィールの上限を上げてください。",
+        "telnyx_application": (
+            "Telnyx：TelnyxAccountSidとTelnyxApplicationIdをMission Controlと比べてください。"
+            "アプリケーションを有効にし、アウトバウンド音声プロフィールを割り当ててください。"
+        ),
+        "telnyx_unknown": "続く場合はdevelopers.telnyx.com（API error codes）でエラー{code}を確認してください。",
         "unknown": "続く場合は twilio.com/docs/api/errors/{code} を確認するか、名簿の電話番号を直してください。",
         "elsewhere": "{prefix}で始まる番号",
     },

@@ -1,6 +1,6 @@
 """Twilio's calls: placing, looking up, ending; and text messages. Nothing else in the project talks to Twilio."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, ClassVar
@@ -8,15 +8,23 @@ from typing import TYPE_CHECKING, ClassVar
 from requests.exceptions import RequestException
 from twilio.base.exceptions import TwilioException, TwilioRestException
 from twilio.http.http_client import TwilioHttpClient
+from twilio.request_validator import RequestValidator
 from twilio.rest import Client
 
 from oncall.phone import refusals
-from oncall.phone.provider import CALL_SECONDS, Callbacks, Known, NumberRefusedError, UnavailableError
+from oncall.phone.provider import (
+    CALL_SECONDS,
+    LOOK_SECONDS,
+    TIMEOUT_SECONDS,
+    Callbacks,
+    Known,
+    NumberRefusedError,
+    UnavailableError,
+)
 
 if TYPE_CHECKING:
     from twilio.rest.api.v2010.account.call import CallInstance
 
-TIMEOUT_SECONDS = 6.0  # of one request to Twilio; two of them fit into the function's time limit
 TEXT_TIMEOUT_SECONDS = 2.0  # a text before a call may not keep the phone from ringing
 
 
@@ -74,7 +82,7 @@ class Telephone:
 
     def text(self, number: str, body: str) -> None:
         """Sends a text message (Twilio: at most 1,600 characters). Raises NotTextedError."""
-        client = _client(self.client.username, self.client.password, self.client.api.base_url, TEXT_TIMEOUT_SECONDS)
+        client = self._within(TEXT_TIMEOUT_SECONDS)
         is_service = self.text_sender.startswith("MG") and len(self.text_sender) == 34
         sender = {"messaging_service_sid" if is_service else "from_": self.text_sender}
         try:
@@ -91,7 +99,7 @@ class Telephone:
         """
         earliest = datetime.fromtimestamp(since // 1000 - 1, UTC)  # Twilio's times are whole seconds
         try:
-            calls = self.client.calls.list(to=number, from_=self.caller_number, limit=20)
+            calls = self._within(LOOK_SECONDS).calls.list(to=number, from_=self.caller_number, limit=20)
         except (TwilioException, RequestException) as error:  # a list that is refused is no TwilioRestException
             raise _unavailable(error) from error
         placed = (call for call in calls if call.date_created and call.date_created >= earliest)
@@ -100,7 +108,7 @@ class Telephone:
     def fetch(self, sid: str) -> Known | None:
         """The call as Twilio knows it; None if it does not: deleted, or another account's. Raises UnavailableError."""
         try:
-            return _known(self.client.calls(sid).fetch())
+            return _known(self._within(LOOK_SECONDS).calls(sid).fetch())
         except (TwilioRestException, RequestException) as error:
             if isinstance(error, TwilioRestException) and error.status == 404:
                 return None
@@ -112,7 +120,7 @@ class Telephone:
         Raises UnavailableError.
         """
         try:
-            call = self.client.calls(sid)
+            call = self._within(LOOK_SECONDS).calls(sid)
             status = str(call.fetch().status)
             if status == "in-progress":
                 call.update(twiml=goodbye)
@@ -124,6 +132,39 @@ class Telephone:
             raise _unavailable(error) from error
         except RequestException as error:
             raise _unavailable(error) from error
+
+    def cancel(self, sid: str) -> bool:
+        """Ends a call that nobody has answered; False if somebody listens to it. Raises UnavailableError.
+
+        Twilio: `canceled` ends a call that is queued or rings, and leaves one in progress alone.
+        """
+        try:
+            return str(self._within(LOOK_SECONDS).calls(sid).update(status="canceled").status) != "in-progress"
+        except TwilioRestException as error:
+            if error.code == 21220 or error.status == 404:  # it has ended, or there is no such call
+                return True
+            raise _unavailable(error) from error
+        except RequestException as error:
+            raise _unavailable(error) from error
+
+    def check(self) -> None:
+        """Whether its API answers to us, and the account is active. Raises UnavailableError."""
+        client = self._within(LOOK_SECONDS)
+        try:
+            status = client.api.accounts(client.account_sid).fetch().status
+        except (TwilioException, RequestException) as error:
+            raise _unavailable(error) from error
+        if status != "active":
+            raise UnavailableError(f"Twilio's account is {status}", is_refusal=True, remedy="pay")
+
+    def _within(self, seconds: float) -> Client:
+        """The account, with this time limit for a request."""
+        return _client(self.client.username, self.client.password, self.client.api.base_url, seconds)
+
+
+def is_signed(auth_token: str, url: str, form: Mapping[str, str], signature: str) -> bool:
+    """Twilio: HMAC-SHA1 of the full public address and the sorted form, compared in constant time."""
+    return signature.isascii() and RequestValidator(auth_token).validate(url, form, signature)
 
 
 def telephone(
