@@ -664,7 +664,7 @@ class World:
     def phone_call(self, run: Execution) -> Answer | None:
         """One entry of the PhoneCall step, with a new task token."""
         run.token, run.wake_at, run.entered_at = f"token-{next(self._numbers)}", None, self.clock.now()
-        page, responders = run.decision["page"], [Responder(**one) for one in run.decision["responders"]]
+        page, responders = run.decision["page"], [Responder(phone="", **one) for one in run.decision["responders"]]
         handed = Handed.from_state(page) if page["call"] else None
         turn = step.Turn(handed, responders, execution=run.name, token=run.token)
         return step.advance(self.services, turn)

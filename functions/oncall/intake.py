@@ -20,6 +20,7 @@ from oncall.incidents import Change, Event
 from oncall.incidents.known import Heard, hear
 from oncall.pages import Page
 from oncall.roster import Policy, Roster, schedules
+from oncall.roster.schedules import OnCall
 from oncall.roster.sources import CLOUDWATCH, Source
 from oncall.services import Services
 from oncall.signals import Answer
@@ -327,10 +328,12 @@ def _page(
         return _decision("page", "critical", [incident["id"]], page=handed)
     policy = known.policies.get(incident["policy"]) or Policy(incident["policy"])
     now = services.now()
+    on_call = schedules.responders_on_call(known, policy, at(now))
     joined = pages.join(
         services.table,
         policy,
         incidents.about(incident),
+        on_call[0].responder if on_call else None,
         execution=execution,
         now=now,
         ring=pages.ring_seconds(policy, services.settings.ring_seconds),
@@ -343,7 +346,7 @@ def _page(
             if not joined.is_ours:
                 return _decision("notify", "critical", [incident["id"]])
     if joined.is_ours:
-        return _own(services, known, policy, joined.page, [incident["id"]])
+        return _own(services, known, on_call, joined.page, [incident["id"]])
     if joined.is_new:
         lead = joined.page.lead
         event = Event("joined", key=f"joined/{joined.page.id}", detail={"incident": lead}, in_thread=False)
@@ -366,12 +369,16 @@ def _leave(services: Services, incident: Item) -> None:
         services.release(ended.token, Answer("skip", "resolved", "call"))
 
 
-def _own(services: Services, known: Roster, policy: Policy, page: Page, covered: Sequence[str]) -> dict[str, Any]:
-    """What an execution that owns a page is handed: the page, and the responders in the order in which they are rung."""
+def _own(
+    services: Services, known: Roster, on_call: Sequence[OnCall], page: Page, covered: Sequence[str]
+) -> dict[str, Any]:
+    """What an execution that owns a page is handed: the page, and the responders in the order in which they are rung.
+
+    Of responders it is their ids: who may read executions has no business with their numbers.
+    """
     now = services.now()
-    on_call = schedules.responders_on_call(known, policy, at(now))
     if not on_call:
-        logger.error("nobody is on call", policy=policy.id)
+        logger.error("nobody is on call", policy=page.policy)
     if page.ring_at > now and page.at_work:
         somebody = known.responders.get(page.at_work.responder)
         detail = {"slack_user": (somebody and somebody.slack_user) or "", "until": page.ring_at}
@@ -389,17 +396,16 @@ def _own(services: Services, known: Roster, policy: Policy, page: Page, covered:
         "timeout_seconds": page.ring_seconds + pages.LISTENING_SECONDS,
     }
     responders = [
-        {
-            "id": entry.responder.id,
-            "name": entry.responder.name,
-            "phone": entry.responder.phone,
-            "language": entry.responder.language,
-        }
-        for entry in (
-            on_call if on_call and not on_call[0].after_minutes else ()
-        )  # else the step looks who is due when
+        {"id": entry.responder.id, "name": entry.responder.name, "language": entry.responder.language}
+        for entry in on_call
+        if _rings_at_once(page, on_call[0])  # else the step looks who is due when, on which number
     ]
     return _decision("page", "critical", covered, page=handed, responders=responders)
+
+
+def _rings_at_once(page: Page, first: OnCall) -> bool:
+    """Whether a page's first call needs no look at the roster: nothing is waited for, and the number is the page's."""
+    return not first.after_minutes and page.phones.get(first.responder.id) == first.responder.phone
 
 
 def _resume(services: Services, policy_id: str, *, execution: str) -> dict[str, Any]:
@@ -419,7 +425,8 @@ def _resume(services: Services, policy_id: str, *, execution: str) -> dict[str, 
         event = Event("resumed", key=f"{page.id}/resumed/{execution[-36:]}")
         incidents.tell(services.table, lead, event, now=services.now())
     known = probe.roster_of(services.table, policy_id, services.settings.probe_number)
-    return _own(services, known, known.policies.get(policy_id) or Policy(policy_id), page, [lead])
+    policy = known.policies.get(policy_id) or Policy(policy_id)
+    return _own(services, known, schedules.responders_on_call(known, policy, at(services.now())), page, [lead])
 
 
 def _revisit(services: Services, due: list[str], *, execution: str) -> dict[str, Any]:

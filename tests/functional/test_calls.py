@@ -1,8 +1,11 @@
 """The PhoneCall loop: one phone after another, round after round, until somebody has it; and what may go wrong on the way."""
 
+import json
+import re
+
 import pytest
 
-from oncall import actions, incidents, pages
+from oncall import actions, incidents, intake, pages
 from oncall.phone import keys, refusals, step
 from oncall.phone.provider import UnavailableError
 from tests.builders import MINUTE, SATO, SUZUKI, TAKAHASHI, World, alert, webhook
@@ -30,6 +33,22 @@ def test_from_webhook_to_ring_there_are_at_most_four_round_trips_to_the_table(wo
     before = len(world.dynamo.requests)
     world.fire()
     assert 0 < len(asked[before:]) <= 4, asked[before:]
+
+
+def test_an_execution_has_nobodys_number(world: World) -> None:
+    run = world.fire()
+    assert world.rung == [SATO], "and rings it all the same"
+    assert [one["id"] for one in run.decision["responders"]] == ["sato", "suzuki", "takahashi"]
+    assert not re.search(r"\+\d{7}", json.dumps(run.decision))
+
+
+def test_the_number_of_a_page_is_not_taken_for_one_that_has_changed_since(world: World) -> None:
+    run = world.fire()
+    resume = {"source": "reconciler", "policy": "default"}
+    assert intake.receive(world.services, resume, execution=run.name)["responders"]
+    world.roster({"RESPONDER#sato": {"name": "Sato", "phone": "+12025550177", "position": 1}})
+    decided = intake.receive(world.services, resume, execution=run.name)
+    assert decided["responders"] == [], "the step looks at the roster itself"
 
 
 @pytest.mark.parametrize("status", ["busy", "no-answer", "failed", "canceled", "completed"])

@@ -9,12 +9,13 @@ import pytest
 from oncall import incidents, pages
 from oncall.alerts.alertmanager import AlertGroup, read_webhook
 from oncall.incidents import Event
-from oncall.roster import Policy
+from oncall.roster import Policy, Responder
 from oncall.table import ConditionFailedError, Item
-from tests.builders import BASE, START, World, webhook
+from tests.builders import BASE, SATO, START, World, webhook
 
 HANDS = 6
 POLICY = Policy("default", quiet_seconds=0)
+FIRST = Responder("sato", "Sato", SATO)
 
 
 def group(**more: object) -> AlertGroup:
@@ -30,7 +31,7 @@ def opened(world: World, execution: str = "one", **more: object) -> Item:
 
 def joined(world: World, incident: Item, execution: str) -> pages.Joined:
     about = incidents.about(incident)
-    return pages.join(world.table, POLICY, about, execution=execution, now=world.clock.now(), ring=25, base=BASE)
+    return pages.join(world.table, POLICY, about, FIRST, execution=execution, now=world.clock.now(), ring=25, base=BASE)
 
 
 def test_however_many_open_a_group_at_once_there_is_one_incident(world: World) -> None:

@@ -29,8 +29,8 @@ WEBHOOK = {
     "webhook": {"groupKey": GROUP_KEY, "status": "firing", "alerts": [{"status": "firing", "labels": {}}]},
 }
 RESPONDERS = [
-    {"id": "aiko", "name": "Aiko", "phone": "+12025550101", "language": "ja"},
-    {"id": "ben", "name": "Ben", "phone": "+12025550102", "language": None},
+    {"id": "aiko", "name": "Aiko", "language": "ja"},
+    {"id": "ben", "name": "Ben", "language": None},
 ]
 DONE = gives({"done": True, "wait_seconds": 0})
 BEHIND = gives({"done": False, "wait_seconds": 1})

@@ -1,17 +1,21 @@
-"""What goes to X-Ray: an error may carry the page, with telephone numbers and the task token, and must not take them along."""
+"""What goes to X-Ray: errors and addresses may carry telephone numbers, task tokens and keys, and must not take them along."""
 
 import os
 import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from devstack.aws.template import parse
 
 ROOT = Path(__file__).parents[2]
-PROGRAM = """
+TRACED = """
 from aws_xray_sdk.core.emitters import udp_emitter
 udp_emitter.UDPEmitter.send_entity = lambda _, entity: print(entity.serialize())
 from aws_lambda_powertools import Tracer
+"""
+AN_ERROR = """
 from oncall.table import ConditionFailedError
 
 @Tracer().capture_lambda_handler(capture_response=False)
@@ -25,7 +29,37 @@ except ConditionFailedError:
 """
 
 
-def test_a_trace_names_the_error_and_takes_nothing_of_the_page_along() -> None:
+TWILIO_IS_AWAY = """
+from oncall.phone.twilio import TwilioUnavailableError, telephone
+
+@Tracer().capture_lambda_handler(capture_response=False)
+def lambda_handler(event, context):
+    made = telephone("AC0", "an auth token", caller_number="+12025550199", api_url="http://127.0.0.1:1")
+    made.find("+12025550100", since=0, besides=())
+
+try:
+    lambda_handler({}, None)
+except TwilioUnavailableError:
+    pass
+"""
+A_CALENDAR = """
+import os
+os.environ |= {"TABLE_NAME": "on-call", "AWS_ENDPOINT_URL": "http://127.0.0.1:1", "AWS_DEFAULT_REGION": "eu-central-1"}
+os.environ |= {"AWS_ACCESS_KEY_ID": "AKID", "AWS_SECRET_ACCESS_KEY": "x"}
+import shift_calendar
+from types import SimpleNamespace
+
+asked = {"path": "/schedule.ics", "queryStringParameters": {"token": "a-calendars-token"}, "headers": {}, "requestContext": {}}
+context = dict.fromkeys(["function_name", "memory_limit_in_mb", "invoked_function_arn", "aws_request_id"], "f")
+try:
+    shift_calendar.lambda_handler(asked, SimpleNamespace(**context))
+except Exception as error:
+    print(f'{{"raised": "{type(error).__name__}"}}')
+"""
+
+
+def traced(program: str) -> str:
+    """What X-Ray is sent while a program runs."""
     variables = parse((ROOT / "template.yaml").read_text())["Globals"]["Function"]["Environment"]["Variables"]
     environment = {
         **{name: value for name, value in variables.items() if isinstance(value, str)},
@@ -35,9 +69,19 @@ def test_a_trace_names_the_error_and_takes_nothing_of_the_page_along() -> None:
         "PYTHONPATH": str(ROOT / "functions"),
         "PATH": os.environ["PATH"],
     }
-    run = subprocess.run(  # noqa: S603  # our own program
-        [sys.executable, "-c", PROGRAM], env=environment, capture_output=True, text=True, check=True
+    run = subprocess.run(  # noqa: S603  # our own programs
+        [sys.executable, "-c", TRACED + program], env=environment, capture_output=True, text=True, check=True
     )
-    assert '"type": "ConditionFailedError"' in run.stdout
-    assert "2025550100" not in run.stdout
-    assert "a task token" not in run.stdout
+    return run.stdout
+
+
+@pytest.mark.parametrize(
+    ("program", "named"),
+    [(AN_ERROR, "ConditionFailedError"), (TWILIO_IS_AWAY, "## lambda_handler"), (A_CALENDAR, "dynamodb")],
+    ids=["an error with a page", "Twilio is away", "a calendar"],
+)
+def test_a_trace_takes_no_number_token_or_key_along(program: str, named: str) -> None:
+    sent = traced(program)
+    assert named in sent
+    for secret in ("2025550100", "a task token", "an auth token", "a-calendars-token"):
+        assert secret not in sent

@@ -30,7 +30,10 @@ class Skip:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One phone call, one attempt of a page. `phone` and `name` are the responder's as they were when it was begun."""
+    """One phone call, one attempt of a page. `phone` and `name` are the responder's as they were when it was begun.
+
+    The first call's number may stand in its page alone (see Page.phones).
+    """
 
     number: int  # from 1
     responder: str  # an id of the roster
@@ -60,14 +63,14 @@ class Call:
         return self.status == "passed" or self.skip is not None or self.is_refused
 
     @classmethod
-    def from_item(cls, item: Mapping[str, Any]) -> Self:
-        """A call as it stands in its page's item."""
+    def from_item(cls, item: Mapping[str, Any], phones: Mapping[str, str]) -> Self:
+        """A call as it stands in its page's item, which has `phones`."""
         skipped = item.get("skipped")
         return cls(
             number=item["number"],
             responder=item["responder"],
             name=item["name"],
-            phone=item["phone"],
+            phone=item.get("phone") or phones[item["responder"]],
             round=item["round"],
             status=item["status"],
             started_at=item["started_at"],
@@ -114,6 +117,9 @@ class Page:
     base: str  # the gateway's address for Twilio
     about: Mapping[str, Any]  # what a call says
     calls: tuple[Call, ...] = ()  # in the order of their numbers
+    # The number of who is rung first, by the responder's id: executions carry ids alone, and the write that begins the call
+    # answers with it, so that no look at the roster stands between the webhook and the ring.
+    phones: Mapping[str, str] = field(default_factory=dict, repr=False)
     incidents: frozenset[str] = frozenset()  # the ids of those that it covers
     attempt: int = 0  # the number of the latest call
     token: str = field(default="", repr=False)  # the task token of the waiting step
@@ -175,7 +181,8 @@ class Page:
     @classmethod
     def from_item(cls, item: Item) -> Self:
         """The page that an item of the table is."""
-        calls = sorted(map(Call.from_item, item["calls"].values()), key=lambda call: call.number)
+        phones = item.get("phones", {})
+        calls = sorted((Call.from_item(call, phones) for call in item["calls"].values()), key=lambda call: call.number)
         at_work = item.get("quiet_for")
         return cls(
             id=item["page"],
@@ -189,6 +196,7 @@ class Page:
             base=item["base"],
             about=item["about"],
             calls=tuple(calls),
+            phones=phones,
             incidents=frozenset(item.get("incidents", ())),
             attempt=item["attempt"],
             token=item.get("token", ""),

@@ -19,7 +19,7 @@ from oncall import incidents
 from oncall.incidents import Event
 from oncall.pages.model import OVER, AtWork, Call, Handed, Page, PageKey, Skip, Via
 from oncall.pages.next_step import Ring
-from oncall.roster import Policy
+from oncall.roster import Policy, Responder
 from oncall.table import DUE, ConditionFailedError, Item, Table, Update
 
 LISTENING_SECONDS = 30  # beyond the ringing: after this long without a word, Twilio is asked what became of the call
@@ -78,13 +78,21 @@ def ring_seconds(policy: Policy, default: int) -> int:
 
 
 def join(
-    table: Table, policy: Policy, about: Mapping[str, Any], *, execution: str, now: int, ring: int, base: str
+    table: Table,
+    policy: Policy,
+    about: Mapping[str, Any],
+    first: Responder | None,
+    *,
+    execution: str,
+    now: int,
+    ring: int,
+    base: str,
 ) -> Joined:
     """Puts an incident on the policy's page: opens a page, joins the open one, or takes over one whose owner is gone.
 
-    `about` is what a call says of the incident (with its id as "incident"); `ring` is the ring time in seconds, `base`
-    the gateway's address for Twilio. Within the quiet window after an acknowledgement the new page rings at its end.
-    A page that nobody took and of which nobody has been told goes on in the new one.
+    `about` is what a call says of the incident (with its id as "incident"); `first` is whom a new page rings first; `ring`
+    is the ring time in seconds, `base` the gateway's address for Twilio. Within the quiet window after an acknowledgement
+    the new page rings at its end. A page that nobody took and of which nobody has been told goes on in the new one.
     One round trip when the policy has no page. Raises ConditionFailedError after many tries.
     """
     incident = about["incident"]
@@ -96,6 +104,7 @@ def join(
         "owner": execution,
         "attempt": 0,
         "calls": {},
+        "phones": {first.id: first.phone} if first else {},
         "incidents": {incident},
         "about": dict(about),
         "quiet_seconds": policy.quiet_seconds,
@@ -381,6 +390,7 @@ def lease(now: int, seconds: int) -> dict[str, Any]:
 def begin_call(table: Table, page: Page | Handed, ring: Ring, *, execution: str, token: str, now: int) -> Page:
     """Writes an attempt with its task token before Twilio is asked for the call, so that no callback can be early.
 
+    A responder without a number is whom the page rings first: it has the number.
     After a text before the call, `ask_again` writes that Twilio is asked.
     Raises ConditionFailedError with the page if it has ended, has gone on, or is another execution's.
     """
@@ -389,7 +399,7 @@ def begin_call(table: Table, page: Page | Handed, ring: Ring, *, execution: str,
         "number": number,
         "responder": ring.responder.id,
         "name": ring.responder.name,
-        "phone": ring.responder.phone,
+        **({"phone": ring.responder.phone} if ring.responder.phone else {}),
         "language": ring.responder.language or "",
         "round": ring.round,
         "status": "placing",
