@@ -30,7 +30,8 @@ except ConditionFailedError:
 
 
 TWILIO_IS_AWAY = """
-from oncall.phone.twilio import TwilioUnavailableError, telephone
+from oncall.phone.provider import UnavailableError
+from oncall.phone.twilio import telephone
 
 @Tracer().capture_lambda_handler(capture_response=False)
 def lambda_handler(event, context):
@@ -39,7 +40,7 @@ def lambda_handler(event, context):
 
 try:
     lambda_handler({}, None)
-except TwilioUnavailableError:
+except UnavailableError:
     pass
 """
 A_CALENDAR = """
