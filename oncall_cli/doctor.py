@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import typer
 
-from oncall import incidents, probe
+from oncall import probe
 from oncall.clock import at
 from oncall.clock import now as milliseconds
 from oncall.phone import proofs
@@ -418,9 +418,9 @@ def _heard(patient: Patient) -> Iterator[Check]:
         yield Check("heartbeat", "failed", f"the last one came {shown(max(beats))}", "look at Alertmanager")
     else:
         yield Check("heartbeat", "good", f"the last one came {shown(max(beats))}")
-    found = [one for one in recent(patient.target, "30d") if not incidents.is_probe(one)]
+    found = [one for one in recent(patient.target, "30d") if not one.is_probe]
     if found:
-        yield Check("last alert", "good", f"{shown(at(found[-1]['opened_at']))}: {found[-1]['summary'][:60]}")
+        yield Check("last alert", "good", f"{shown(at(found[-1].opened_at))}: {found[-1].summary[:60]}")
     else:
         yield Check("last alert", "warning", "none within 30 days", 'try it: oncall page PRODUCT "a test" --test')
 

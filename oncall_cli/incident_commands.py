@@ -6,6 +6,7 @@ import secrets
 import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,11 +14,12 @@ from oncall import actions, incidents
 from oncall.alerts.alertmanager import AlertGroup
 from oncall.alerts.by_hand import NobodyRingsError, read_page, request, whom
 from oncall.clock import at, now
+from oncall.incidents import Incident
 from oncall.phone import refusals
 from oncall.roster.attributes import suggestion
 from oncall.services import Services
 from oncall.settings import Settings
-from oncall.table import Item, Table
+from oncall.table import Table
 from oncall_cli.errors import CommandError, aws_errors
 from oncall_cli.output import confirm, note, print_json, print_table, say
 from oncall_cli.schedule_commands import read_roster
@@ -28,7 +30,7 @@ READERS = 16  # requests to DynamoDB side by side
 PATIENCE_SECONDS = 30  # for the state machine to open an incident
 
 
-def recent(target: Target, since: str, *, only_open: bool = False) -> list[Item]:
+def recent(target: Target, since: str, *, only_open: bool = False) -> list[Incident]:
     """The incidents that were opened within a length of time, the oldest first."""
     table = Table(target.dynamodb, target.table)
     moment = now()
@@ -37,23 +39,23 @@ def recent(target: Target, since: str, *, only_open: bool = False) -> list[Item]
         listed = incidents.open_since if only_open else incidents.opened_since
         ids = listed(table, first, now=moment)
         found = [one for one in pool.map(lambda one: incidents.read(table, one), ids) if one]
-    return [one for one in found if not only_open or one["state"] != "resolved"]
+    return [one for one in found if not only_open or one.state != "resolved"]
 
 
 def show_list(target: Target, *, only_open: bool, since: str, probes: bool, as_json: bool) -> None:
     """Lists incidents, the newest last; those of the probe only if they are asked for."""
-    found = [one for one in recent(target, since, only_open=only_open) if probes or not incidents.is_probe(one)]
+    found = [one for one in recent(target, since, only_open=only_open) if probes or not one.is_probe]
     if as_json:
         print_json([_summary(incident) for incident in found])
     elif found:
         rows = [
             (
-                one["id"],
-                shown(at(one["opened_at"])),
+                one.id,
+                shown(at(one.opened_at)),
                 _state(one),
-                one["severity"],
-                one["product"] or "-",
-                one["summary"][:80],
+                one.severity,
+                one.product or "-",
+                one.summary[:80],
             )
             for one in found
         ]
@@ -70,19 +72,16 @@ def show_one(target: Target, incident_id: str, *, as_json: bool) -> None:
         events = incidents.timeline(table, incident_id)
     if as_json:
         story = [
-            {"at": at(event["at"]), "kind": event["kind"], "who": event["who"] or None, "detail": event["detail"]}
+            {"at": at(event.at), "kind": event.kind, "who": event.who or None, "detail": event.detail}
             for event in events
         ]
-        print_json(_summary(incident) | {"alerts": incident["alerts"], "timeline": story})
+        print_json(_summary(incident) | {"alerts": [asdict(alert) for alert in incident.alerts], "timeline": story})
         return
-    say(f"{incident['id']}  {_state(incident)}, {incident['severity']}, product {incident['product'] or '-'}")
-    say(incident["summary"])
-    for alert in incident["alerts"]:
-        say(f"  {alert['status']}: {alert['title']}")
-    rows = [
-        (shown(at(event["at"]), seconds=True), event["kind"], event["who"], _detail(event["detail"]))
-        for event in events
-    ]
+    say(f"{incident.id}  {_state(incident)}, {incident.severity}, product {incident.product or '-'}")
+    say(incident.summary)
+    for alert in incident.alerts:
+        say(f"  {alert.status}: {alert.title}")
+    rows = [(shown(at(event.at), seconds=True), event.kind, event.who, _detail(event.detail)) for event in events]
     print_table(["when", "what", "who", ""], rows)
 
 
@@ -109,10 +108,10 @@ def resolve(target: Target, incident_id: str, *, responder: str | None, yes: boo
     """Resolves an incident, whatever its alerts do."""
     name = _me(target, responder)
     incident = _read(target, incident_id)
-    if incident["state"] == "resolved":
-        raise CommandError(f"incident {incident_id} is resolved already, since {shown(at(incident['resolved_at']))}")
-    note(f"~ incident {incident_id}: {_state(incident)} -> resolved by {name}: {incident['summary']}")
-    if incident["firing"]:
+    if incident.state == "resolved":
+        raise CommandError(f"incident {incident_id} is resolved already, since {shown(at(incident.resolved_at))}")
+    note(f"~ incident {incident_id}: {_state(incident)} -> resolved by {name}: {incident.summary}")
+    if incident.firing:
         note("  Alerts that fire on open another incident at Alertmanager's next repeat: silence them there.")
     confirm("Resolve it?", yes=yes)
     with aws_errors(target.name):
@@ -173,8 +172,8 @@ def _opened(table: Table, group: AlertGroup) -> str | None:
     until = time.monotonic() + PATIENCE_SECONDS
     while time.monotonic() < until:
         known = incidents.pointer(table, group)
-        if known and "incident" in known:
-            return str(known["incident"])
+        if known and known.incident:
+            return known.incident
         time.sleep(0.3)
     return None
 
@@ -196,7 +195,7 @@ def _me(target: Target, responder: str | None) -> str:
     return known[responder].name
 
 
-def _read(target: Target, incident_id: str) -> Item:
+def _read(target: Target, incident_id: str) -> Incident:
     with aws_errors(target.name):
         incident = incidents.read(Table(target.dynamodb, target.table), incident_id)
     if incident is None:
@@ -204,25 +203,35 @@ def _read(target: Target, incident_id: str) -> Item:
     return incident
 
 
-def _state(incident: Item) -> str:
-    match incident["state"]:
-        case "triggered" if incident.get("unanswered"):
+def _state(incident: Incident) -> str:
+    match incident.state:
+        case "triggered" if incident.unanswered:
             return "triggered, unanswered"
         case "acknowledged":
-            return f"acknowledged by {incident['acknowledged_by']}"
+            return f"acknowledged by {incident.acknowledged_by}"
         case state:
-            return str(state)
+            return state
 
 
-def _summary(incident: Item) -> dict[str, Any]:
-    plain = ("id", "state", "severity", "product", "title", "summary", "policy", "firing")
-    moments = ("opened_at", "acknowledged_at", "resolved_at")
+def _summary(incident: Incident) -> dict[str, Any]:
+    moments = {
+        "opened_at": incident.opened_at,
+        "acknowledged_at": incident.acknowledged_at,
+        "resolved_at": incident.resolved_at,
+    }
     return {
-        **{name: incident[name] for name in plain},
-        "unanswered": bool(incident.get("unanswered")),
-        "test": incidents.is_test(incident),
-        "acknowledged_by": incident.get("acknowledged_by"),
-        **{name: at(incident[name]) if name in incident else None for name in moments},
+        "id": incident.id,
+        "state": incident.state,
+        "severity": incident.severity,
+        "product": incident.product,
+        "title": incident.title,
+        "summary": incident.summary,
+        "policy": incident.policy,
+        "firing": incident.firing,
+        "unanswered": incident.unanswered,
+        "test": incident.is_test,
+        "acknowledged_by": incident.acknowledged_by or None,
+        **{name: at(moment) if moment else None for name, moment in moments.items()},
     }
 
 

@@ -11,7 +11,8 @@ from zoneinfo import ZoneInfo
 
 from oncall import incidents
 from oncall.clock import at
-from oncall.table import Item, Table
+from oncall.incidents import Incident, TimelineEvent
+from oncall.table import Table
 from oncall_cli import secret_store
 from oncall_cli.errors import CommandError, aws_errors
 from oncall_cli.incident_commands import READERS, recent
@@ -58,22 +59,22 @@ class Report:
     tests: int
 
 
-def summarize(found: Sequence[tuple[Item, Sequence[Item]]], zone: ZoneInfo) -> Report:
+def summarize(found: Sequence[tuple[Incident, Sequence[TimelineEvent]]], zone: ZoneInfo) -> Report:
     """The report of incidents with their timelines; hours are in `zone`."""
-    real = [(incident, events) for incident, events in found if not incidents.is_test(incident)]
+    real = [(incident, events) for incident, events in found if not incident.is_test]
     events = [event for _, story in real for event in story]
-    ringing = [event for event in events if event["kind"] == "ringing"]
-    outcomes = Counter(str(event["detail"]["status"]) for event in events if event["kind"] == "call_ended")
+    ringing = [event for event in events if event.kind == "ringing"]
+    outcomes = Counter(str(event.detail["status"]) for event in events if event.kind == "call_ended")
     acknowledged = [
-        (first["at"] - incident["opened_at"]) / 1000
+        (first.at - incident.opened_at) / 1000
         for incident, story in real
-        if incident["severity"] == "critical" and (first := _first(story, "acknowledged"))
+        if incident.severity == "critical" and (first := _first(story, "acknowledged"))
     ]
-    resolved = [(one["resolved_at"] - one["opened_at"]) / 1000 for one, _ in real if "resolved_at" in one]
+    resolved = [(one.resolved_at - one.opened_at) / 1000 for one, _ in real if one.resolved_at]
     return Report(
         incidents=len(real),
-        by_severity=dict(Counter(str(incident["severity"]) for incident, _ in real)),
-        by_product=dict(Counter(str(incident["product"]) or "-" for incident, _ in real).most_common()),
+        by_severity=dict(Counter(str(incident.severity) for incident, _ in real)),
+        by_product=dict(Counter(str(incident.product) or "-" for incident, _ in real).most_common()),
         unanswered=sum(1 for _, story in real if _first(story, "unanswered")),
         calls=len(ringing),
         call_outcomes=dict(outcomes.most_common()),
@@ -84,8 +85,8 @@ def summarize(found: Sequence[tuple[Item, Sequence[Item]]], zone: ZoneInfo) -> R
     )
 
 
-def _first(story: Iterable[Item], kind: str) -> Item | None:
-    return next((event for event in story if event["kind"] == kind), None)
+def _first(story: Iterable[TimelineEvent], kind: str) -> TimelineEvent | None:
+    return next((event for event in story if event.kind == kind), None)
 
 
 def _durations(seconds: list[float]) -> Durations:
@@ -95,10 +96,10 @@ def _durations(seconds: list[float]) -> Durations:
     return Durations(len(seconds), round(median(seconds), 1), round(sorted(seconds)[rank - 1], 1))
 
 
-def _woken(ringing: Iterable[Item], zone: ZoneInfo) -> Iterable[Woken]:
+def _woken(ringing: Iterable[TimelineEvent], zone: ZoneInfo) -> Iterable[Woken]:
     hours: dict[str, list[int]] = {}
     for event in ringing:
-        hours.setdefault(str(event["who"]), [0] * 24)[at(event["at"]).astimezone(zone).hour] += 1
+        hours.setdefault(str(event.who), [0] * 24)[at(event.at).astimezone(zone).hour] += 1
     for name, counts in sorted(hours.items(), key=lambda pair: -sum(pair[1])):
         nights = sum(counts[hour] for part in NIGHT for hour in part)
         yield Woken(name, sum(counts), nights, tuple(counts))
@@ -109,7 +110,7 @@ def show(target: Target, since: str, *, as_json: bool) -> None:
     table = Table(target.dynamodb, target.table)
     found = recent(target, since)
     with aws_errors(target.name), ThreadPoolExecutor(READERS) as pool:
-        stories = list(pool.map(lambda one: incidents.timeline(table, one["id"]), found))
+        stories = list(pool.map(lambda one: incidents.timeline(table, one.id), found))
     zone = ZoneInfo(read_table(target).roster.time_zone)
     report = summarize(list(zip(found, stories, strict=True)), zone)
     cost = _cost(target, since)

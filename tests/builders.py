@@ -29,6 +29,7 @@ from oncall import actions, incidents, intake, pages, reconciler
 from oncall.alerts.alertmanager import read_webhook
 from oncall.clock import at
 from oncall.fallback import Fallback
+from oncall.incidents import Incident
 from oncall.pages import Handed, Page
 from oncall.phone import keys, refusals, sms, step
 from oncall.phone.provider import Callbacks, NumberRefusedError, UnavailableError
@@ -39,7 +40,7 @@ from oncall.settings import Settings
 from oncall.signals import Answer
 from oncall.slack import channel as slack_channel
 from oncall.slack.channel import Progress
-from oncall.table import Item, Table, Update
+from oncall.table import Table, Update
 
 if TYPE_CHECKING:
     from botocore.awsrequest import AWSPreparedRequest
@@ -688,7 +689,7 @@ class World:
         incident, page = self.incident(run), self.page(run.decision["page"]["policy"])
         group = read_webhook(webhook(status="resolved"), received_at=self.clock.now())
         incidents.resolve_group(self.table, group, now=self.clock.now())
-        self.table.update(Update(pages.partition(page.policy), "CURRENT", delete={"incidents": {incident["id"]}}))
+        self.table.update(Update(pages.partition(page.policy), "CURRENT", delete={"incidents": {incident.id}}))
 
     def takes_in_slack(self, incident: str, *, user: str = "U0SATO", name: str = "sato.yui") -> actions.Taken:
         """Somebody presses the button in Slack."""
@@ -744,7 +745,7 @@ class World:
         assert found is not None
         return found
 
-    def incident(self, run: Execution) -> Item:
+    def incident(self, run: Execution) -> Incident:
         """The incident that an execution works on."""
         found = incidents.read(self.table, run.decision["incidents"][0])
         assert found is not None
@@ -753,8 +754,8 @@ class World:
     def story(self, run: Execution) -> list[str]:
         """The kinds of the events of the incident's timeline, checked for gaps."""
         events = incidents.timeline(self.table, run.decision["incidents"][0])
-        assert [event["number"] for event in events] == list(range(1, len(events) + 1))
-        return [event["kind"] for event in events]
+        assert [event.number for event in events] == list(range(1, len(events) + 1))
+        return [event.kind for event in events]
 
     @property
     def ringing(self) -> list[str]:

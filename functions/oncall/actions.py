@@ -11,13 +11,13 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from oncall import incidents, pages, roster
 from oncall.clock import at
-from oncall.incidents import PROBE_POLICY, Event
+from oncall.incidents import PROBE_POLICY, Event, Incident
 from oncall.pages import Call, Page, Skip, Via
 from oncall.roster import Responder, Roster, overrides
 from oncall.roster.overrides import TakenShift
 from oncall.services import Services
 from oncall.signals import Answer
-from oncall.table import ConditionFailedError, Item
+from oncall.table import ConditionFailedError
 
 logger = Logger(child=True)
 
@@ -61,7 +61,7 @@ def acknowledge_incident(
     The roster knows them by their Slack user or their id; `name` is used if it does not.
     """
     incident = incidents.read(services.table, incident_id)
-    if incident is None or incident["state"] == "resolved":
+    if incident is None or incident.state == "resolved":
         return Taken(ours=False, over=True)
     known, _ = roster.read_items(services.table.query(roster.PARTITION))
     responder = next(
@@ -74,8 +74,8 @@ def acknowledge_incident(
         taken = acknowledge_page(services, page, who=who, responder=responder.id if responder else "", via=via)
         if taken.ours or taken.by:
             return taken
-    if incident["state"] == "acknowledged":
-        return Taken(ours=False, by=incident["acknowledged_by"], at=incident["acknowledged_at"])
+    if incident.state == "acknowledged":
+        return Taken(ours=False, by=incident.acknowledged_by, at=incident.acknowledged_at)
     event = Event(
         "acknowledged", key=f"acknowledged/{who}/{services.now()}", who=who, detail={"via": via, "covered": 1}
     )
@@ -99,15 +99,15 @@ def acknowledge_incident(
     return Taken(ours=True, by=who)
 
 
-def _page_of(services: Services, incident: Item) -> Page | None:
+def _page_of(services: Services, incident: Incident) -> Page | None:
     """The page that covers the incident, unless somebody took it and all has followed from that: then it rings anew."""
-    page = pages.read(services.table, incident["policy"])
-    if page is None or not page.covers(incident["id"]):
+    page = pages.read(services.table, incident.policy)
+    if page is None or not page.covers(incident.id):
         return None
     return None if page.state == "acknowledged" and page.is_settled else page
 
 
-def resolve_incident(services: Services, incident_id: str, *, who: str, via: Via) -> Item | None:
+def resolve_incident(services: Services, incident_id: str, *, who: str, via: Via) -> Incident | None:
     """Somebody resolves an incident: no phone rings for it any more. None if it was resolved already, or never was."""
     resolved = incidents.resolve(services.table, incident_id, who=who, via=via, now=services.now())
     incident = resolved or incidents.read(services.table, incident_id)
@@ -116,7 +116,7 @@ def resolve_incident(services: Services, incident_id: str, *, who: str, via: Via
     if resolved:
         logger.info("resolved", incident=incident_id, who=who, via=via)
     # Whoever resolved it before may have died before its page heard of it.
-    ended = pages.leave(services.table, incident["policy"], incident_id)
+    ended = pages.leave(services.table, incident.policy, incident_id)
     if ended:  # the step that is released hangs up
         services.release(ended.token, Answer("skip", "resolved", "call"))
     services.show_in_slack([incident_id])
@@ -130,11 +130,11 @@ def ring_next(services: Services, incident_id: str, *, who: str, via: Via, seen_
     """
     for _ in range(LOOKS):
         incident = incidents.read(services.table, incident_id)
-        if incident is None or incident["state"] == "resolved":
+        if incident is None or incident.state == "resolved":
             return Skipped("over")
         page = _page_of(services, incident)
-        if incident["state"] == "acknowledged":
-            return Skipped("taken", incident["acknowledged_by"], incident["acknowledged_at"])
+        if incident.state == "acknowledged":
+            return Skipped("taken", incident.acknowledged_by, incident.acknowledged_at)
         if page and page.state == "acknowledged":
             return Skipped("taken", page.acknowledged_by, page.acknowledged_at)
         call = page.current_call if page and page.is_open else None

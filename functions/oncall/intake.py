@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal, get_args
 
 from aws_lambda_powertools import Logger
@@ -16,7 +16,7 @@ from oncall.alerts.event import from_input
 from oncall.alerts.monitoring import PRODUCT, read_alarm
 from oncall.clock import at
 from oncall.errors import WebhookError
-from oncall.incidents import Change, Event
+from oncall.incidents import Change, Event, Incident, Route
 from oncall.incidents.known import Heard, hear
 from oncall.pages import Page
 from oncall.roster import Policy, Roster, schedules
@@ -24,7 +24,7 @@ from oncall.roster.schedules import OnCall
 from oncall.roster.sources import CLOUDWATCH, Source
 from oncall.services import Services
 from oncall.signals import Answer
-from oncall.table import ConditionFailedError, Item
+from oncall.table import ConditionFailedError
 
 logger = Logger(child=True)
 
@@ -86,7 +86,7 @@ def _resolve(services: Services, group: AlertGroup) -> dict[str, Any]:
         logger.info("resolved before it was known to fire", group=group.id)
         return _decision("none", group.severity, [])
     _leave_resolved(services, found)
-    return _decision("notify", found[0]["severity"], [incident["id"] for incident in found])
+    return _decision("notify", found[0].severity, [incident.id for incident in found])
 
 
 def _acknowledge(services: Services, group: AlertGroup, *, by: str) -> dict[str, Any]:
@@ -98,7 +98,7 @@ def _acknowledge(services: Services, group: AlertGroup, *, by: str) -> dict[str,
     )
     changes = {"acknowledged_by": by, "acknowledged_at": now, "unanswered": False}
     taken = []
-    for incident in [str(one["incident"]) for one in known if one.get("open")]:
+    for incident in [one.incident for one in known if one.open]:
         changed = incidents.tell(
             services.table,
             incident,
@@ -109,12 +109,12 @@ def _acknowledge(services: Services, group: AlertGroup, *, by: str) -> dict[str,
             set_=changes,
         )
         changed = changed or incidents.read(services.table, incident)  # this is a retry, or somebody was faster
-        if changed and changed["state"] == "acknowledged":
+        if changed and changed.state == "acknowledged":
             _leave(services, changed)
             taken.append(changed)
     if not taken:
         return _decision("none", group.severity, [])
-    return _decision("notify", taken[0]["severity"], [incident["id"] for incident in taken])
+    return _decision("notify", taken[0].severity, [incident.id for incident in taken])
 
 
 def _fire(services: Services, group: AlertGroup, *, execution: str, base: str) -> dict[str, Any]:
@@ -140,7 +140,7 @@ class Outcome:
     """What has to be done about one incident. `is_known`: others may have it already."""
 
     action: Action
-    incident: Item
+    incident: Incident
     is_new: bool = False
     is_known: bool = True
 
@@ -156,13 +156,13 @@ def _together(
     for outcome in heard:
         incident = outcome.incident
         if outcome.action != "page":
-            others.append(_decision(outcome.action, incident["severity"], [incident["id"]]))
+            others.append(_decision(outcome.action, incident.severity, [incident.id]))
             continue
-        if owned and incident["call"] and owned["page"]["policy"] != incident["policy"]:
+        if owned and incident.call and owned["page"]["policy"] != incident.policy:
             _start(services, incident, execution=execution)
-            others.append(_decision("alert", "critical", [incident["id"]]))
+            others.append(_decision("alert", "critical", [incident.id]))
             continue
-        people = probe.roster(services.settings.probe_number) if incidents.is_probe(incident) else known
+        people = probe.roster(services.settings.probe_number) if incident.is_probe else known
         paged = _page(services, people, incident, execution=execution, is_known=outcome.is_known)
         if paged["page"].get("call") and not owned:  # a retry owns the page of each
             owned = paged
@@ -176,13 +176,13 @@ def _together(
     return {**loudest, "incidents": list(covered)}
 
 
-def _start(services: Services, incident: Item, *, execution: str) -> None:
+def _start(services: Services, incident: Incident, *, execution: str) -> None:
     """Has another execution page an incident, now and not when the reconciler comes by."""
-    digest = hashlib.sha256(f"{execution} {incident['id']}".encode()).hexdigest()[:32]
+    digest = hashlib.sha256(f"{execution} {incident.id}".encode()).hexdigest()[:32]
     try:
-        services.start(f"policy-{digest}", {"source": "reconciler", "incidents": [incident["id"]]})
+        services.start(f"policy-{digest}", {"source": "reconciler", "incidents": [incident.id]})
     except (ClientError, BotoCoreError) as error:
-        logger.warning("the reconciler pages it", incident=incident["id"], error=type(error).__name__)
+        logger.warning("the reconciler pages it", incident=incident.id, error=type(error).__name__)
 
 
 def _hear(services: Services, known: Roster, group: AlertGroup, *, execution: str, base: str) -> Outcome | None:
@@ -193,23 +193,21 @@ def _hear(services: Services, known: Roster, group: AlertGroup, *, execution: st
         known = probe.roster(services.settings.probe_number)
     product = known.product(group.product)
     policy = known.policy_for(group.product)
-    attributes = {
-        "policy": policy.id,
-        "call": product.call,
-        "language": product.language or "",
-        "channel": product.slack_channel or services.settings.slack_channel,
-        "base": base,
-    }
-    opened = incidents.open_incident(
-        services.table, group, execution=execution, now=services.now(), attributes=attributes
+    route = Route(
+        policy=policy.id,
+        call=product.call,
+        channel=product.slack_channel or services.settings.slack_channel,
+        base=base,
+        language=product.language,
     )
+    opened = incidents.open_incident(services.table, group, execution=execution, now=services.now(), route=route)
     incident = opened.incident
     if opened.is_new:
         if opened.is_known:  # this is a retry: somebody may have it
             incident = _settled(services, incident)
-        if incident["state"] != "triggered":  # or its resolution was faster
+        if incident.state != "triggered":  # or its resolution was faster
             return Outcome("notify", incident)
-        if incident["severity"] == "warning":
+        if incident.severity == "warning":
             return Outcome("alert", incident, is_new=True)
         return Outcome("page", incident, is_new=True, is_known=opened.is_known)
     if opened.is_late:
@@ -219,8 +217,8 @@ def _hear(services: Services, known: Roster, group: AlertGroup, *, execution: st
 
 def _fall_silent(services: Services, group: AlertGroup) -> Outcome | None:
     """What is shown of a product is resolved. It is over if nothing was cut off, and all that was known is resolved."""
-    pointer = incidents.pointer(services.table, group) or {}
-    incident = incidents.read(services.table, pointer["incident"]) if pointer.get("open") else None
+    pointer = incidents.pointer(services.table, group)
+    incident = incidents.read(services.table, pointer.incident) if pointer and pointer.open else None
     if not group.left_out and not (incident and hear(incident, group).known):
         resolved = incidents.resolve_share(services.table, group, now=services.now())
         if resolved is None:
@@ -230,49 +228,50 @@ def _fall_silent(services: Services, group: AlertGroup) -> Outcome | None:
     if incident is None:
         return None
 
-    def word(current: Item) -> Change | None:
-        if current["state"] == "resolved" or group.received_at < current["received_at"]:
+    def word(current: Incident) -> Change | None:
+        if current.state == "resolved" or group.received_at < current.received_at:
             return None
         heard = hear(current, group)
         over = {alert.fingerprint for alert in group.alerts}
         shown = [
-            {**alert, "status": "resolved"} if alert["fingerprint"] in over else alert for alert in current["alerts"]
+            asdict(replace(alert, status="resolved") if alert.fingerprint in over else alert)
+            for alert in current.alerts
         ]
         firing = sum(not since for since in heard.known.values())
         event = _repeated(current, heard, group)
-        if not heard.known and current["known"]:
+        if not heard.known and current.known:
             event = Event("unsure", key=f"unsure/{group.received_at}", detail={"count": group.left_out})
         changes = {"alerts": shown, "firing": firing, "received_at": group.received_at, **heard.changes}
         return Change(event, set=changes)
 
-    changed = incidents.revise(services.table, incident["id"], word, now=services.now())
+    changed = incidents.revise(services.table, incident.id, word, now=services.now())
     return Outcome("notify", changed or incident)
 
 
 def _update(
-    services: Services, known: Roster, incident: Item, group: AlertGroup, *, execution: str, base: str
+    services: Services, known: Roster, incident: Incident, group: AlertGroup, *, execution: str, base: str
 ) -> Outcome | None:
     """What fires again: a repeat changes nothing but a line in the timeline; what is new in it may ring."""
     product, policy = known.product(group.product), known.policy_for(group.product)
     incident = _settled(services, incident)
 
-    def word(current: Item) -> Change | None:
-        if current["state"] == "resolved" or group.received_at < current["received_at"]:
+    def word(current: Incident) -> Change | None:
+        if current.state == "resolved" or group.received_at < current.received_at:
             return None
         heard = hear(current, group)
         new, changes = len(heard.new), {**incidents.summary(group), **heard.changes}
-        if changes["at_least"] and current["severity"] == "critical":  # what is critical may be what is not shown
-            changes |= {name: current[name] for name in ("severity", "severity_note")}
+        if heard.at_least and current.severity == "critical":  # what is critical may be what is not shown
+            changes |= {"severity": "critical", "severity_note": current.severity_note}
         critical = changes["severity"] == "critical"
-        worse = critical and current["severity"] == "warning"
+        worse = critical and current.severity == "warning"
         # An incident of which all was resolved that was shown waits for its end: what is new in it is another outage.
-        may_ring_anew = worse or (new and (policy.ring_on_new_alerts or not current["known"]))
-        again = bool(current["state"] == "acknowledged" and critical and may_ring_anew)
-        for_phones_now = product.call and not current["call"]  # the roster has changed its mind
+        may_ring_anew = worse or (new and (policy.ring_on_new_alerts or not current.known))
+        again = bool(current.state == "acknowledged" and critical and may_ring_anew)
+        for_phones_now = product.call and not current.call  # the roster has changed its mind
         if for_phones_now:
             changes |= {"call": True, "policy": policy.id}
-        may_ring = policy.repeat_page or worse or new or for_phones_now or not current.get("unanswered")
-        if critical and (current["state"] == "triggered" or again) and may_ring:
+        may_ring = policy.repeat_page or worse or new or for_phones_now or not current.unanswered
+        if critical and (current.state == "triggered" or again) and may_ring:
             changes["unanswered"] = False
         if worse:
             event = Event("worse", key=f"worse/{group.received_at}")
@@ -283,19 +282,19 @@ def _update(
             event = _repeated(current, heard, group)
         return Change(event, state="triggered" if again else None, set=changes)
 
-    changed = incidents.revise(services.table, incident["id"], word, now=services.now())
+    changed = incidents.revise(services.table, incident.id, word, now=services.now())
     if changed is None:
-        incident = incidents.read(services.table, incident["id"]) or incident
-        if incident["state"] != "resolved":
+        incident = incidents.read(services.table, incident.id) or incident
+        if incident.state != "resolved":
             return Outcome("notify", incident)  # another word was newer
         # Resolved in between, by a word that is older than this one: it fires anew.
         return _hear(services, known, group, execution=execution, base=base)
     return Outcome("page" if needs_page(changed) else "notify", changed)
 
 
-def _repeated(incident: Item, heard: Heard, group: AlertGroup) -> Event:
+def _repeated(incident: Incident, heard: Heard, group: AlertGroup) -> Event:
     """The line of a word in which nothing is new: once a minute if it says the same as the last one."""
-    is_same = heard.known == incident["known"]
+    is_same = heard.known == incident.known
     key = f"repeated/{group.received_at // 60_000 if is_same else _said(heard, group)}"
     return Event("repeated", key=key, in_thread=False)
 
@@ -306,65 +305,65 @@ def _said(heard: Heard, group: AlertGroup) -> str:
     return f"{group.received_at}/{hashlib.sha256(said.encode()).hexdigest()[:16]}"
 
 
-def _settled(services: Services, incident: Item) -> Item:
+def _settled(services: Services, incident: Incident) -> Incident:
     """The incident after the end of its page has reached it."""
-    page = pages.read(services.table, incident["policy"])
-    if page is None or page.is_open or not page.covers(incident["id"]):
+    page = pages.read(services.table, incident.policy)
+    if page is None or page.is_open or not page.covers(incident.id):
         return incident
     if not page.is_settled:  # else it may have reached it after the incident was read
-        pages.carry_end(services.table, page, incident["id"], now=services.now())
-    return incidents.read(services.table, incident["id"]) or incident
+        pages.carry_end(services.table, page, incident.id, now=services.now())
+    return incidents.read(services.table, incident.id) or incident
 
 
 def _page(
-    services: Services, known: Roster, incident: Item, *, execution: str, is_known: bool = True
+    services: Services, known: Roster, incident: Incident, *, execution: str, is_known: bool = True
 ) -> dict[str, Any]:
     """Puts a critical incident on its policy's page, and hands on who is on call.
 
     One that is not `is_known` was opened just now: nobody can have taken it meanwhile.
     """
-    if not incident["call"]:
+    if not incident.call:
         handed = {"call": False, "timeout_seconds": NO_CALL_SECONDS}
-        return _decision("page", "critical", [incident["id"]], page=handed)
-    policy = known.policies.get(incident["policy"]) or Policy(incident["policy"])
+        return _decision("page", "critical", [incident.id], page=handed)
+    policy = known.policies.get(incident.policy) or Policy(incident.policy)
     now = services.now()
     on_call = schedules.responders_on_call(known, policy, at(now))
     joined = pages.join(
         services.table,
         policy,
-        incidents.about(incident),
+        incidents.headline_of(incident),
         on_call[0].responder if on_call else None,
         execution=execution,
         now=now,
         ring=pages.ring_seconds(policy, services.settings.ring_seconds),
-        base=incident["base"],
+        base=incident.base,
     )
     if joined.is_new and is_known:
-        current = incidents.read(services.table, incident["id"])
+        current = incidents.read(services.table, incident.id)
         if current and not needs_page(current):  # taken or resolved in the moment before it joined
             _leave(services, current)
             if not joined.is_ours:
-                return _decision("notify", "critical", [incident["id"]])
+                return _decision("notify", "critical", [incident.id])
     if joined.is_ours:
-        return _own(services, known, on_call, joined.page, [incident["id"]])
+        return _own(services, known, on_call, joined.page, [incident.id])
     if joined.is_new:
         lead = joined.page.lead
         event = Event("joined", key=f"joined/{joined.page.id}", detail={"incident": lead}, in_thread=False)
-        incidents.tell(services.table, incident["id"], event, now=now, unless=("resolved",))
-        return _decision("alert", "critical", [incident["id"]])
-    return _decision("notify", "critical", [incident["id"]])
+        incidents.tell(services.table, incident.id, event, now=now, unless=("resolved",))
+        return _decision("alert", "critical", [incident.id])
+    return _decision("notify", "critical", [incident.id])
 
 
-def _leave_resolved(services: Services, found: Iterable[Item]) -> None:
+def _leave_resolved(services: Services, found: Iterable[Incident]) -> None:
     """Takes those of some incidents that are over off their pages."""
     for incident in found:
-        if incident["state"] == "resolved":
+        if incident.state == "resolved":
             _leave(services, incident)
 
 
-def _leave(services: Services, incident: Item) -> None:
+def _leave(services: Services, incident: Incident) -> None:
     """Takes an incident that is over off its policy's page; the page ends when that was its last."""
-    ended = pages.leave(services.table, incident["policy"], incident["id"])
+    ended = pages.leave(services.table, incident.policy, incident.id)
     if ended:
         services.release(ended.token, Answer("skip", "resolved", "call"))
 
@@ -438,38 +437,35 @@ def _revisit(services: Services, due: list[str], *, execution: str) -> dict[str,
         if incident and needs_page(incident):
             return _page(
                 services,
-                probe.roster_of(services.table, incident["policy"], services.settings.probe_number),
+                probe.roster_of(services.table, incident.policy, services.settings.probe_number),
                 incident,
                 execution=execution,
             )
     return _decision("notify", "critical", due)
 
 
-def _remind(services: Services, incident: Item) -> Item | None:
+def _remind(services: Services, incident: Incident) -> Incident | None:
     """An acknowledged incident is not resolved for too long: Slack is reminded first, the phones ring the next time."""
     now = services.now()
-    if not incident["reminded"]:
-        changes = {"reminded": True, "remind_at": now + incident["remind_after_minutes"] * 60_000}
-        event = Event("reminded", key=f"reminded/{incident['remind_at']}", who=incident["acknowledged_by"])
-        return incidents.tell(services.table, incident["id"], event, now=now, unless=("resolved",), set_=changes)
-    event = Event("overdue", key=f"overdue/{incident['remind_at']}", who=incident["acknowledged_by"])
+    if not incident.reminded:
+        changes = {"reminded": True, "remind_at": now + incident.remind_after_minutes * 60_000}
+        event = Event("reminded", key=f"reminded/{incident.remind_at}", who=incident.acknowledged_by)
+        return incidents.tell(services.table, incident.id, event, now=now, unless=("resolved",), set_=changes)
+    event = Event("overdue", key=f"overdue/{incident.remind_at}", who=incident.acknowledged_by)
     return incidents.tell(
-        services.table, incident["id"], event, now=now, unless=("resolved", "triggered"), state="triggered"
+        services.table, incident.id, event, now=now, unless=("resolved", "triggered"), state="triggered"
     )
 
 
-def is_overdue(incident: Mapping[str, Any], now: int) -> bool:
+def is_overdue(incident: Incident, now: int) -> bool:
     """Whether somebody has had an incident for longer than its policy likes."""
-    return bool(incident["state"] == "acknowledged" and incident.get("remind_at", now + 1) <= now)
+    return incident.state == "acknowledged" and 0 < incident.remind_at <= now
 
 
-def needs_page(incident: Mapping[str, Any]) -> bool:
+def needs_page(incident: Incident) -> bool:
     """Whether phones have to ring for an incident, unless its page does already."""
     return (
-        incident["state"] == "triggered"
-        and incident["severity"] == "critical"
-        and bool(incident["call"])
-        and not incident.get("unanswered")
+        incident.state == "triggered" and incident.severity == "critical" and incident.call and not incident.unanswered
     )
 
 

@@ -10,8 +10,9 @@ from contextlib import suppress
 from aws_lambda_powertools import Logger
 
 from oncall import incidents, intake, pages, probe
+from oncall.incidents import Incident
 from oncall.services import Services
-from oncall.table import DUE, ConditionFailedError, Item, Update
+from oncall.table import DUE, ConditionFailedError, Update
 from oncall.text import unlinked
 
 logger = Logger(child=True)
@@ -79,7 +80,7 @@ def _resume(services: Services, pk: str) -> list[str]:
         return []
     if not (intake.needs_page(incident) or intake.is_overdue(incident, services.now())):
         return [name]
-    logger.warning("an incident is looked at again", incident=name, state=incident["state"])
+    logger.warning("an incident is looked at again", incident=name, state=incident.state)
     services.start(_name(services, pk), {"source": "reconciler", "incidents": [name]})
     return []
 
@@ -94,10 +95,10 @@ def _resume_page(services: Services, pk: str) -> None:
     logger.warning("a page goes on under a new execution", policy=policy, state=page.state)
     services.start(_name(services, pk, page.id, str(page.lease_until)), {"source": "reconciler", "policy": policy})
     if page.is_open:
-        about = page.about
+        headline = page.headline
         services.fallback.tell(
             "a page had stopped and goes on",
-            f"The execution that rang for {unlinked(about['summary'])} (incident {about['incident']}, escalation policy "
+            f"The execution that rang for {unlinked(headline.summary)} (incident {headline.incident}, escalation policy "
             f"{policy}) had ended or was silent for too long. Another one goes on with it now. If this comes again, look at the "
             "state machine's failed executions.",
         )
@@ -116,12 +117,12 @@ def _miss_probe(services: Services) -> None:
         )
 
 
-def _postpone(services: Services, incident: Item) -> bool:
+def _postpone(services: Services, incident: Incident) -> bool:
     """Looks at an incident again later; False if it is not due any more."""
     now = services.now()
     later = Update(
-        incident["pk"],
-        incident["sk"],
+        incidents.partition(incident.id),
+        "STATE",
         set={DUE: DUE, "due_at": now + LATER_MS},
         condition="#due_at < :now",
         values={"now": now},

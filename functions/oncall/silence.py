@@ -13,9 +13,10 @@ from aws_lambda_powertools import Logger
 from oncall import incidents, pages, roster
 from oncall.alerts.monitoring import PRODUCT, read_alarm
 from oncall.clock import at
+from oncall.incidents import Incident
 from oncall.roster import schedules
 from oncall.services import Services
-from oncall.table import ConditionFailedError, Item, Table, Update
+from oncall.table import ConditionFailedError, Table, Update
 
 logger = Logger(child=True)
 
@@ -62,31 +63,31 @@ def _wanted(table: Table, alarm: Alarm, *, now: int) -> Literal["OK", "ALARM"] |
     incident = _incident(table, alarm)
     is_left = now - alarm.changed_at >= SOON_MS
     if alarm.state == "OK":
-        return "OK" if incident and incident["state"] != "resolved" and is_left else None
+        return "OK" if incident and incident.state != "resolved" and is_left else None
     if alarm.state == "INSUFFICIENT_DATA" and not _was_never_heard(table, now):
         return None
-    if incident is None or incident["state"] == "resolved":
+    if incident is None or incident.state == "resolved":
         # Of an earlier silence; or somebody resolved it by hand, and it goes on.
-        ended = incident["resolved_at"] if incident else 0
+        ended = incident.resolved_at if incident else 0
         is_due = is_left if ended < alarm.changed_at else now - ended >= REPEAT_MS
     else:
         is_due = _is_unanswered(table, incident, now)
     return "ALARM" if is_due and _can_ring(table, now) else None
 
 
-def _incident(table: Table, alarm: Alarm) -> Item | None:
+def _incident(table: Table, alarm: Alarm) -> Incident | None:
     group = read_alarm({"alarm": alarm.name, "state": "ALARM", "at": at(alarm.changed_at).isoformat()}, "en")
     known = incidents.pointer(table, group)
-    return incidents.read(table, known["incident"]) if known and "incident" in known else None
+    return incidents.read(table, known.incident) if known and known.incident else None
 
 
-def _is_unanswered(table: Table, incident: Item, now: int) -> bool:
+def _is_unanswered(table: Table, incident: Incident, now: int) -> bool:
     """Whether nobody took its page, and it is time for another: at once if there was nobody whom it could have rung."""
-    if incident["state"] != "triggered" or not incident.get("unanswered"):
+    if not incident.is_unanswered:
         return False
-    page = pages.read(table, incident["policy"])
-    rang_nobody = page and page.covers(incident["id"]) and not page.calls
-    return bool(rang_nobody or now - incident["changed_at"] >= REPEAT_MS)
+    page = pages.read(table, incident.policy)
+    rang_nobody = page and page.covers(incident.id) and not page.calls
+    return bool(rang_nobody or now - incident.changed_at >= REPEAT_MS)
 
 
 def _was_never_heard(table: Table, now: int) -> bool:

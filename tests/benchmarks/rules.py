@@ -28,6 +28,7 @@ from oncall.phone.segments import segments
 from oncall.phone.voice import Voice
 from oncall.roster import Language
 from oncall.slack import messages
+from tests import records
 
 NAMES = ("summary", "message", "description")
 # What stands in labels, by their names; others get one of the values at "".
@@ -158,9 +159,8 @@ def webhook(rule: dict[str, Any], seed: str) -> dict[str, Any]:
 def told(rule: dict[str, Any], seed: str) -> tuple[dict[str, str], list[str]]:
     """All that is said and written of a rule's alert, by what it is; and the signs of oddities in it."""
     group = read_webhook(webhook(rule, seed), received_at=0)
-    incident = {"id": "20261123-030000-abcdef", "state": "triggered", "opened_at": 0, "changed_at": 0, "call": True}
-    incident |= incidents.summary(group)
-    about, out, signs = incidents.about(incident), {}, []
+    incident = records.incident(webhook(rule, seed), opened_at=0)
+    about, out, signs = incidents.headline_of(incident), {}, []
     for name in NAMES:
         if written := group.alerts[0].annotations.get(name):
             out[name] = " ".join(written.split())
@@ -176,7 +176,7 @@ def told(rule: dict[str, Any], seed: str) -> tuple[dict[str, str], list[str]]:
         text, blocks = messages.message(incident, language)
         out[f"slack {language}"] = text
         signs += ["slack refuses"] * bool(problems(blocks) or len(json.dumps(blocks)) > messages.LARGEST)
-    out["text"] = body = sms.written("before", about, "en", incident=incident["id"])
+    out["text"] = body = sms.written("before", about, "en", incident=incident.id)
     signs += ["dear text"] * (segments(body) > 2)
     return out, sorted(set(signs))
 

@@ -13,14 +13,16 @@ import subprocess
 import wave
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any, get_args
+from typing import get_args
 from xml.etree import ElementTree as ET
 
 import yaml
 
+from oncall.incidents import Headline
 from oncall.phone.provider import Callbacks
 from oncall.phone.voice import KEY_SECONDS, LIFT_MS, PAUSE_MS, Piece, Voice
 from oncall.roster import Language
+from tests.records import headline
 
 CASES = Path(__file__).parents[1] / "monitoring/cases.yml"
 # Each as it may fire at night; of some several at once.
@@ -37,16 +39,15 @@ KANA = re.compile(r"[\u3041-\u3096\u30a1-\u30fa\u30fc]")
 TWO = re.compile(r"[\u4e00-\u9fff0-9]")
 
 
-def abouts() -> dict[str, dict[str, Any]]:
-    """What calls say of the bundle's alerts: `about` as a page has it."""
+def abouts() -> dict[str, Headline]:
+    """What calls say of the bundle's alerts."""
     return {
-        case["alert"]: {
-            "summary": case["summary"],
-            "summaries": {"ja": case["summary_ja"]} if "summary_ja" in case else {},
-            "product": case["labels"].get("product", "monitoring"),
-            "firing": TYPICAL.get(case["alert"], 1),
-            "test": False,
-        }
+        case["alert"]: headline(
+            summary=case["summary"],
+            summaries={"ja": case["summary_ja"]} if "summary_ja" in case else {},
+            product=case["labels"].get("product", "monitoring"),
+            firing=TYPICAL.get(case["alert"], 1),
+        )
         for case in yaml.safe_load(CASES.read_text())
     }
 
@@ -56,12 +57,12 @@ def seconds(told: Iterable[Piece], english: Callable[[str], float]) -> float:
     return sum(english(text) if language == "en" else _japanese(text) for language, text in told)
 
 
-def to_the_keys(about: dict[str, Any], language: Language, english: Callable[[str], float]) -> float:
+def to_the_keys(about: Headline, language: Language, english: Callable[[str], float]) -> float:
     """From the moment when the phone is answered."""
     return LIFT_MS / 1000 + seconds(_voice(language).message(about), english)
 
 
-def to_the_end(about: dict[str, Any], language: Language, english: Callable[[str], float]) -> float:
+def to_the_end(about: Headline, language: Language, english: Callable[[str], float]) -> float:
     """Until the call ends when nobody presses a key: a voicemail."""
     voice = _voice(language)
     says = ET.fromstring(voice.alert(about)).iter("Say")  # noqa: S314  our own

@@ -4,22 +4,22 @@ from datetime import UTC, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from oncall.incidents import PROBE_POLICY
+from oncall.incidents import PROBE_POLICY, Incident, TimelineEvent
 from oncall_cli.report import Durations, summarize
+from tests import records
 
 TOKYO = ZoneInfo("Asia/Tokyo")
 NIGHT = int(datetime(2026, 11, 22, 18, 12, tzinfo=UTC).timestamp() * 1000)  # 03:12 in Tokyo
 NOON = NIGHT + 9 * 3_600_000
-type Story = tuple[dict[str, Any], list[dict[str, Any]]]
+type Story = tuple[Incident, list[TimelineEvent]]
 
 
-def event(kind: str, at: int, who: str = "", **detail: Any) -> dict[str, Any]:
-    return {"kind": kind, "at": at, "who": who, "detail": detail}
+def event(kind: str, at: int, who: str = "", **detail: Any) -> TimelineEvent:
+    return records.event(kind, who, at=at, **detail)
 
 
-def story(opened: int, *events: dict[str, Any], **more: Any) -> Story:
-    known = {"severity": "critical", "product": "shop", "policy": "default", "test": False}
-    incident = {"opened_at": opened, **known, **more}
+def story(opened: int, *events: TimelineEvent, **more: Any) -> Story:
+    incident = records.incident(opened_at=opened, **{"severity": "critical", "product": "shop", **more})
     return incident, [event("triggered", opened), *events]
 
 

@@ -2,12 +2,11 @@
 
 import json
 import unicodedata
-from typing import Any
 
 import pytest
 
 from oncall.alerts.alertmanager import read_webhook
-from oncall.incidents import open_incident
+from oncall.incidents import Route, open_incident
 from oncall.table import Table
 from oncall_cli.target import Target
 from tests.builders import START, alert, webhook
@@ -20,11 +19,9 @@ HARM = "disk \x1b]52;c;cm0gLXJmIH4=\x07\x9b2J\u202efull\u2066 \u200bdb"
 def incident(target: Target) -> str:
     hook = webhook(alert(f"name {HARM}", labels={"instance": HARM}, annotations={"summary": HARM}), product=HARM)
     group = read_webhook(hook, received_at=START)
-    attributes: dict[str, Any] = {"policy": "default", "call": True, "language": "", "channel": "C0", "base": ""}
-    opened = open_incident(
-        Table(target.dynamodb, target.table), group, execution="one", now=START, attributes=attributes
-    )
-    return str(opened.incident["id"])
+    route = Route("default", call=True, channel="C0", base="")
+    opened = open_incident(Table(target.dynamodb, target.table), group, execution="one", now=START, route=route)
+    return opened.incident.id
 
 
 @pytest.mark.parametrize("command", ["incident", "incidents"])

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from oncall.incidents import TimelineEvent
 from oncall.slack import messages
 from oncall.table import Update
 from tests.devstack_fixture import running_devstack, wait_until
@@ -43,7 +44,7 @@ def nobody_was_rung_twice(story: Story, *people: str) -> None:
 
 def slack_tells_the_story_once_and_in_order(story: Story, timeout: float = SOON) -> None:
     """The channel has one message for the incident, and under it the lines of the timeline."""
-    lines = [messages.line(event, "en") for event in story.timeline() if event["in_thread"]]
+    lines = [messages.line(TimelineEvent.from_item(event), "en") for event in story.timeline() if event["in_thread"]]
 
     def told() -> bool:
         told = [message["text"] for message in story.messages() if message["thread_ts"]]

@@ -32,7 +32,7 @@ def test_a_responder_takes_an_incident_by_command(world: World) -> None:
     world.settles_down()
     assert (taken.ours, taken.by) == (True, "Suzuki")
     assert world.ringing == []
-    assert world.incident(run)["acknowledged_by"] == "Suzuki"
+    assert world.incident(run).acknowledged_by == "Suzuki"
     again = actions.acknowledge_incident(world.services, incident, name="somebody", via="command")
     assert (again.ours, again.by) == (False, "Suzuki")
 
@@ -45,9 +45,9 @@ def test_resolving_stops_the_phone_and_ends_the_page(world: World) -> None:
     assert world.ringing == []
     assert world.page().state == "resolved"
     assert run.is_over
-    assert world.incident(run)["state"] == "resolved"
+    assert world.incident(run).state == "resolved"
     told = incidents.timeline(world.table, incident)[-1]
-    assert (told["kind"], told["who"], told["detail"]) == ("resolved", "Suzuki", {"via": "command"})
+    assert (told.kind, told.who, told.detail) == ("resolved", "Suzuki", {"via": "command"})
     assert messages.line(told, "en") == "Resolved: Suzuki ended it by command."
     assert actions.resolve_incident(world.services, incident, who="Suzuki", via="command") is None
     assert actions.resolve_incident(world.services, "20261123-030000-nobody", who="Suzuki", via="command") is None
@@ -61,7 +61,7 @@ def test_resolving_one_of_two_rings_on_for_the_other(world: World) -> None:
     world.settles_down()
     world.twilio_says(world.last_call, "no-answer")
     assert world.ringing == [SUZUKI]
-    assert world.incident(other)["state"] == "triggered"
+    assert world.incident(other).state == "triggered"
 
 
 def test_an_alert_that_fires_on_opens_another_incident_at_its_next_repeat(world: World) -> None:
@@ -73,13 +73,13 @@ def test_an_alert_that_fires_on_opens_another_incident_at_its_next_repeat(world:
     world.settles_down()
     world.clock.time += 1000
     late = world.receive(webhook(), received_at=before + 1)  # it was under way already
-    assert world.incident(late)["state"] == "resolved"
+    assert world.incident(late).state == "resolved"
     world.clock.time += MINUTE * 1000
     repeat = world.fire()
     assert repeat.decision["incidents"] != [incident]
-    assert world.incident(repeat)["state"] == "triggered"
+    assert world.incident(repeat).state == "triggered"
     world.resolve()
-    assert world.incident(repeat)["state"] == "resolved"
+    assert world.incident(repeat).state == "resolved"
 
 
 def test_a_page_by_hand_rings_whoever_is_on_call(world: World) -> None:
@@ -88,8 +88,8 @@ def test_a_page_by_hand_rings_whoever_is_on_call(world: World) -> None:
     assert world.ringing == [SATO]
     assert "the shop is strange" in world.last_call.twiml
     incident = world.incident(run)
-    assert (incident["title"], incident["product"], incident["severity"]) == ("Paged by Takahashi", "shop", "critical")
-    assert not incidents.is_test(incident)
+    assert (incident.title, incident.product, incident.severity) == ("Paged by Takahashi", "shop", "critical")
+    assert not incident.is_test
 
 
 def test_the_same_page_by_hand_rings_once_and_another_is_another_incident(world: World) -> None:
@@ -112,7 +112,7 @@ def test_tests_and_the_probe_are_told_from_the_rest(world: World) -> None:
     probes.begin(world.table, "run-1", owner="request-1", now=START)
     probe = world.incident(world.receive(probes.webhook("run-1", "firing", now=START)))
     real = world.incident(world.receive(webhook(key="real")))
-    assert [incidents.is_test(one) for one in (by_hand, labelled, probe, real)] == [True, True, True, False]
+    assert [one.is_test for one in (by_hand, labelled, probe, real)] == [True, True, True, False]
 
 
 def test_incidents_are_listed_across_months_in_order(world: World) -> None:
@@ -133,7 +133,7 @@ def test_only_what_is_not_resolved_is_listed_as_open(world: World) -> None:
     late = world.receive(webhook(key="late", status="resolved"))
     assert late.decision["action"] == "none"
     from_the_start = world.receive(webhook(key="late"), received_at=world.clock.now() - 1)  # its resolution was faster
-    assert world.incident(from_the_start)["state"] == "resolved"
+    assert world.incident(from_the_start).state == "resolved"
     now = world.clock.now() + 1000
     assert incidents.open_since(world.table, 0, now=now) == still.decision["incidents"]
     everything = {*still.decision["incidents"], *ended.decision["incidents"], *from_the_start.decision["incidents"]}

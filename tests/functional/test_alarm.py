@@ -23,12 +23,12 @@ def test_the_silence_of_the_monitoring_pages_and_its_voice_resolves_it(world: Wo
     assert fired.decision["action"] == "page"
     assert [one["name"] for one in fired.decision["responders"]] == ["Sato", "Suzuki", "Takahashi"]
     incident = world.incident(fired)
-    assert incident["product"] == "oncall-watchdog"
-    assert incident["received_at"] == START + 985
-    assert "monitoring is silent" in incident["summary"]
+    assert incident.product == "oncall-watchdog"
+    assert incident.received_at == START + 985
+    assert "monitoring is silent" in incident.summary
 
     world.decide(changed("OK", 30))
-    assert world.incident(fired)["state"] == "resolved"
+    assert world.incident(fired).state == "resolved"
 
 
 def test_a_doubled_event_is_one_incident(world: World) -> None:
@@ -51,13 +51,13 @@ def test_the_first_heartbeats_after_the_deployment_are_no_incident(world: World)
 def test_an_older_ok_that_comes_late_resolves_nothing(world: World) -> None:
     fired = world.decide(changed("ALARM", 30))
     world.decide(changed("OK", 10))
-    assert world.incident(fired)["state"] == "triggered"
+    assert world.incident(fired).state == "triggered"
 
 
 def test_it_is_said_in_the_language_of_the_product(world: World) -> None:
     world.roster({**ROSTER, "PRODUCT#oncall-watchdog": {"language": "ja"}})
     fired = world.decide(changed("ALARM"))
-    assert "沈黙" in world.incident(fired)["summary"]
+    assert "沈黙" in world.incident(fired).summary
 
 
 @pytest.mark.parametrize(
@@ -76,11 +76,11 @@ def test_a_holder_of_alertmanagers_token_reaches_no_other_sources_group(world: W
     fired = world.decide(changed("ALARM") if source == "alarm" else asked)
     before = world.incident(fired)
     world.clock.time += 60_000
-    posted = webhook(status=status, groupKey=before["group_key"], product=before["product"])
+    posted = webhook(status=status, groupKey=before.group_key, product=before.product)
     run = world.receive(posted)
     assert world.incident(fired) == before
-    assert incidents.read(world.table, before["id"]) == before
-    assert before["id"] not in run.decision["incidents"]
+    assert incidents.read(world.table, before.id) == before
+    assert before.id not in run.decision["incidents"]
     if source == "alarm":
         world.decide(changed("OK", 59))
-        assert world.incident(fired)["state"] == "resolved", "its own source still does"
+        assert world.incident(fired).state == "resolved", "its own source still does"

@@ -8,10 +8,10 @@ import pytest
 
 from oncall import actions, authorization, incidents, pages, roster
 from oncall.clock import at
+from oncall.incidents import TimelineEvent
 from oncall.slack import buttons, messages
 from oncall.slack.buttons import Press
 from oncall.slack.people import Access
-from oncall.table import Item
 from tests.builders import MINUTE, SATO, SUZUKI, TAKAHASHI, Execution, World, webhook
 
 PEOPLE: dict[str, Any] = {
@@ -44,8 +44,8 @@ def incident_of(run: Execution) -> str:
     return incident
 
 
-def events(world: World, run: Execution, kind: str) -> list[Item]:
-    return [event for event in incidents.timeline(world.table, incident_of(run)) if event["kind"] == kind]
+def events(world: World, run: Execution, kind: str) -> list[TimelineEvent]:
+    return [event for event in incidents.timeline(world.table, incident_of(run)) if event.kind == kind]
 
 
 def thread(world: World, run: Execution) -> list[str]:
@@ -68,7 +68,7 @@ def test_the_next_one_rings_at_once_and_the_phone_that_rang_stops(world: World) 
     assert world.ringing == [SUZUKI]
     assert world.telephone.calls[0].status == "canceled"
     (told,) = events(world, run, "ring_next")
-    assert (told["who"], told["detail"]) == ("Suzuki", {"via": "slack", "skipped": "Sato"})
+    assert (told.who, told.detail) == ("Suzuki", {"via": "slack", "skipped": "Sato"})
     assert world.story(run) == ["triggered", "ringing", "ring_next", "call_ended", "ringing"]
     assert all(thread(world, run))
 
@@ -124,13 +124,13 @@ def test_whoever_has_seen_the_next_phone_ring_may_skip_that_too(world: World) ->
     world.clock.time += 10_000
     press(world, "ring_next", incident_of(run), seen_at=world.clock.now() - 9_000)
     world.clock.time += 500
-    assert press(world, "ring_next", incident_of(run), seen_at=world.incident(run)["changed_at"]) == ""
+    assert press(world, "ring_next", incident_of(run), seen_at=world.incident(run).changed_at) == ""
     assert world.ringing == [TAKAHASHI]
 
 
 def test_whoever_has_not_seen_yet_that_the_next_phone_rings_skips_nobody(world: World) -> None:
     run = world.fire()
-    seen = world.incident(run)["changed_at"]
+    seen = world.incident(run).changed_at
     world.clock.time += 25_000
     world.twilio_says(world.last_call, "no-answer")
     world.clock.time += 500
@@ -144,7 +144,7 @@ def test_whoever_has_not_seen_yet_that_the_next_phone_rings_skips_nobody(world: 
 
 def test_the_first_phone_may_be_skipped_by_whoever_saw_the_message_before_it_rang(world: World) -> None:
     run = world.receive(webhook())
-    seen = world.incident(run)["changed_at"]
+    seen = world.incident(run).changed_at
     world.clock.time += 500
     world.go_on(run)
     assert press(world, "ring_next", incident_of(run), seen_at=seen) == ""
@@ -286,7 +286,7 @@ def test_a_lost_answer_of_the_table_is_no_refusal(world: World) -> None:
 def test_whoever_is_not_in_the_roster_takes_it_under_their_slack_name(world: World) -> None:
     run = world.fire()
     assert press(world, "acknowledge", incident_of(run), user="U0GUEST") == ""
-    assert world.incident(run)["acknowledged_by"] == "name of U0GUEST (U0GUEST, not in the roster)"
+    assert world.incident(run).acknowledged_by == "name of U0GUEST (U0GUEST, not in the roster)"
 
 
 @pytest.mark.parametrize("kind", ["member", "guest", "outsider", None])
@@ -316,9 +316,9 @@ def test_a_responder_of_another_policy_may_not_resolve(world: World) -> None:
     world.roster({"POLICY#default": {"steps": [{"responder": "sato"}]}})
     run = world.fire()
     assert "Only people of the escalation policy default" in press(world, "resolve", incident_of(run))
-    assert world.incident(run)["state"] == "triggered"
+    assert world.incident(run).state == "triggered"
     assert press(world, "resolve", incident_of(run), user="U0SATO") == ""
-    assert world.incident(run)["state"] == "resolved"
+    assert world.incident(run).state == "resolved"
 
 
 def test_an_acknowledgement_that_comes_too_late_says_who_has_it(world: World) -> None:
@@ -327,15 +327,15 @@ def test_an_acknowledgement_that_comes_too_late_says_who_has_it(world: World) ->
     said = press(world, "acknowledge", incident_of(run))
     assert "Sato has it already, since <!date^" in said
     assert press(world, "acknowledge", incident_of(run), user="U0SATO") == "", "no news to Sato"
-    assert world.incident(run)["acknowledged_by"] == "Sato"
+    assert world.incident(run).acknowledged_by == "Sato"
 
 
 def test_resolving_ends_it_and_says_who_did(world: World) -> None:
     run = world.fire()
     assert press(world, "resolve", incident_of(run)) == ""
     assert world.ringing == []
-    assert world.incident(run)["state"] == "resolved"
-    assert events(world, run, "resolved")[0]["who"] == "Suzuki"
+    assert world.incident(run).state == "resolved"
+    assert events(world, run, "resolved")[0].who == "Suzuki"
     for action in ("acknowledge", "ring_next", "resolve"):
         assert "is resolved" in press(world, action, incident_of(run))
     assert len(events(world, run, "resolved")) == 1
@@ -358,8 +358,8 @@ def test_whoever_takes_the_shift_is_on_call_until_it_ends(world: World) -> None:
     assert override.end.isoformat() == "2026-11-23T09:00:00+00:00"
     assert said.startswith("You are on call (primary) until <!date^")
     (told,) = events(world, run, "shift_taken")
-    assert told["who"] == "Takahashi"
-    assert told["detail"] == {"via": "slack", "schedule": "primary", "until": round(override.end.timestamp() * 1000)}
+    assert told.who == "Takahashi"
+    assert told.detail == {"via": "slack", "schedule": "primary", "until": round(override.end.timestamp() * 1000)}
     assert all(thread(world, run))
     world.twilio_says(world.last_call, "no-answer")
     assert world.ringing == [TAKAHASHI], "the next call goes to them"
@@ -401,7 +401,7 @@ def test_of_two_who_take_it_at_the_same_moment_one_gets_it(world: World) -> None
     assert [override.responder for override in overrides_of(world).values()] == ["suzuki"]
     assert said[0].startswith("You are on call")
     assert said[1].startswith("Suzuki has just taken that shift")
-    assert [event["who"] for event in events(world, run, "shift_taken")] == ["Suzuki"]
+    assert [event.who for event in events(world, run, "shift_taken")] == ["Suzuki"]
 
 
 def test_a_shift_goes_from_hand_to_hand(world: World) -> None:
@@ -411,7 +411,7 @@ def test_a_shift_goes_from_hand_to_hand(world: World) -> None:
         world.clock.time += 60_000
         assert press(world, "take_shift", incident_of(run), user=user).startswith("You are on call")
     assert len(overrides_of(world)) == 4
-    assert [event["who"] for event in events(world, run, "shift_taken")] == ["Takahashi", "Suzuki", "Takahashi", "Sato"]
+    assert [event.who for event in events(world, run, "shift_taken")] == ["Takahashi", "Suzuki", "Takahashi", "Sato"]
 
 
 def test_a_shift_that_never_ends_is_taken_for_a_week(world: World) -> None:

@@ -64,14 +64,14 @@ def test_an_answered_phone_is_no_acknowledgement(world: World) -> None:
     run = world.fire()
     world.twilio_says(world.last_call, "in-progress")
     assert world.page().state == "open"
-    assert world.incident(run)["state"] == "triggered"
+    assert world.incident(run).state == "triggered"
 
 
 def test_an_answered_phone_counts_where_the_policy_says_so(world: World) -> None:
     world.roster({"POLICY#default": {"answer": "connected"}})
     run = world.fire()
     world.twilio_says(world.last_call, "in-progress")
-    assert world.incident(run)["state"] == "acknowledged"
+    assert world.incident(run).state == "acknowledged"
     assert run.outcome[0] == "success"
 
 
@@ -81,7 +81,7 @@ def test_a_key_ends_the_page_and_names_who_has_it(world: World) -> None:
     assert run.outcome == ("success", "acknowledged by Sato")
     assert run.answers[-1].incidents == tuple(run.decision["incidents"])
     incident = world.incident(run)
-    assert (incident["state"], incident["acknowledged_by"]) == ("acknowledged", "Sato")
+    assert (incident.state, incident.acknowledged_by) == ("acknowledged", "Sato")
     assert world.story(run) == ["triggered", "ringing", "acknowledged"]
     assert world.page().is_settled
     assert world.topic.published == []
@@ -180,8 +180,8 @@ def test_a_refusal_about_the_account_holds_the_page_and_tells_what_mends_it(worl
     assert world.topic.subjects == ["Twilio takes no calls, nobody is rung"]
     assert refusals.words(refusals.remedy(code), "en") in world.topic.published[0]["Message"]
     assert world.story(run) == ["triggered", "unavailable"]
-    (event,) = [e for e in incidents.timeline(world.table, run.decision["incidents"][0]) if e["kind"] == "unavailable"]
-    assert event["detail"]["remedy"] == refusals.remedy(code)
+    (event,) = [e for e in incidents.timeline(world.table, run.decision["incidents"][0]) if e.kind == "unavailable"]
+    assert event.detail["remedy"] == refusals.remedy(code)
     world.telephone.refusal = None
     world.passes(30)
     assert world.ringing == [SATO]
@@ -208,7 +208,7 @@ def test_nobody_is_asked_forever(world: World, monkeypatch: pytest.MonkeyPatch) 
     world.passes(2 * MINUTE)
     assert run.is_over
     assert world.topic.subjects == ["Twilio takes no calls, nobody is rung", "nobody took a page"]
-    assert world.incident(run)["unanswered"]
+    assert world.incident(run).unanswered
 
 
 def test_what_mends_a_refusal_is_said_once_a_page(world: World) -> None:
@@ -217,14 +217,15 @@ def test_what_mends_a_refusal_is_said_once_a_page(world: World) -> None:
     world.passes(10 * MINUTE)
     assert run.is_over
     events = incidents.timeline(world.table, run.decision["incidents"][0])
-    ended = [event["detail"] for event in events if event["kind"] == "call_ended"]
+    ended = [event.detail for event in events if event.kind == "call_ended"]
     assert len(ended) == 6
     assert [detail.get("remedy") for detail in ended] == ["geo 1", *[None] * 5]
     world.telephone.refusal = None
     world.telephone.refuses.add(SATO)
     again = world.fire()
-    ended = [e for e in incidents.timeline(world.table, again.decision["incidents"][0]) if e["kind"] == "call_ended"]
-    assert ended[-1]["detail"]["remedy"] == "correct", "another page, another code"
+    events = incidents.timeline(world.table, again.decision["incidents"][0])
+    ended = [event.detail for event in events if event.kind == "call_ended"]
+    assert ended[-1]["remedy"] == "correct", "another page, another code"
 
 
 def test_what_mends_a_text_is_said_once_a_page(world: World) -> None:
@@ -233,7 +234,7 @@ def test_what_mends_a_text_is_said_once_a_page(world: World) -> None:
     run = world.fire()
     world.twilio_says(world.last_call, "busy")
     events = incidents.timeline(world.table, run.decision["incidents"][0])
-    texts = [event["detail"].get("remedy") for event in events if event["kind"] == "text_failed"]
+    texts = [event.detail.get("remedy") for event in events if event.kind == "text_failed"]
     assert texts == ["text_sender", None]
 
 
@@ -258,7 +259,7 @@ def test_a_page_that_nobody_takes_is_told_to_the_fallback_once_and_the_incident_
     assert "Sato: no-answer" in message
     assert "+1202" not in message
     incident = world.incident(run)
-    assert (incident["state"], incident["unanswered"]) == ("triggered", True)
+    assert (incident.state, incident.unanswered) == ("triggered", True)
     assert world.story(run)[-1] == "unanswered"
 
 
@@ -279,7 +280,7 @@ def test_nobody_on_call_is_told_at_once(world: World) -> None:
     run = world.fire()
     assert world.rung == []
     assert world.topic.subjects == ["nobody took a page"]
-    assert world.incident(run)["unanswered"]
+    assert world.incident(run).unanswered
 
 
 def test_a_roster_that_changes_in_the_middle_counts_for_the_next_call(world: World) -> None:
@@ -421,7 +422,7 @@ def test_wherever_the_step_dies_the_retry_rings_nobody_twice(world: World, at: i
     world.twilio_says(world.last_call, "busy")
     assert world.rung == [SATO, SUZUKI]
     world.hears(world.last_call, "1")
-    assert world.incident(run)["acknowledged_by"] == "Suzuki"
+    assert world.incident(run).acknowledged_by == "Suzuki"
     assert world.ringing == [] or world.last_call.status == "in-progress"
 
 
@@ -450,7 +451,7 @@ def test_wherever_the_last_step_dies_the_end_is_told_and_reaches_the_incident(
         world.go_on(run)
     world.go_on(run)
     assert set(world.topic.subjects) == {"nobody took a page"}
-    assert world.incident(run)["unanswered"]
+    assert world.incident(run).unanswered
     assert world.page().is_settled
     assert world.story(run) == ["triggered", "unanswered"]
 
@@ -530,7 +531,7 @@ def test_a_page_taken_while_twilio_is_asked_does_not_go_on_ringing(world: World,
     world.passes(5)
     assert world.rung == [SATO]
     assert world.ringing == []
-    assert world.incident(run)["state"] == "acknowledged"
+    assert world.incident(run).state == "acknowledged"
 
 
 @pytest.mark.parametrize("answer_lost", [False, True])
@@ -558,7 +559,7 @@ def test_a_phone_that_could_not_be_hung_up_is_hung_up_by_the_retry(world: World)
     world.telephone.is_away = True
     with pytest.raises(UnavailableError):
         world.takes_in_slack(run.decision["incidents"][0])
-    assert world.incident(run)["state"] == "acknowledged"  # it did not wait for Twilio
+    assert world.incident(run).state == "acknowledged"  # it did not wait for Twilio
     world.telephone.is_away = False
     world.go_on(run)
     assert world.ringing == []
@@ -661,7 +662,7 @@ def test_when_the_incident_it_was_about_is_resolved_the_next_call_tells_of_anoth
 def test_whoever_takes_the_page_takes_every_incident_that_has_joined(world: World) -> None:
     first, second = world.fire(), world.fire(webhook(key="database"))
     world.hears(world.last_call, "1")
-    assert [world.incident(run)["acknowledged_by"] for run in (first, second)] == ["Sato", "Sato"]
+    assert [world.incident(run).acknowledged_by for run in (first, second)] == ["Sato", "Sato"]
     assert set(first.answers[-1].incidents) == {first.decision["incidents"][0], second.decision["incidents"][0]}
 
 
@@ -684,7 +685,7 @@ def test_an_incident_that_is_taken_in_the_moment_before_it_joins_its_page_rings_
     run = world.fire()
     assert world.ringing == []
     assert world.page().state == "resolved"
-    assert world.incident(run)["acknowledged_by"] == "Suzuki"
+    assert world.incident(run).acknowledged_by == "Suzuki"
     world.passes(5 * MINUTE)
     assert world.rung == [SATO]
 
@@ -696,7 +697,7 @@ def test_whoever_takes_it_while_twilio_is_away_has_it_at_once(world: World) -> N
     assert run.wake_at
     assert run.wake_at - world.clock.now() > 10_000, "the step looks again long after"
     world.takes_in_slack(run.decision["incidents"][0])
-    assert world.incident(run)["state"] == "acknowledged"
+    assert world.incident(run).state == "acknowledged"
     assert run.decision["incidents"][0] in world.slack_asked
     world.telephone.is_away = False
     world.passes(MINUTE)

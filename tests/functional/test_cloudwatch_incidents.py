@@ -22,9 +22,9 @@ def changed(state: str, seconds: int = 0, *, name: str = "shop-cpu", **more: Any
 def test_an_alarm_rings_and_its_ok_resolves(world: World) -> None:
     fired = world.decide(changed("ALARM"))
     assert fired.decision["action"] == "page"
-    assert world.incident(fired)["summary"] == "shop-cpu"
+    assert world.incident(fired).summary == "shop-cpu"
     world.decide(changed("OK", 30))
-    assert world.incident(fired)["state"] == "resolved"
+    assert world.incident(fired).state == "resolved"
 
 
 def test_a_warning_is_for_slack_alone_and_none_for_nobody(world: World) -> None:
@@ -44,17 +44,17 @@ def test_a_doubled_event_is_one_incident(world: World) -> None:
 def test_an_older_event_that_comes_late_changes_nothing(world: World) -> None:
     fired = world.decide(changed("ALARM", 30))
     world.decide(changed("OK", 10))
-    assert world.incident(fired)["state"] == "triggered"
+    assert world.incident(fired).state == "triggered"
     world.decide(changed("OK", 50))
     assert world.decide(changed("ALARM", 40)).decision["action"] in ("notify", "none")
-    assert world.incident(fired)["state"] == "resolved"
+    assert world.incident(fired).state == "resolved"
 
 
 def test_no_data_says_nothing(world: World) -> None:
     assert world.decide(changed("INSUFFICIENT_DATA")).decision["action"] == "none"
     fired = world.decide(changed("ALARM", 1))
     world.decide(changed("INSUFFICIENT_DATA", 2))
-    assert world.incident(fired)["state"] == "triggered"
+    assert world.incident(fired).state == "triggered"
 
 
 def test_alertmanagers_token_reaches_no_alarm(world: World) -> None:
@@ -62,10 +62,10 @@ def test_alertmanagers_token_reaches_no_alarm(world: World) -> None:
     fired = world.decide(changed("ALARM"))
     incident = world.incident(fired)
     for key in (
-        incident["group"],
-        incident["group_key"],
-        f"cloudwatch:{incident['group_key']}",
-        incident["group"][11:],
+        incident.group,
+        incident.group_key,
+        f"cloudwatch:{incident.group_key}",
+        incident.group[11:],
     ):
         world.receive(
             {
@@ -75,4 +75,4 @@ def test_alertmanagers_token_reaches_no_alarm(world: World) -> None:
             },
             received_at=world.clock.now() + 60_000,
         )
-    assert world.incident(fired)["state"] == "triggered"
+    assert world.incident(fired).state == "triggered"

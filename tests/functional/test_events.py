@@ -79,7 +79,7 @@ def test_a_trigger_rings_whoever_its_key_names_and_its_resolve_ends_it(senders: 
     )
     fired = senders.decide()
     incident = world.incident(fired)
-    assert (incident["product"], incident["policy"], incident["summary"]) == (
+    assert (incident.product, incident.policy, incident.summary) == (
         "elsewhere",
         "other",
         "DISK at 99% on web-1",
@@ -87,7 +87,7 @@ def test_a_trigger_rings_whoever_its_key_names_and_its_resolve_ends_it(senders: 
     assert fired.decision["action"] == "page"
     assert senders.enqueue("resolve", dedup_key="srv01/disk").status == 202
     senders.decide()
-    assert world.incident(fired)["state"] == "resolved"
+    assert world.incident(fired).state == "resolved"
 
 
 def test_a_trigger_without_a_dedup_key_gets_one_that_resolves_it(senders: Senders, world: World) -> None:
@@ -95,7 +95,7 @@ def test_a_trigger_without_a_dedup_key_gets_one_that_resolves_it(senders: Sender
     fired = senders.decide()
     senders.enqueue("resolve", dedup_key=dedup)
     senders.decide()
-    assert world.incident(fired)["state"] == "resolved"
+    assert world.incident(fired).state == "resolved"
 
 
 def test_an_acknowledge_stops_the_phones_and_says_who_said_so(senders: Senders, world: World) -> None:
@@ -105,7 +105,7 @@ def test_an_acknowledge_stops_the_phones_and_says_who_said_so(senders: Senders, 
     acknowledged = senders.decide()
     assert acknowledged.decision["action"] == "notify"
     incident = world.incident(fired)
-    assert (incident["state"], incident["acknowledged_by"]) == ("acknowledged", "shop-pagerduty")
+    assert (incident.state, incident.acknowledged_by) == ("acknowledged", "shop-pagerduty")
     again = world.decide(json.loads(json.dumps({**_acknowledgement(senders), "gateway": GATEWAY})))
     assert again.decision["action"] == "notify"
 
@@ -125,8 +125,8 @@ def test_an_acknowledge_takes_its_own_incident_alone_off_a_page_of_several(sende
     assert first.decision["incidents"] != second.decision["incidents"]
     senders.enqueue("acknowledge", dedup_key="a")
     senders.decide()
-    assert world.incident(first)["state"] == "acknowledged"
-    assert world.incident(second)["state"] == "triggered"
+    assert world.incident(first).state == "acknowledged"
+    assert world.incident(second).state == "triggered"
 
 
 @pytest.mark.parametrize("word", ["acknowledge", "resolve"])
@@ -141,11 +141,11 @@ def test_another_key_resolves_nothing_and_a_new_key_of_the_same_name_does(sender
     senders.enqueue("resolve", key=OTHER, dedup_key="a")
     senders.post("generic", {"dedup": "a", "status": "resolved"}, key=ROUTING)
     senders.decide()
-    assert world.incident(fired)["state"] == "triggered"
+    assert world.incident(fired).state == "triggered"
     senders.make("2" * 32, Key("shop-pagerduty", product="elsewhere"))
     senders.enqueue("resolve", key="2" * 32, dedup_key="a")
     senders.decide()
-    assert world.incident(fired)["state"] == "resolved"
+    assert world.incident(fired).state == "resolved"
 
 
 @pytest.mark.parametrize(
@@ -187,7 +187,7 @@ def test_an_event_of_512_kb_is_taken_and_a_larger_one_is_not(senders: Senders, w
     payload = {"summary": "x", "severity": "critical", "source": "x"}
     details = {f"name {number}": "😀" * 1000 for number in range(40)}
     assert senders.enqueue(payload={**payload, "custom_details": details}).status == 202
-    assert world.incident(senders.decide())["alerts"][0]["labels"]["name 0"].startswith("😀")
+    assert world.incident(senders.decide()).alerts[0].labels["name 0"].startswith("😀")
     assert senders.enqueue(payload={**payload, "custom_details": {"x": "y" * 512 * 1024}}).status == 413
 
 
@@ -208,12 +208,12 @@ def test_our_own_form_rings_and_resolves(senders: Senders, world: World) -> None
     assert (reply.status, reply.body["dedup"]) == (202, "queue")
     fired = senders.decide()
     incident = world.incident(fired)
-    assert (incident["summary"], incident["product"]) == ("the queue is full", "elsewhere")
-    assert incident["alerts"][0]["labels"]["length"] == "9000"
-    assert incident["external_url"] == "https://example.com/q"
+    assert (incident.summary, incident.product) == ("the queue is full", "elsewhere")
+    assert incident.alerts[0].labels["length"] == "9000"
+    assert incident.external_url == "https://example.com/q"
     senders.post("generic", {"dedup": "queue", "status": "resolved"})
     senders.decide()
-    assert world.incident(fired)["state"] == "resolved"
+    assert world.incident(fired).state == "resolved"
 
 
 def test_an_event_twice_is_one_incident_and_one_that_was_overtaken_changes_nothing(
@@ -227,7 +227,7 @@ def test_an_event_twice_is_one_incident_and_one_that_was_overtaken_changes_nothi
     senders.post("generic", {"dedup": "q", "status": "ok"})
     senders.decide()
     world.decide(older[1], execution="late")
-    assert world.incident(fired)["state"] == "resolved"
+    assert world.incident(fired).state == "resolved"
     assert len(world.telephone.ringing) == 0
 
 
@@ -296,16 +296,16 @@ def test_grafanas_webhook_is_its_groups(senders: Senders, world: World) -> None:
     assert senders.post("grafana", payload, key="g" * 32).status == 202
     fired = senders.decide()
     incident = world.incident(fired)
-    assert (incident["firing"], incident["product"], incident["sender"]) == (2, "elsewhere", "grafana")
+    assert (incident.firing, incident.product, incident.sender) == (2, "elsewhere", "grafana")
     # Alertmanager's token has nothing to say of it, whatever the group's key is.
     world.receive(
         {**payload, "status": "resolved", "alerts": [{**one, "status": "resolved"}, {**two, "status": "resolved"}]}
     )
-    assert world.incident(fired)["state"] == "triggered"
+    assert world.incident(fired).state == "triggered"
     over = {**payload, "status": "resolved", "alerts": [{**one, "status": "resolved"}, {**two, "status": "resolved"}]}
     senders.post("grafana", over, key="g" * 32)
     senders.decide()
-    assert world.incident(fired)["state"] == "resolved"
+    assert world.incident(fired).state == "resolved"
 
 
 def test_a_group_of_a_thousand_alerts_fits_into_an_execution_and_says_what_was_left_out(
@@ -330,8 +330,8 @@ def test_a_group_of_a_thousand_alerts_fits_into_an_execution_and_says_what_was_l
     }
     assert senders.post("grafana", payload).status == 202
     incident = world.incident(senders.decide())
-    assert (incident["firing"], incident["at_least"]) == (300, True)
-    assert incident["severity"] == "warning", "Grafana says what all have in common"
+    assert (incident.firing, incident.at_least) == (300, True)
+    assert incident.severity == "warning", "Grafana says what all have in common"
 
 
 def test_a_mapping_of_the_roster_reads_a_source_of_ones_own(senders: Senders, world: World) -> None:
@@ -349,11 +349,11 @@ def test_a_mapping_of_the_roster_reads_a_source_of_ones_own(senders: Senders, wo
     assert (reply.status, reply.body["dedup"]) == (202, "7")
     fired = senders.decide()
     incident = world.incident(fired)
-    assert (incident["summary"], incident["product"]) == ("web-1: disk", "elsewhere")
-    assert incident["alerts"][0]["labels"]["queue"] == "q"
+    assert (incident.summary, incident.product) == ("web-1: disk", "elsewhere")
+    assert incident.alerts[0].labels["queue"] == "q"
     senders.post("my-tool", {**payload, "state": "ok"})
     senders.decide()
-    assert world.incident(fired)["state"] == "resolved"
+    assert world.incident(fired).state == "resolved"
     refused = senders.post("my-tool", {"host": 7, "check": None})
     assert refused.status == 400
     assert "summary" in refused.body["reason"]

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from oncall import incidents, pages
 from oncall.clock import at
+from oncall.incidents import Incident
 from oncall.incidents.known import MOST_KNOWN
-from oncall.table import Item
 from tests.builders import MINUTE, SATO, START, SUZUKI, Json, World, alert, webhook
 
 HOUR = 60 * MINUTE
@@ -31,10 +31,10 @@ def cut(*alerts: Json, by: int = 1, **more: Any) -> Json:
     return webhook(*alerts, truncatedAlerts=by, **more)
 
 
-def by_product(world: World) -> dict[str, Item]:
+def by_product(world: World) -> dict[str, Incident]:
     """The latest incident of each product."""
     found = (incidents.read(world.table, one) for one in incidents.opened_since(world.table, 0, now=world.clock.now()))
-    return {incident["product"]: incident for incident in found if incident}
+    return {incident.product: incident for incident in found if incident}
 
 
 def takes(world: World) -> None:
@@ -54,7 +54,7 @@ def test_a_resolution_of_a_list_that_was_cut_resolves_nothing_and_the_phone_ring
     run = world.fire(cut(one, two, by=by), **how)
     said = world.fire(cut(over(one), over(two), by=by, status="resolved"), **how)
     assert said.decision["action"] == "notify"
-    assert world.incident(run)["state"] == "triggered"
+    assert world.incident(run).state == "triggered"
     assert world.ringing == [SATO]
     assert world.story(run)[-1] == "unsure"
     world.project(*run.decision["incidents"])
@@ -64,10 +64,10 @@ def test_a_resolution_of_a_list_that_was_cut_resolves_nothing_and_the_phone_ring
 
 def test_what_the_gateway_cut_is_over_if_it_says_that_nothing_fires(world: World) -> None:
     run = world.fire(cut(alert("one"), by=0), cut={"alerts": 400, "firing": 400, "characters": 90_000})
-    assert world.incident(run)["at_least"] is True
+    assert world.incident(run).at_least is True
     over_all = cut(over(alert("two")), by=0, status="resolved")
     world.fire(over_all, cut={"alerts": 400, "firing": 0, "characters": 90_000})
-    assert world.incident(run)["state"] == "resolved"
+    assert world.incident(run).state == "resolved"
     assert world.ringing == []
 
 
@@ -78,12 +78,12 @@ def test_what_fires_beyond_all_that_the_gateway_has_looked_at_rings(world: World
     run = world.fire(hook, cut={"alerts": 4_000, "firing": None, "characters": 900_000})
     assert world.rung == [SATO]
     assert "Host Down" in world.last_call.twiml
-    assert (world.incident(run)["product"], world.incident(run)["at_least"]) == ("shop", True)
+    assert (world.incident(run).product, world.incident(run).at_least) == ("shop", True)
     takes(world)
     world.fire(hook, cut={"alerts": 4_000, "firing": None, "characters": 900_000})
     assert world.rung == [SATO]
     world.fire(hook | {"status": "resolved"}, cut={"alerts": 4_000, "firing": 0, "characters": 900_000})
-    assert world.incident(run)["state"] == "resolved"
+    assert world.incident(run).state == "resolved"
 
 
 @pytest.mark.parametrize(
@@ -93,7 +93,7 @@ def test_what_a_cut_list_left_open_ends_all_the_same(world: World, end: str) -> 
     one = of("shop")
     run = world.fire(cut(one))
     world.fire(cut(over(one), status="resolved"))
-    assert world.incident(run)["state"] == "triggered"
+    assert world.incident(run).state == "triggered"
     match end:
         case "resolved":
             world.fire(webhook(over(one), status="resolved"))
@@ -103,11 +103,11 @@ def test_what_a_cut_list_left_open_ends_all_the_same(world: World, end: str) -> 
             world.fire(webhook(of(OF_OTHERS)))
             world.fire(webhook(of(OF_OTHERS)))  # and its repeat
         case _:
-            incidents.resolve(world.table, world.incident(run)["id"], who="Sato", via="slack", now=world.clock.now())
+            incidents.resolve(world.table, world.incident(run).id, who="Sato", via="slack", now=world.clock.now())
             return
-    assert world.incident(run)["state"] == "resolved"
+    assert world.incident(run).state == "resolved"
     assert SATO not in world.ringing or end == "of another product"
-    assert by_product(world)["shop"]["state"] == "resolved"
+    assert by_product(world)["shop"].state == "resolved"
 
 
 def test_what_comes_into_view_when_another_resolves_is_not_new(world: World) -> None:
@@ -117,7 +117,7 @@ def test_what_comes_into_view_when_another_resolves_is_not_new(world: World) -> 
     takes(world)
     world.fire(cut(over(shown[0]), shown[1], shown[2]))
     assert world.rung == [SATO]
-    assert world.incident(run)["state"] == "acknowledged"
+    assert world.incident(run).state == "acknowledged"
     world.passes(MINUTE)
     world.fire(cut(shown[1], shown[2], alert("host 4", startsAt=at(world.clock.now() - 1000).isoformat())))
     assert world.rung == [SATO, SATO]  # that one began since
@@ -167,10 +167,10 @@ def test_if_nothing_that_a_cut_list_shows_may_ring_what_it_hides_rings_the_defau
     run = world.fire(cut(of("silent")))
     assert world.rung == [SATO]
     assert sorted(by_product(world)) == ["", "silent"]
-    assert by_product(world)[""]["severity_note"] == "unseen"
+    assert by_product(world)[""].severity_note == "unseen"
     world.fire(webhook(of("silent")))  # the whole list: there was nothing else
-    assert by_product(world)[""]["state"] == "resolved"
-    assert by_product(world)["silent"]["state"] == "triggered"
+    assert by_product(world)[""].state == "resolved"
+    assert by_product(world)["silent"].state == "triggered"
     assert world.ringing == []
     assert len(run.decision["incidents"]) == 2
 
@@ -190,7 +190,7 @@ def test_what_fires_counts_and_not_the_groups_word(world: World, status: str) ->
     run = world.fire(webhook(alert("one"), over(alert("two"))) | {"status": status})
     assert world.rung == [SATO]
     world.fire(webhook(over(alert("one")), over(alert("two"))) | {"status": status})
-    assert world.incident(run)["state"] == "resolved"
+    assert world.incident(run).state == "resolved"
     assert world.ringing == []
 
 
@@ -198,7 +198,7 @@ def test_a_resolution_of_alerts_without_a_status_of_their_own_is_one(world: Worl
     run = world.fire()
     bare = {name: value for name, value in alert("shop alert").items() if name != "status"}
     world.fire(webhook(bare) | {"status": "resolved"})
-    assert world.incident(run)["state"] == "resolved"
+    assert world.incident(run).state == "resolved"
 
 
 def test_a_firing_list_of_which_nothing_fires_rings_nobody(world: World) -> None:
@@ -214,7 +214,7 @@ def test_a_resolution_in_the_same_minute_as_a_repeat_is_heard(world: World) -> N
     world.hears(world.last_call, "1")
     world.fire(webhook(one, two))
     world.fire(webhook(one, over(two)))
-    assert list(world.incident(run)["known"]) == ["fingerprint of one"]
+    assert list(world.incident(run).known) == ["fingerprint of one"]
     world.passes(30 * MINUTE)
     world.fire(webhook(one, two))
     assert world.rung == [SATO, SATO]
@@ -231,7 +231,7 @@ def test_every_product_of_a_group_counts_whichever_comes_first(world: World, fir
     assert "shop" in world.last_call.twiml
     assert run.decision["page"]["call"]
     world.fire(webhook(*map(over, alerts), status="resolved"))
-    assert {one["state"] for one in by_product(world).values()} == {"resolved"}
+    assert {one.state for one in by_product(world).values()} == {"resolved"}
     assert world.ringing == []
 
 
@@ -239,8 +239,8 @@ def test_every_policy_of_a_group_rings(world: World) -> None:
     world.roster({"POLICY#other": {"steps": [{"responder": "suzuki"}]}})
     world.fire(webhook(of("shop"), of(OF_OTHERS)))
     assert sorted(world.ringing) == [SATO, SUZUKI]
-    assert world.page("default").incidents == {by_product(world)["shop"]["id"]}
-    assert world.page("other").incidents == {by_product(world)[OF_OTHERS]["id"]}
+    assert world.page("default").incidents == {by_product(world)["shop"].id}
+    assert world.page("other").incidents == {by_product(world)[OF_OTHERS].id}
     world.fire(webhook(over(of("shop")), of(OF_OTHERS)))
     assert world.ringing == [SUZUKI]
     world.fire(webhook(over(of(OF_OTHERS)), status="resolved"))
@@ -261,15 +261,15 @@ def test_products_of_one_policy_ring_one_phone(world: World) -> None:
     world.fire(webhook(*[of(f"product {number}") for number in range(5)]))
     assert world.rung == [SATO]
     world.hears(world.last_call, "1")
-    assert [one["state"] for one in by_product(world).values()] == ["acknowledged"] * 5
+    assert [one.state for one in by_product(world).values()] == ["acknowledged"] * 5
 
 
 def test_each_product_has_its_own_channel_and_language(world: World) -> None:
     world.roster({"PRODUCT#shop": {"slack_channel": "C0SHOP", "language": "ja"}})
     world.fire(webhook(of("search"), of("shop")))
     found = by_product(world)
-    assert (found["shop"]["channel"], found["shop"]["language"]) == ("C0SHOP", "ja")
-    assert found["search"]["channel"] != "C0SHOP"
+    assert (found["shop"].channel, found["shop"].language) == ("C0SHOP", "ja")
+    assert found["search"].channel != "C0SHOP"
 
 
 def test_a_policy_whose_execution_cannot_be_started_rings_after_a_minute(world: World) -> None:
@@ -311,7 +311,7 @@ def test_a_resolution_that_overtakes_the_firing_of_several_products_rings_nobody
     alerts = [of(product), of("search")]
     world.fire(webhook(*map(over, alerts), status="resolved"), received_at=START + 1000)
     world.fire(webhook(*alerts), received_at=START)
-    assert {one["state"] for one in by_product(world).values()} == {"resolved"}
+    assert {one.state for one in by_product(world).values()} == {"resolved"}
     assert world.rung == []
 
 
@@ -337,7 +337,7 @@ def a_test(name: str, product: str = "") -> Json:
 )
 def test_a_test_is_one_only_if_all_that_fires_is(world: World, hook: Json, *, is_test: bool) -> None:
     run = world.fire(hook)
-    assert incidents.is_test(world.incident(run)) is is_test
+    assert world.incident(run).is_test is is_test
     assert ("only a test" in world.last_call.twiml) is is_test
 
 
@@ -366,12 +366,12 @@ def test_a_part_and_then_all_of_what_was_known_rings_nobody_who_has_it(world: Wo
     run = world.fire(webhook(*alerts))
     takes(world)
     world.fire(webhook(alerts[0]))
-    assert (world.incident(run)["firing"], world.incident(run)["at_least"]) == (1, True)
+    assert (world.incident(run).firing, world.incident(run).at_least) == (1, True)
     world.passes(5 * MINUTE)
     world.fire(webhook(*alerts))
     assert world.rung == [SATO]
-    assert world.incident(run)["state"] == "acknowledged"
-    assert world.incident(run)["at_least"] is False
+    assert world.incident(run).state == "acknowledged"
+    assert world.incident(run).at_least is False
 
 
 def test_a_warning_that_is_all_that_is_said_leaves_a_critical_incident_so(world: World) -> None:
@@ -379,21 +379,21 @@ def test_a_warning_that_is_all_that_is_said_leaves_a_critical_incident_so(world:
     run = world.fire(webhook(warning, critical))
     takes(world)
     world.fire(webhook(warning))
-    assert world.incident(run)["severity"] == "critical"
+    assert world.incident(run).severity == "critical"
     world.fire(webhook(warning, critical))
     assert world.rung == [SATO]
     world.fire(webhook(warning, over(critical)))
-    assert world.incident(run)["severity"] == "warning"
+    assert world.incident(run).severity == "warning"
 
 
 def test_what_is_left_out_is_not_resolved_by_the_rest(world: World) -> None:
     one, two = of("shop", "one"), of("shop", "two")
     run = world.fire(webhook(one, two))
     world.fire(webhook(over(one), of(OF_OTHERS)))  # two was not said to be resolved
-    assert world.incident(run)["state"] == "triggered"
+    assert world.incident(run).state == "triggered"
     assert SATO in world.ringing
     world.fire(webhook(over(two), of(OF_OTHERS)))
-    assert by_product(world)["shop"]["state"] == "resolved"
+    assert by_product(world)["shop"].state == "resolved"
 
 
 def test_an_incident_knows_so_many_and_what_is_beyond_is_told_by_its_start(world: World) -> None:
@@ -409,9 +409,9 @@ def test_an_incident_knows_so_many_and_what_is_beyond_is_told_by_its_start(world
         world.fire(webhook(*alerts))
         world.clock.time += 1
     incident = world.incident(run)
-    assert len(incident["known"]) == MOST_KNOWN
-    assert incident["unseen"]
-    world.takes_in_slack(incident["id"])
+    assert len(incident.known) == MOST_KNOWN
+    assert incident.unseen
+    world.takes_in_slack(incident.id)
     world.passes(HOUR)
     calls = len(world.rung)
     world.fire(webhook(*[alert("x", fingerprint=f"{number:016x}", startsAt=began) for number in range(5)]))
@@ -431,12 +431,12 @@ def test_while_some_are_beyond_what_an_incident_knows_it_ends_with_its_group_alo
     world.fire(webhook(*numbered(600, MOST_KNOWN + 100)))
     for first in range(0, MOST_KNOWN, 500):  # all but a hundred
         world.fire(webhook(*map(over, numbered(first, first + 500)), of(OF_OTHERS)))
-    assert world.incident(run)["state"] == "triggered"
+    assert world.incident(run).state == "triggered"
     assert SATO in world.ringing
     world.fire(webhook(of(OF_OTHERS)))
-    assert world.incident(run)["state"] == "triggered"
+    assert world.incident(run).state == "triggered"
     world.fire(webhook(over(of(OF_OTHERS)), status="resolved"))
-    assert {one["state"] for one in by_product(world).values()} == {"resolved"}
+    assert {one.state for one in by_product(world).values()} == {"resolved"}
 
 
 # ---------------------------------------------------------------- two words at one moment
@@ -455,8 +455,8 @@ def test_what_joins_while_all_that_was_known_is_resolved_keeps_it_open(world: Wo
     assert reads
     world.dynamo.before("TransactWriteItems", lambda: world.receive(webhook(two, other), received_at=moment))
     world.fire(said, received_at=moment)
-    assert list(world.incident(run)["known"]) == ["fingerprint of two"]
-    assert world.incident(run)["state"] == "triggered"
+    assert list(world.incident(run).known) == ["fingerprint of two"]
+    assert world.incident(run).state == "triggered"
     assert SATO in world.ringing
 
 
@@ -468,7 +468,7 @@ def test_wherever_a_step_dies_that_ends_a_product_its_phone_is_silent_in_the_end
     with world.dynamo.dies(at_request, answered=True):
         world.receive(webhook(other), execution="whole")
     world.fire(webhook(other), execution="whole")
-    assert world.incident(run)["state"] == "resolved"
+    assert world.incident(run).state == "resolved"
     assert not world.page("default").is_open
 
 
@@ -478,7 +478,7 @@ def test_a_step_that_is_tried_again_tells_of_each_incident_of_a_page(world: Worl
     with world.dynamo.dies(at_request, answered=True):
         world.receive(hook, execution="one")
     again = world.receive(hook, execution="one")
-    assert sorted(again.decision["incidents"]) == sorted(one["id"] for one in by_product(world).values())
+    assert sorted(again.decision["incidents"]) == sorted(one.id for one in by_product(world).values())
 
 
 # ---------------------------------------------------------------- a roster that changes meanwhile
@@ -491,7 +491,7 @@ def test_a_product_that_was_for_slack_alone_rings_at_the_next_word_once_the_rost
     world.fire(webhook(of("silent")))
     assert world.rung == [SUZUKI]
     world.fire(webhook(over(of("silent")), status="resolved"))
-    assert world.incident(run)["state"] == "resolved"
+    assert world.incident(run).state == "resolved"
     assert world.ringing == []
 
 
@@ -507,7 +507,7 @@ def test_an_incident_whose_policy_and_product_are_gone_rings_everyone(world: Wor
         world.twilio_says(world.last_call, "no-answer")
     assert world.ringing
     world.fire(webhook(over(of(OF_OTHERS)), status="resolved"))
-    assert world.incident(run)["state"] == "resolved"
+    assert world.incident(run).state == "resolved"
     assert world.ringing == []
 
 
@@ -515,7 +515,7 @@ def test_an_incident_whose_policy_and_product_are_gone_rings_everyone(world: Wor
 def test_an_alert_whose_severity_rises_rings_who_was_only_told(world: World, name: str) -> None:
     fingerprint = "one" if name == "the same alert" else "two"
     run = world.fire(webhook(alert("one", severity="warning", fingerprint="one")))
-    takes_it = world.takes_in_slack(world.incident(run)["id"])
+    takes_it = world.takes_in_slack(world.incident(run).id)
     assert takes_it
     world.passes(HOUR)
     world.fire(webhook(alert("one", severity="critical", fingerprint=fingerprint)))
@@ -578,17 +578,17 @@ def test_whoever_fires_is_told_and_whoever_has_it_is_not_rung_again(
         now_open = open_incident(world)
         if fires:
             assert now_open, "what fires has an incident that is open"
-            known = set(now_open["known"])
+            known = set(now_open.known)
             assert {f"fingerprint of {name}" for name, _ in seen} <= known
-            assert now_open["state"] == "acknowledged" or rings(world), "and it rings, unless somebody has it"
+            assert now_open.state == "acknowledged" or rings(world), "and it rings, unless somebody has it"
         elif left and was:
             assert now_open, "a list that was cut resolves nothing"
         elif not left:
             assert not now_open, "a whole list in which nothing fires ends it"
             assert not rings(world)
-        if was and was["state"] == "acknowledged" and now_open and seen <= told:
+        if was and was.state == "acknowledged" and now_open and seen <= told:
             assert len(world.rung) == calls, "nobody is rung for what was known and taken"
-        if was and was["state"] == "acknowledged" and any(name in fresh for name, _ in seen):
+        if was and was.state == "acknowledged" and any(name in fresh for name, _ in seen):
             assert len(world.rung) == calls + 1, "what is new rings once"
         told |= seen
         if is_taken and rings(world):
@@ -601,7 +601,7 @@ def rings(world: World) -> bool:
     return bool(page and page.is_open)
 
 
-def open_incident(world: World) -> Item | None:
+def open_incident(world: World) -> Incident | None:
     found = incidents.open_since(world.table, 0, now=world.clock.now())
     assert len(found) <= 1, "one product, one open incident"
     return incidents.read(world.table, found[0]) if found else None

@@ -31,9 +31,9 @@ def killed_before_the_release(world: World, does: Callable[[], object]) -> None:
 def test_a_key_whose_function_died_is_made_up_for_by_the_end_of_its_call(world: World) -> None:
     run = world.fire()
     killed_before_the_release(world, lambda: world.hears(world.last_call, "1"))
-    assert world.incident(run)["state"] == "triggered"
+    assert world.incident(run).state == "triggered"
     world.twilio_says(world.last_call, "completed")
-    assert world.incident(run)["state"] == "acknowledged"
+    assert world.incident(run).state == "acknowledged"
     assert run.outcome[0] == "success"
 
 
@@ -93,7 +93,7 @@ def test_a_connected_call_counts_even_if_that_it_was_answered_is_heard_late_or_n
     for status in order:
         world.twilio_says(world.last_call, status)
     assert world.rung == [SATO]
-    assert world.incident(run)["acknowledged_by"] == "Sato"
+    assert world.incident(run).acknowledged_by == "Sato"
 
 
 def test_a_key_that_meets_the_next_page_counts_for_its_incident_alone(world: World) -> None:
@@ -107,7 +107,7 @@ def test_a_key_that_meets_the_next_page_counts_for_its_incident_alone(world: Wor
     said = keys.key_pressed(world.services, first.callbacks, "1")
     assert world.page().id != page.id
     assert "You have it" in said
-    assert world.incident(run)["state"] == "acknowledged"
+    assert world.incident(run).state == "acknowledged"
     assert world.page().state == "open"
 
 

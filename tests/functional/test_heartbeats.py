@@ -64,9 +64,9 @@ def test_silence_opens_an_incident_within_a_minute_after_the_grace_and_a_beat_re
     assert night.runs == []
     night.pass_(1)
     assert night.runs[-1].decision["action"] == "page"
-    assert night.incident["summary"] == "backup was not heard of for 1 hour and 5 minutes more"
+    assert night.incident.summary == "backup was not heard of for 1 hour and 5 minutes more"
     night.beat()
-    assert night.incident["state"] == "resolved"
+    assert night.incident.state == "resolved"
     night.pass_(10)
     assert len(night.runs) == 2
 
@@ -74,18 +74,18 @@ def test_silence_opens_an_incident_within_a_minute_after_the_grace_and_a_beat_re
 def test_one_that_never_came_counts(night: Night) -> None:
     night.look()
     night.pass_(66)
-    assert "never heard of" in night.incident["summary"]
+    assert "never heard of" in night.incident.summary
 
 
 def test_a_failure_rings_at_once_and_a_beat_resolves_it(night: Night) -> None:
     night.beat()
     night.world.clock.sleep(1)
     night.beat("fail")
-    assert night.incident["summary"] == "backup says that it failed"
+    assert night.incident.summary == "backup says that it failed"
     night.pass_(5)
     assert len(night.runs) == 1
     night.beat()
-    assert night.incident["state"] == "resolved"
+    assert night.incident.state == "resolved"
 
 
 def test_what_starts_and_does_not_finish_within_the_grace_is_missed(night: Night) -> None:
@@ -95,7 +95,7 @@ def test_what_starts_and_does_not_finish_within_the_grace_is_missed(night: Night
     night.pass_(5)
     assert night.runs == []
     night.pass_(1)
-    assert "did not finish within 5 minutes" in night.incident["summary"]
+    assert "did not finish within 5 minutes" in night.incident.summary
 
 
 def test_a_beat_after_a_start_is_its_end(night: Night) -> None:
@@ -123,9 +123,9 @@ def test_the_resolution_that_could_not_be_started_comes_with_the_next_minute(nig
     desk = events.Desk(night.world.table, refuse, night.world.clock.now, GATEWAY)
     with pytest.raises(ConnectionError):
         events.beat(desk, KEY, "beat")
-    assert night.incident["state"] == "triggered"
+    assert night.incident.state == "triggered"
     night.pass_(1)
-    assert night.incident["state"] == "resolved"
+    assert night.incident.state == "resolved"
 
 
 @pytest.mark.parametrize("end", [{"enabled": False}, None])
@@ -134,7 +134,7 @@ def test_one_that_is_switched_off_or_leaves_the_roster_is_over(night: Night, end
     night.pass_(66)
     night.world.roster({"WATCHED#backup": end and {"every": "1 hour", **end}})
     night.pass_(1)
-    assert night.incident["state"] == "resolved"
+    assert night.incident.state == "resolved"
     night.pass_(200)
     assert len(night.runs) == 2
     assert night.beat() == 200
@@ -145,7 +145,7 @@ def test_its_severity_and_product_are_the_rosters(world: World) -> None:
     night.look()
     night.pass_(66)
     assert night.runs[-1].decision["action"] == "alert"
-    assert night.incident["product"] == "elsewhere"
+    assert night.incident.product == "elsewhere"
 
 
 def test_no_other_sender_resolves_it(night: Night) -> None:
@@ -156,7 +156,7 @@ def test_no_other_sender_resolves_it(night: Night) -> None:
     desk = events.Desk(night.world.table, night._start, night.world.clock.now, GATEWAY)
     events.receive(desk, "generic", "o" * 32, json.dumps({"dedup": "backup", "status": "resolved"}))
     missed = night.world.incident(night.runs[0])
-    assert missed["state"] == "triggered"
+    assert missed.state == "triggered"
 
 
 def test_a_thousand_cost_two_queries_a_minute(world: World) -> None:

@@ -8,9 +8,9 @@ import pytest
 
 from oncall import incidents, pages
 from oncall.alerts.alertmanager import AlertGroup, read_webhook
-from oncall.incidents import Event
+from oncall.incidents import Event, Incident, Route
 from oncall.roster import Policy, Responder
-from oncall.table import ConditionFailedError, Item
+from oncall.table import ConditionFailedError
 from tests.builders import BASE, SATO, START, World, webhook
 
 HANDS = 6
@@ -22,26 +22,26 @@ def group(**more: object) -> AlertGroup:
     return read_webhook(webhook(**more), received_at=START)  # type: ignore[arg-type]  # whatever webhook takes
 
 
-def opened(world: World, execution: str = "one", **more: object) -> Item:
-    attributes = {"policy": "default", "call": True, "channel": "C0", "base": BASE}
+def opened(world: World, execution: str = "one", **more: object) -> Incident:
+    route = Route("default", call=True, channel="C0", base=BASE)
     return incidents.open_incident(
-        world.table, group(**more), execution=execution, now=world.clock.now(), attributes=attributes
+        world.table, group(**more), execution=execution, now=world.clock.now(), route=route
     ).incident
 
 
-def joined(world: World, incident: Item, execution: str) -> pages.Joined:
-    about = incidents.about(incident)
+def joined(world: World, incident: Incident, execution: str) -> pages.Joined:
+    about = incidents.headline_of(incident)
     return pages.join(world.table, POLICY, about, FIRST, execution=execution, now=world.clock.now(), ring=25, base=BASE)
 
 
 def test_however_many_open_a_group_at_once_there_is_one_incident(world: World) -> None:
     with ThreadPoolExecutor(HANDS) as hands:
-        found = list(hands.map(lambda number: opened(world, f"execution {number}")["id"], range(HANDS)))
+        found = list(hands.map(lambda number: opened(world, f"execution {number}").id, range(HANDS)))
     assert len(set(found)) == 1
 
 
 def test_however_many_tell_at_once_the_timeline_has_each_line_once_and_no_gap(world: World) -> None:
-    incident = opened(world)["id"]
+    incident = opened(world).id
 
     def tell(number: int) -> None:
         event = Event("repeated", key=f"repeated/{number % 3}")
@@ -49,7 +49,7 @@ def test_however_many_tell_at_once_the_timeline_has_each_line_once_and_no_gap(wo
 
     with ThreadPoolExecutor(HANDS) as hands:
         list(hands.map(tell, range(HANDS)))
-    numbers = [event["number"] for event in incidents.timeline(world.table, incident)]
+    numbers = [event.number for event in incidents.timeline(world.table, incident)]
     assert numbers == [1, 2, 3, 4]
 
 
@@ -58,7 +58,7 @@ def test_however_many_join_at_once_there_is_one_page_with_one_owner(world: World
     with ThreadPoolExecutor(HANDS) as hands:
         came = list(hands.map(lambda pair: joined(world, pair[1], f"execution {pair[0]}"), enumerate(known)))
     assert [one.is_ours for one in came].count(True) == 1
-    assert world.page().incidents == {incident["id"] for incident in known}
+    assert world.page().incidents == {incident.id for incident in known}
 
 
 def test_an_execution_that_joins_twice_keeps_its_page(world: World) -> None:
@@ -89,14 +89,14 @@ def test_the_last_incident_to_leave_ends_the_page(world: World) -> None:
     one, other = opened(world, "one"), opened(world, "two", key="other")
     joined(world, one, "one")
     joined(world, other, "two")
-    assert pages.leave(world.table, "default", one["id"]) is None
-    ended = pages.leave(world.table, "default", other["id"])
+    assert pages.leave(world.table, "default", one.id) is None
+    ended = pages.leave(world.table, "default", other.id)
     assert ended is not None
     assert ended.state == "resolved"
     # Until all has followed from it, whoever asks again is told the same.
-    assert pages.leave(world.table, "default", other["id"]) == ended
+    assert pages.leave(world.table, "default", other.id) == ended
     pages.settle(world.table, ended, now=START)
-    assert pages.leave(world.table, "default", other["id"]) is None
+    assert pages.leave(world.table, "default", other.id) is None
 
 
 def test_leaving_a_page_that_never_was_changes_nothing(world: World) -> None:
@@ -124,7 +124,7 @@ def test_of_two_ends_of_a_page_the_first_counts_except_that_a_human_always_may_t
                 case "give up":
                     pages.give_up(world.table, page, reason=who)
                 case "resolve":
-                    return pages.leave(world.table, "default", incident["id"]) is not None
+                    return pages.leave(world.table, "default", incident.id) is not None
         except ConditionFailedError:
             return False
         return True
@@ -141,15 +141,15 @@ def test_settling_twice_or_from_an_old_copy_changes_nothing(world: World) -> Non
     joined(world, incident, "one")
     page = pages.acknowledge(world.table, world.page(), who="Sato", responder="sato", via="phone", now=START)
     pages.settle(world.table, page, now=START)
-    settled, told = world.page(), incidents.read(world.table, incident["id"])
+    settled, told = world.page(), incidents.read(world.table, incident.id)
     # It fires anew, and only then somebody settles with what they read long ago.
     event = Event("new_alerts", key="new/x", detail={"count": 1})
-    anew = incidents.tell(world.table, incident["id"], event, now=START, state="triggered")
+    anew = incidents.tell(world.table, incident.id, event, now=START, state="triggered")
     pages.settle(world.table, page, now=START + 5)
     assert told is not None
     assert anew is not None
-    assert (told["state"], anew["state"]) == ("acknowledged", "triggered")
-    assert incidents.read(world.table, incident["id"]) == anew
+    assert (told.state, anew.state) == ("acknowledged", "triggered")
+    assert incidents.read(world.table, incident.id) == anew
     assert replace(world.page(), settled_at=0) == replace(settled, settled_at=0)
 
 
@@ -164,7 +164,7 @@ def test_settling_that_dies_half_way_is_finished_by_the_next(world: World, at: i
     assert is_due(world) or world.page().is_settled
     pages.settle(world.table, page, now=START)
     for incident in known:
-        told = [event["kind"] for event in incidents.timeline(world.table, incident["id"])]
+        told = [event.kind for event in incidents.timeline(world.table, incident.id)]
         assert told == ["triggered", "acknowledged"]
     assert not is_due(world)
 

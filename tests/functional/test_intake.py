@@ -30,7 +30,7 @@ def test_a_critical_group_opens_an_incident_and_pages(world: World) -> None:
     run = world.receive(webhook(alert(annotations={"summary": "The shop is down"}), product="shop"))
     assert action(run) == ("page", "critical")
     incident = world.incident(run)
-    assert (incident["state"], incident["summary"], incident["product"]) == ("triggered", "The shop is down", "shop")
+    assert (incident.state, incident.summary, incident.product) == ("triggered", "The shop is down", "shop")
     assert [one["name"] for one in run.decision["responders"]] == ["Sato", "Suzuki", "Takahashi"]
     assert world.page().base == BASE
 
@@ -44,7 +44,7 @@ def test_a_warning_goes_to_slack_alone(world: World) -> None:
 def test_a_group_without_a_severity_counts_as_critical_and_says_so(world: World) -> None:
     run = world.receive(webhook(alert(severity=None)))
     assert action(run) == ("page", "critical")
-    assert world.incident(run)["severity_note"] == "missing"
+    assert world.incident(run).severity_note == "missing"
 
 
 def test_the_decision_is_handed_on_without_what_the_state_machine_cannot_carry(world: World) -> None:
@@ -62,13 +62,13 @@ def test_a_product_has_its_own_policy_and_channel(world: World) -> None:
     world.roster({"PRODUCT#shop": {"policy": "other", "slack_channel": "C0SHOP"}})
     run = world.receive(webhook(product="shop"))
     assert run.decision["page"]["policy"] == "other"
-    assert world.incident(run)["channel"] == "C0SHOP"
+    assert world.incident(run).channel == "C0SHOP"
 
 
 def test_an_unknown_product_uses_the_default_policy_and_channel(world: World) -> None:
     run = world.receive(webhook(product="never heard of"))
     assert run.decision["page"]["policy"] == "default"
-    assert world.incident(run)["channel"] == CHANNEL
+    assert world.incident(run).channel == CHANNEL
 
 
 def test_without_any_roster_the_page_ends_loudly(world: World) -> None:
@@ -77,7 +77,7 @@ def test_without_any_roster_the_page_ends_loudly(world: World) -> None:
     run = world.fire()
     assert run.outcome == ("fail", "nobody is on call")
     assert world.topic.subjects == ["nobody took a page"]
-    assert world.incident(run)["unanswered"]
+    assert world.incident(run).unanswered
 
 
 def test_a_mistake_in_the_roster_does_not_keep_the_others_from_being_rung(world: World) -> None:
@@ -105,7 +105,7 @@ def test_a_webhook_that_was_overtaken_by_a_newer_one_changes_nothing(world: Worl
     first = world.fire(webhook(alert(), alert("second")), received_at=START + 1000)
     late = world.fire(webhook(alert()), received_at=START)
     assert action(late) == ("notify", "critical")
-    assert len(world.incident(first)["known"]) == 2
+    assert len(world.incident(first).known) == 2
     assert "repeated" not in world.story(first)
 
 
@@ -141,7 +141,7 @@ def test_a_retry_in_whose_middle_somebody_takes_it_rings_nobody(world: World) ->
     world.dynamo.before("UpdateItem", lambda: world.hears(world.last_call, "1"))
     world.fire(execution="one")
     world.passes(10 * MINUTE)
-    assert world.incident(run)["state"] == "acknowledged"
+    assert world.incident(run).state == "acknowledged"
     assert world.rung == [SATO]
     assert world.page().is_settled
 
@@ -166,7 +166,7 @@ def test_a_retry_that_read_its_incident_before_somebody_took_it_opens_no_other_p
     again = world.fire(webhook(key="another"), execution="two")
 
     assert action(again) == ("notify", "critical")
-    assert world.incident(joined)["state"] == "acknowledged"
+    assert world.incident(joined).state == "acknowledged"
     assert world.page().acknowledged_by == "Sato"
     assert world.rung == [SATO]
 
@@ -176,10 +176,12 @@ def test_a_resolution_ends_the_incident_and_its_page(world: World) -> None:
     resolved = world.resolve()
     assert action(resolved) == ("notify", "critical")
     incident = world.incident(run)
-    assert (incident["state"], incident["firing"]) == ("resolved", 0)
-    assert [one["status"] for one in incident["alerts"]] == ["resolved"]
+    assert (incident.state, incident.firing) == ("resolved", 0)
+    assert [one.status for one in incident.alerts] == ["resolved"]
     assert world.page().state == "resolved"
-    assert incident["expires_at"] > START // 1000
+    item = world.table.get(incidents.partition(incident.id), "STATE")
+    assert item is not None
+    assert item["expires_at"] > START // 1000
 
 
 def test_a_resolution_that_comes_twice_changes_nothing(world: World) -> None:
@@ -209,7 +211,7 @@ def test_a_resolution_that_overtakes_its_firing_rings_nobody(world: World) -> No
     world.resolve(received_at=START + 2000)
     run = world.fire(received_at=START)
     assert action(run) == ("notify", "critical")
-    assert world.incident(run)["state"] == "resolved"
+    assert world.incident(run).state == "resolved"
     assert world.rung == []
     assert world.story(run) == ["resolved"]
 
@@ -219,7 +221,7 @@ def test_a_resolution_that_was_overtaken_by_the_next_firing_does_not_silence_it(
     world.fire(received_at=START + 60_000)
     late = world.resolve(received_at=START + 50_000)
     assert action(late) == ("notify", "critical")
-    assert world.incident(run)["state"] == "triggered"
+    assert world.incident(run).state == "triggered"
     assert world.ringing == [SATO]
 
 
@@ -241,7 +243,7 @@ def test_firings_of_two_alertmanagers_that_their_resolution_has_overtaken_are_on
     )
     run = world.fire(received_at=START)
     assert run.decision["incidents"] == other[0].decision["incidents"]
-    assert world.incident(run)["state"] == "resolved"
+    assert world.incident(run).state == "resolved"
     assert world.rung == []
 
 
@@ -251,7 +253,7 @@ def test_a_firing_of_the_next_episode_that_its_resolution_has_overtaken_has_its_
     world.resolve(received_at=START + 3000)
     run = world.fire(received_at=START + 2000)
     assert run.decision["incidents"] != first.decision["incidents"]
-    assert world.incident(run)["state"] == "resolved"
+    assert world.incident(run).state == "resolved"
     assert world.rung == [SATO]
 
 
@@ -260,7 +262,7 @@ def test_after_a_resolution_that_overtook_its_firing_the_next_firing_pages(world
     world.fire(received_at=START)
     run = world.fire(received_at=START + 4000)
     assert action(run) == ("page", "critical")
-    assert world.incident(run)["state"] == "triggered"
+    assert world.incident(run).state == "triggered"
 
 
 def test_a_resolution_that_dies_half_way_is_finished_by_its_retry(world: World) -> None:
@@ -270,7 +272,7 @@ def test_a_resolution_that_dies_half_way_is_finished_by_its_retry(world: World) 
             world.receive(webhook(status="resolved"), execution="resolver")
     world.resolve(execution="resolver")
     world.passes(MINUTE)
-    assert world.incident(run)["state"] == "resolved"
+    assert world.incident(run).state == "resolved"
     assert world.story(run).count("resolved") == 1
     assert world.page().state == "resolved"
     assert world.ringing == []
@@ -290,7 +292,7 @@ def test_a_warning_that_somebody_has_and_that_becomes_critical_rings(world: Worl
     assert world.takes_in_slack(run.decision["incidents"][0]).ours
     world.fire(webhook(alert(severity="critical")))
     assert world.rung == [SATO]
-    assert world.incident(run)["state"] == "triggered"
+    assert world.incident(run).state == "triggered"
 
 
 def test_a_repeat_of_what_somebody_has_rings_nobody(world: World) -> None:
@@ -300,7 +302,7 @@ def test_a_repeat_of_what_somebody_has_rings_nobody(world: World) -> None:
     again = world.fire()
     assert action(again) == ("notify", "critical")
     assert world.rung == [SATO]
-    assert world.incident(run)["state"] == "acknowledged"
+    assert world.incident(run).state == "acknowledged"
 
 
 def test_new_alerts_in_an_incident_that_somebody_has_ring_again(world: World) -> None:
@@ -341,7 +343,7 @@ def test_the_same_new_alert_from_two_alertmanagers_at_once_rings_once(world: Wor
     world.dynamo.before("TransactWriteItems", the_other)
     late = world.fire(both)
     assert action(late) == ("notify", "critical")
-    assert world.incident(run)["state"] == "acknowledged"
+    assert world.incident(run).state == "acknowledged"
     assert world.story(run).count("new_alerts") == 1
 
 
@@ -351,8 +353,8 @@ def test_new_alerts_do_not_ring_again_where_the_policy_says_so(world: World) -> 
     world.hears(world.last_call, "1")
     again = world.fire(webhook(alert("one"), alert("two")))
     assert action(again) == ("notify", "critical")
-    assert world.incident(run)["state"] == "acknowledged"
-    assert world.incident(run)["firing"] == 2
+    assert world.incident(run).state == "acknowledged"
+    assert world.incident(run).firing == 2
 
 
 def test_new_alerts_while_the_phone_rings_are_told_and_ring_no_second_phone(world: World) -> None:
@@ -371,7 +373,7 @@ def test_a_repeat_after_an_unanswered_page_pages_anew(world: World) -> None:
     assert len(world.rung) == calls + 1
     world.hears(world.last_call, "1")
     incident = world.incident(run)
-    assert (incident["state"], incident["unanswered"]) == ("acknowledged", False)
+    assert (incident.state, incident.unanswered) == ("acknowledged", False)
 
 
 def test_a_repeat_after_an_unanswered_page_rings_nobody_where_the_policy_says_so(world: World) -> None:
@@ -409,7 +411,7 @@ def test_a_page_that_nobody_took_and_nobody_was_told_of_goes_on_in_the_next(worl
         world.twilio_says(world.last_call, "no-answer")
     assert world.topic.subjects == ["nobody took a page"]
     assert run.decision["incidents"][0] in world.topic.published[0]["Message"]
-    assert world.incident(run)["unanswered"]
+    assert world.incident(run).unanswered
 
 
 def test_a_group_that_fires_while_the_policy_rings_joins_its_page(world: World) -> None:
@@ -432,7 +434,7 @@ def test_a_storm_of_groups_rings_one_phone(world: World) -> None:
     runs = [world.fire(webhook(key=f"group {number}")) for number in range(20)]
     assert world.rung == [SATO]
     world.hears(world.last_call, "1")
-    assert {world.incident(run)["state"] for run in runs} == {"acknowledged"}
+    assert {world.incident(run).state for run in runs} == {"acknowledged"}
 
 
 def test_a_repeat_carries_the_end_of_its_page_to_its_own_incident_and_leaves_the_others_to_the_owner(
@@ -445,11 +447,11 @@ def test_a_repeat_carries_the_end_of_its_page_to_its_own_incident_and_leaves_the
     before = len(world.dynamo.requests)
     world.receive(webhook(key="group 7"), execution="repeat")
     assert len(world.dynamo.requests) - before <= 10
-    states = [world.incident(run)["state"] for run in runs]
+    states = [world.incident(run).state for run in runs]
     assert states.count("acknowledged") == 1
     assert states[7] == "acknowledged"
     world.passes(2 * MINUTE)
-    assert {world.incident(run)["state"] for run in runs} == {"acknowledged"}
+    assert {world.incident(run).state for run in runs} == {"acknowledged"}
     assert world.rung == [SATO]
 
 
@@ -507,28 +509,28 @@ def test_an_incident_whose_step_never_came_back_is_paged_by_the_next_webhook(
     world.clock.time += 5 * MINUTE * 1000
     run = world.fire()
     assert world.rung == [SATO]
-    assert world.incident(run)["state"] == "triggered"
+    assert world.incident(run).state == "triggered"
 
 
 def test_a_group_that_was_cut_says_how_much_was_left_out(world: World) -> None:
     run = world.receive(webhook(alert(), alert("two")), cut={"alerts": 10_000, "characters": 4_000_000})
     incident = world.incident(run)
-    assert incident["left_out"] == 9_998
-    assert (incident["firing"], incident["at_least"]) == (2, True)
-    assert incident["cut_characters"] == 4_000_000
+    assert incident.left_out == 9_998
+    assert (incident.firing, incident.at_least) == (2, True)
+    assert incident.cut_characters == 4_000_000
 
 
 def test_alerts_that_alertmanager_left_out_are_counted(world: World) -> None:
     run = world.receive(webhook(truncatedAlerts=7))
-    assert world.incident(run)["left_out"] == 7
-    assert (world.incident(run)["firing"], world.incident(run)["at_least"]) == (1, True)
+    assert world.incident(run).left_out == 7
+    assert (world.incident(run).firing, world.incident(run).at_least) == (1, True)
 
 
 def test_a_group_of_warnings_whose_rest_was_cut_off_counts_as_critical(world: World) -> None:
     hook = webhook(alert(severity="warning"))
     run = world.receive(hook, cut={"alerts": 11, "characters": 90_000})
     assert action(run) == ("page", "critical")
-    assert world.incident(run)["severity_note"] == "unseen"
+    assert world.incident(run).severity_note == "unseen"
 
 
 def test_the_largest_webhook_that_the_gateway_hands_on_fits_into_the_table(world: World) -> None:
@@ -537,7 +539,7 @@ def test_the_largest_webhook_that_the_gateway_hands_on_fits_into_the_table(world
     assert len(str(hook)) < 80_000
     run = world.fire(hook)
     assert world.rung == [SATO]
-    assert len(world.incident(run)["alerts"]) == 10
+    assert len(world.incident(run).alerts) == 10
 
 
 @pytest.mark.parametrize(
@@ -568,7 +570,7 @@ def test_a_webhook_with_odd_types_is_read_as_far_as_it_goes(world: World) -> Non
     }
     run = world.fire({"groupKey": 17, "alerts": [odd], "commonLabels": "x", "status": None})
     assert action(run) == ("page", "critical")
-    assert world.incident(run)["title"] == "5"
+    assert world.incident(run).title == "5"
 
 
 @pytest.mark.parametrize(
@@ -613,7 +615,7 @@ def test_a_page_that_is_taken_while_a_group_joins_it_does_not_swallow_the_group(
     world.dynamo.before("UpdateItem", lambda: world.dynamo.before("UpdateItem", lambda: world.hears(call, "1")))
     run = world.fire(webhook(key=DATABASE))
     world.passes(3 * MINUTE)
-    assert world.incident(run)["state"] == "triggered"
+    assert world.incident(run).state == "triggered"
     assert world.rung == [SATO, SATO]
 
 
@@ -624,7 +626,7 @@ def test_a_page_that_resolves_while_a_group_joins_it_goes_on_for_the_group(world
     )
     run = world.fire(webhook(key=DATABASE))
     world.settles_down()
-    assert world.incident(run)["state"] == "triggered"
+    assert world.incident(run).state == "triggered"
     assert len(world.ringing) == 1
 
 
@@ -636,7 +638,7 @@ def test_a_repeat_that_is_overtaken_by_the_acknowledgement_rings_nobody_again(wo
     world.dynamo.before("TransactWriteItems", lambda: world.dynamo.before("UpdateItem", lambda: world.hears(call, "1")))
     world.fire()
     world.settles_down()
-    assert world.incident(run)["state"] == "acknowledged"
+    assert world.incident(run).state == "acknowledged"
     assert world.rung == [SATO]
 
 
@@ -644,7 +646,7 @@ def test_a_resolution_between_a_new_incident_and_its_page_stops_the_phone(world:
     world.dynamo.before("UpdateItem", lambda: world.receive(webhook(status="resolved")))
     run = world.fire()
     world.settles_down()
-    assert world.incident(run)["state"] == "resolved"
+    assert world.incident(run).state == "resolved"
     assert world.ringing == []
     assert world.page().is_settled
 

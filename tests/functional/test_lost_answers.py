@@ -40,7 +40,7 @@ def test_a_group_that_joins_joins_whatever_answer_is_lost(world: World, number: 
     with world.dynamo.loses(number):
         other = world.fire(webhook(key="other"))
     assert world.rung == [SATO]
-    assert world.incident(other)["id"] in world.page().incidents
+    assert world.incident(other).id in world.page().incidents
 
 
 @pytest.mark.parametrize("number", EVERY_REQUEST)
@@ -49,7 +49,7 @@ def test_a_key_counts_at_once_whatever_answer_is_lost(world: World, number: int)
     with world.dynamo.loses(number):
         said = world.hears(world.last_call, "1")
     assert "You have it" in said
-    assert world.incident(run)["state"] == "acknowledged"
+    assert world.incident(run).state == "acknowledged"
     assert run.outcome[0] == "success"
     assert world.page().is_settled
 
@@ -63,7 +63,7 @@ def test_a_late_key_stops_the_next_phone_at_once_whatever_answer_is_lost(world: 
     with world.dynamo.loses(number):
         assert "You have it" in world.hears(first, "1")
     assert SUZUKI not in world.ringing
-    assert world.incident(run)["acknowledged_by"] == "Sato"
+    assert world.incident(run).acknowledged_by == "Sato"
 
 
 @pytest.mark.parametrize("number", EVERY_REQUEST)
@@ -73,7 +73,7 @@ def test_the_button_stops_the_phone_at_once_whatever_answer_is_lost(world: World
         taken = world.takes_in_slack(run.decision["incidents"][0])
     assert taken.ours
     assert world.ringing == []
-    assert world.incident(run)["state"] == "acknowledged"
+    assert world.incident(run).state == "acknowledged"
 
 
 @pytest.mark.parametrize("number", EVERY_REQUEST)
@@ -106,7 +106,7 @@ def test_a_connected_call_counts_at_once_whatever_answer_is_lost(world: World, n
     run = world.fire()
     with world.dynamo.loses(number):
         world.twilio_says(world.last_call, "in-progress")
-    assert world.incident(run)["state"] == "acknowledged"
+    assert world.incident(run).state == "acknowledged"
     assert run.outcome[0] == "success"
 
 
@@ -118,7 +118,7 @@ def test_a_page_that_nobody_takes_ends_loudly_and_once_whatever_answer_is_lost(w
         world.twilio_says(world.last_call, "busy")
         world.passes(10)
     assert world.topic.subjects == ["nobody took a page"]
-    assert world.incident(run)["unanswered"]
+    assert world.incident(run).unanswered
     assert world.page().is_settled
 
 

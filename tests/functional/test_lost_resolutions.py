@@ -24,9 +24,9 @@ def test_a_group_that_fires_anew_rings_even_if_its_resolution_is_read_at_the_sam
     # Opening finds the open incident; then its resolution, which the gateway has had before, comes to be read.
     world.dynamo.before("TransactWriteItems", lambda: world.dynamo.before(operation, the_resolution))
     second = world.fire(webhook(alert("shop alert")), received_at=moment + 1)
-    assert world.incident(first)["state"] == "resolved"
+    assert world.incident(first).state == "resolved"
     assert second.decision["incidents"] != first.decision["incidents"]
-    assert world.incident(second)["state"] == "triggered"
+    assert world.incident(second).state == "triggered"
     assert world.rung == [SATO, SATO]
 
 
@@ -38,7 +38,7 @@ def test_a_group_whose_resolution_was_lost_rings_when_it_fires_anew(world: World
     anew = at(world.clock.now() - 60_000).isoformat()
     world.fire(webhook(alert("shop alert", startsAt=anew)))
     assert world.rung == [SATO] * rings
-    assert world.incident(run)["state"] == ("triggered" if rings == 2 else "acknowledged")
+    assert world.incident(run).state == ("triggered" if rings == 2 else "acknowledged")
 
 
 def test_a_group_that_fires_on_rings_nobody_however_rarely_it_is_repeated(world: World) -> None:

@@ -82,7 +82,7 @@ class Probe:
         found = [
             incidents.read(world.table, one) for one in incidents.opened_since(world.table, 0, now=world.clock.now())
         ]
-        (ours,) = [one for one in found if one and incidents.is_probe(one)]
+        (ours,) = [one for one in found if one and one.is_probe]
         return ours
 
 
@@ -104,7 +104,7 @@ def test_it_goes_the_whole_way_and_says_how_long_each_hop_took(world: World, pro
     assert outcome.hops["acknowledged"] - outcome.hops["answered"] == 3_000
     assert world.rung == [AUTOMATIC], "nobody else is rung"
     assert world.topic.published == []
-    assert probe.incident["state"] == "resolved"
+    assert probe.incident.state == "resolved"
     run = probes.last(world.table)
     assert run is not None
     assert (run["problem"], run["hops"]) == ("", outcome.hops)
@@ -112,7 +112,7 @@ def test_it_goes_the_whole_way_and_says_how_long_each_hop_took(world: World, pro
 
 def test_it_counts_in_no_report(probe: Probe) -> None:
     probe.run()
-    assert incidents.is_test(probe.incident)
+    assert probe.incident.is_test
 
 
 def test_slack_shows_one_quiet_line_when_it_is_over(world: World, probe: Probe) -> None:
@@ -172,7 +172,7 @@ def test_a_number_that_does_not_press_1_is_told_and_rung_no_more(
     assert world.topic.subjects == ["the probe failed"]
     assert says in world.topic.published[0]["Message"]
     assert AUTOMATIC not in world.topic.published[0]["Message"]
-    assert probe.incident["state"] == "resolved"
+    assert probe.incident.state == "resolved"
     world.passes(3_600)
     assert world.rung == [AUTOMATIC]
     assert world.ringing == []
@@ -229,7 +229,7 @@ def test_a_channel_that_refuses_is_told_with_slacks_word(world: World, probe: Pr
 
 
 def test_somebody_who_takes_it_does_not_prove_the_number(probe: Probe) -> None:
-    probe.line = lambda world, _: world.takes_in_slack(probe.incident["id"])
+    probe.line = lambda world, _: world.takes_in_slack(probe.incident.id)
     outcome = probe.run()
     assert outcome is not None
     assert outcome.problem == "Sato acknowledged it, and not the automatic number"
@@ -249,8 +249,8 @@ def test_a_webhook_that_is_never_read_is_told_and_rings_nobody_when_it_is(world:
     ((hook, received_at),) = late
     world.fire(json.loads(json.dumps(hook)), received_at=received_at)
     assert world.rung == []
-    assert probe.incident["state"] == "resolved"
-    world.project(probe.incident["id"])
+    assert probe.incident.state == "resolved"
+    world.project(probe.incident.id)
     assert "stopped before it began" in world.slack.messages[0].text
 
 
@@ -316,10 +316,10 @@ def test_a_real_page_rings_beside_it_and_neither_joins_the_other(world: World, p
     assert outcome is not None
     assert outcome.problem == ""
     assert world.rung == [SATO, AUTOMATIC]
-    assert world.page().incidents == {world.incident(real)["id"]}
-    assert world.incident(real)["state"] == "triggered"
+    assert world.page().incidents == {world.incident(real).id}
+    assert world.incident(real).state == "triggered"
     world.hears(world.telephone.calls[0], "1")
-    assert world.incident(real)["acknowledged_by"] == "Sato"
+    assert world.incident(real).acknowledged_by == "Sato"
 
 
 def test_a_real_page_that_comes_meanwhile_rings_at_once(world: World, probe: Probe) -> None:
@@ -345,8 +345,8 @@ def test_an_alert_that_only_says_that_it_is_the_probes_is_a_real_one(world: Worl
     probe.run()
     real = world.fire(webhook(product="oncall-probe") | {"groupKey": key})
     assert world.rung == [AUTOMATIC, SATO]
-    assert world.incident(real)["policy"] == "default"
-    assert not incidents.is_test(world.incident(real))
+    assert world.incident(real).policy == "default"
+    assert not world.incident(real).is_test
 
 
 def test_a_roster_can_have_a_product_of_that_name_and_no_policy_of_the_probes(world: World, probe: Probe) -> None:

@@ -15,7 +15,7 @@ def test_one_takes_it_and_says_so_after_it_is_written(world: World) -> None:
     run = world.fire()
     said = world.hears(world.last_call, "1")
     assert "You have it" in said
-    assert world.incident(run)["acknowledged_by"] == "Sato"
+    assert world.incident(run).acknowledged_by == "Sato"
 
 
 def test_nothing_is_said_while_it_is_not_written(world: World) -> None:
@@ -24,7 +24,7 @@ def test_nothing_is_said_while_it_is_not_written(world: World) -> None:
         world.hears(world.last_call, "1")
     assert world.page().state == "open"
     assert "You have it" in world.hears(world.last_call, "1")
-    assert world.incident(run)["state"] == "acknowledged"
+    assert world.incident(run).state == "acknowledged"
 
 
 @pytest.mark.parametrize("answered", [True, False])
@@ -36,7 +36,7 @@ def test_a_key_that_died_half_way_counts_when_it_comes_again(world: World, at: i
     assert "You have it" in world.hears(world.last_call, "1")
     world.passes(2 * MINUTE)
     world.reconcile()
-    assert world.incident(run)["acknowledged_by"] == "Sato"
+    assert world.incident(run).acknowledged_by == "Sato"
     assert world.rung == [SATO]
     assert world.story(run).count("acknowledged") == 1
 
@@ -62,7 +62,7 @@ def test_who_passed_it_on_can_still_take_it(world: World) -> None:
     call = world.last_call
     world.hears(call, "2")
     assert "You have it" in world.hears(call, "1")
-    assert world.incident(run)["acknowledged_by"] == "Sato"
+    assert world.incident(run).acknowledged_by == "Sato"
     assert world.telephone.calls[1].status == "canceled"
 
 
@@ -115,7 +115,7 @@ def test_a_late_key_counts_and_stops_the_next_phone(world: World) -> None:
     world.twilio_says(late, "no-answer")
     assert world.ringing == [SUZUKI]
     assert "You have it" in world.hears(late, "1")
-    assert world.incident(run)["acknowledged_by"] == "Sato"
+    assert world.incident(run).acknowledged_by == "Sato"
     assert world.ringing == []
 
 
@@ -125,10 +125,10 @@ def test_a_late_key_after_the_page_gave_up_counts(world: World) -> None:
     late = world.last_call
     for _ in range(3):
         world.twilio_says(world.last_call, "no-answer")
-    assert world.incident(run)["unanswered"]
+    assert world.incident(run).unanswered
     assert "You have it" in world.hears(late, "1")
     incident = world.incident(run)
-    assert (incident["state"], incident["unanswered"]) == ("acknowledged", False)
+    assert (incident.state, incident.unanswered) == ("acknowledged", False)
     assert world.page().is_settled
 
 
@@ -142,7 +142,7 @@ def test_two_keys_at_once_have_one_winner_and_the_other_hears_who(world: World) 
     said.append(world.hears(first, "1"))
     assert "You have it" in said[0]
     assert "Suzuki already has it, taken just now" in said[1]
-    assert world.incident(run)["acknowledged_by"] == "Suzuki"
+    assert world.incident(run).acknowledged_by == "Suzuki"
 
 
 def test_a_key_on_a_resolved_page_is_told_that_it_is_over(world: World) -> None:
@@ -188,11 +188,11 @@ def test_a_late_key_after_the_repeat_has_opened_a_new_page_counts_for_the_incide
     run = world.fire()
     late = world.last_call
     world.twilio_says(late, "no-answer")
-    assert world.incident(run)["unanswered"]
+    assert world.incident(run).unanswered
     world.fire()
     assert world.ringing == [SATO]
     assert "You have it" in world.hears(late, "1")
-    assert world.incident(run)["acknowledged_by"] == "Sato"
+    assert world.incident(run).acknowledged_by == "Sato"
     assert world.page().state == "acknowledged"
     assert world.ringing == []
 
@@ -206,7 +206,7 @@ def test_a_late_key_of_somebody_who_has_left_the_roster_counts_by_their_id(world
     world.fire()
     assert world.ringing == [SUZUKI]
     assert "You have it" in world.hears(late, "1")
-    assert world.incident(run)["acknowledged_by"] == "sato"
+    assert world.incident(run).acknowledged_by == "sato"
 
 
 def test_a_late_key_of_a_call_before_such_keys_were_known_says_that_its_page_is_gone(world: World) -> None:
@@ -239,7 +239,7 @@ def test_a_key_pressed_while_twilio_is_still_asked_counts(world: World) -> None:
     world.telephone.while_asked.append(lambda call: said.append(world.hears(call, "1")))
     world.go_on(run)
     assert "You have it" in said[0]
-    assert world.incident(run)["acknowledged_by"] == "Sato"
+    assert world.incident(run).acknowledged_by == "Sato"
     assert world.last_call.goodbye == ""  # nobody interrupts the thanks
 
 
@@ -330,7 +330,7 @@ def test_whoever_presses_the_button_has_it_by_their_name_in_the_roster(world: Wo
     run = world.fire()
     taken = world.takes_in_slack(run.decision["incidents"][0], user="U0SATO", name="yui.s")
     assert (taken.ours, taken.by) == (True, "Sato")
-    assert world.incident(run)["acknowledged_by"] == "Sato"
+    assert world.incident(run).acknowledged_by == "Sato"
     assert world.page().acknowledged_via == "slack"
 
 
@@ -342,8 +342,8 @@ def test_somebody_whom_the_roster_does_not_know_has_it_by_their_slack_name(world
 def test_the_button_takes_all_that_the_page_covers(world: World) -> None:
     first, second = world.fire(), world.fire(webhook(key=DATABASE))
     world.takes_in_slack(second.decision["incidents"][0])
-    assert world.incident(first)["state"] == "acknowledged"
-    assert world.incident(second)["state"] == "acknowledged"
+    assert world.incident(first).state == "acknowledged"
+    assert world.incident(second).state == "acknowledged"
 
 
 def test_the_button_pressed_twice_says_who_has_it(world: World) -> None:
@@ -367,7 +367,7 @@ def test_the_button_of_an_incident_that_never_was_says_that_it_is_over(world: Wo
 def test_the_button_of_a_warning_takes_it(world: World) -> None:
     run = world.fire(webhook(alert(severity="warning")))
     assert world.takes_in_slack(run.decision["incidents"][0]).ours
-    assert world.incident(run)["state"] == "acknowledged"
+    assert world.incident(run).state == "acknowledged"
     assert world.slack_asked == run.decision["incidents"]
 
 
@@ -378,7 +378,7 @@ def test_the_button_of_an_unanswered_incident_takes_it_even_if_the_policy_has_an
         world.twilio_says(world.last_call, "no-answer")
     world.fire(webhook(key=DATABASE))
     assert world.takes_in_slack(run.decision["incidents"][0]).ours
-    assert world.incident(run)["state"] == "acknowledged"
+    assert world.incident(run).state == "acknowledged"
     assert world.page().state == "open"
 
 
@@ -391,7 +391,7 @@ def test_the_button_of_an_incident_that_fires_anew_takes_it_even_if_its_last_pag
     incidents.tell(world.table, run.decision["incidents"][0], event, now=world.clock.now(), state="triggered")
     taken = world.takes_in_slack(run.decision["incidents"][0], user="U0X", name="honda")
     assert (taken.ours, taken.by) == (True, "honda")
-    assert world.incident(run)["acknowledged_by"] == "honda"
+    assert world.incident(run).acknowledged_by == "honda"
 
 
 def test_the_button_and_the_key_at_once_have_one_winner(world: World) -> None:
@@ -401,7 +401,7 @@ def test_the_button_and_the_key_at_once_have_one_winner(world: World) -> None:
         "UpdateItem", lambda: world.takes_in_slack(run.decision["incidents"][0], user="U0X", name="honda")
     )
     assert "honda already has it" in world.hears(call, "1")
-    assert world.incident(run)["acknowledged_by"] == "honda"
+    assert world.incident(run).acknowledged_by == "honda"
 
 
 def test_an_incident_taken_alone_while_it_joins_a_page_stops_that_page(world: World) -> None:
@@ -410,7 +410,7 @@ def test_an_incident_taken_alone_while_it_joins_a_page_stops_that_page(world: Wo
     incident = run.decision["incidents"][0]
     world.dynamo.before("TransactWriteItems", lambda: world.fire(webhook(alert(severity="critical"))))
     world.takes_in_slack(incident)
-    assert world.incident(run)["state"] == "acknowledged"
+    assert world.incident(run).state == "acknowledged"
     assert world.ringing == []
     world.passes(10 * MINUTE)
     assert len(world.rung) <= 1
@@ -429,6 +429,4 @@ def test_everybody_pressing_at_once_leaves_one_owner(world: World) -> None:
     winners = [call.to for call, words in zip(world.telephone.calls, said, strict=True) if "You have it" in words]
     assert len(winners) == 1
     assert sum("already has it" in words for words in said) == 2
-    assert {SATO: "Sato", SUZUKI: "Suzuki", TAKAHASHI: "Takahashi"}[winners[0]] == world.incident(run)[
-        "acknowledged_by"
-    ]
+    assert {SATO: "Sato", SUZUKI: "Suzuki", TAKAHASHI: "Takahashi"}[winners[0]] == world.incident(run).acknowledged_by

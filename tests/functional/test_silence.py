@@ -41,7 +41,7 @@ def unanswered(world: World) -> None:
 
 
 def story(world: World, run: Execution) -> list[str]:
-    return [event["kind"] for event in incidents.timeline(world.table, run.decision["incidents"][0])]
+    return [event.kind for event in incidents.timeline(world.table, run.decision["incidents"][0])]
 
 
 def test_a_silence_that_was_told_and_is_rung_for_needs_nothing_more(world: World) -> None:
@@ -59,14 +59,14 @@ def test_a_change_is_left_to_eventbridge_for_a_minute_and_then_followed(world: W
     assert minute(world, "ALARM") == []
     (run,) = minute(world, "ALARM")
     assert world.ringing == [SATO]
-    assert world.incident(run)["alerts"][0]["starts_at"] == datetime.fromtimestamp(START / 1000, UTC).isoformat()
+    assert world.incident(run).alerts[0].starts_at == datetime.fromtimestamp(START / 1000, UTC).isoformat()
     assert minute(world, "ALARM") == [], "once"
 
 
 def test_a_silence_that_began_before_the_roster_was_there_rings_as_soon_as_it_is(world: World) -> None:
     world.roster(NOBODY)
     run = told(world, "ALARM")
-    assert world.incident(run)["unanswered"]
+    assert world.incident(run).unanswered
     assert world.topic.subjects == ["nobody took a page"]
     for _ in range(3):
         assert minute(world, "ALARM") == []
@@ -89,7 +89,7 @@ def test_an_unanswered_page_starts_anew_until_somebody_takes_it(world: World) ->
     run = told(world, "ALARM")
     for calls in (6, 12):
         unanswered(world)
-        assert world.incident(run)["unanswered"]
+        assert world.incident(run).unanswered
         assert minute(world, "ALARM") == [], "not at once"
         world.passes(30 * MINUTE)
         assert len(minute(world, "ALARM")) == 1
@@ -97,7 +97,7 @@ def test_an_unanswered_page_starts_anew_until_somebody_takes_it(world: World) ->
     world.hears(world.last_call, "1")
     world.passes(2 * HOUR)
     assert minute(world, "ALARM") == []
-    assert world.incident(run)["state"] == "acknowledged"
+    assert world.incident(run).state == "acknowledged"
 
 
 def test_a_policy_that_does_not_repeat_pages_is_not_overruled(world: World) -> None:
@@ -117,7 +117,7 @@ def test_a_lost_ok_resolves_it_all_the_same(world: World) -> None:
     assert minute(world, "OK", back) == []
     (resolved,) = minute(world, "OK", back)
     assert resolved.decision["incidents"] == run.decision["incidents"]
-    assert world.incident(run)["state"] == "resolved"
+    assert world.incident(run).state == "resolved"
     assert minute(world, "OK", back) == []
 
 
@@ -137,7 +137,7 @@ def test_a_second_silence_of_which_the_event_was_lost_rings(world: World) -> Non
     world.hears(world.last_call, "1")
     world.passes(MINUTE)
     told(world, "OK")
-    assert world.incident(first)["state"] == "resolved"
+    assert world.incident(first).state == "resolved"
     world.passes(10 * MINUTE)
     began = world.clock.now()
     world.passes(MINUTE)
@@ -166,7 +166,7 @@ def test_a_monitoring_that_is_never_heard_rings_a_day_after_there_is_somebody_to
     back = world.clock.now()
     world.passes(2 * MINUTE)
     assert len(minute(world, "OK", back)) == 1
-    assert world.incident(run)["state"] == "resolved"
+    assert world.incident(run).state == "resolved"
     assert world.ringing == []
 
 
@@ -175,7 +175,7 @@ def test_where_nobody_is_to_be_called_slack_is_told(world: World) -> None:
     world.passes(2 * MINUTE)
     (run,) = minute(world, "ALARM")
     assert world.rung == []
-    assert world.incident(run)["state"] == "triggered"
+    assert world.incident(run).state == "triggered"
     assert minute(world, "ALARM") == []
 
 

@@ -189,9 +189,9 @@ def test_page_rings_whoever_is_on_call(world: World) -> None:
     (run,) = world.run_started()
     assert world.ringing == [SATO]
     incident = world.incident(run)
-    assert (incident["product"], incident["title"]) == ("shop", "Paged by Suzuki")
-    assert incident["summary"] == "checkout & search are <!channel> <slow>"
-    world.project(incident["id"])
+    assert (incident.product, incident.title) == ("shop", "Paged by Suzuki")
+    assert incident.summary == "checkout & search are <!channel> <slow>"
+    world.project(incident.id)
     (message,) = world.slack.posts
     assert "<!channel>" not in read(message.blocks) + message.text
 
@@ -240,7 +240,7 @@ def test_a_page_of_three_thousand_characters_rings(world: World) -> None:
     types(world, "page shop " + "とても遅い" * 600)
     (run,) = world.run_started()
     assert world.ringing == [SATO]
-    world.project(world.incident(run)["id"])
+    world.project(world.incident(run).id)
     assert len(world.slack.posts) == 1
 
 
@@ -293,7 +293,7 @@ def test_an_incident_that_somebody_took_a_moment_ago_is_theirs(world: World) -> 
     run = world.fire()
     taken = actions.acknowledge_incident(world.services, run.decision["incidents"][0], name="", slack_user="U0SATO")
     assert taken.ours
-    assert world.incident(run)["state"] == "triggered", "the state machine has not carried it on yet"
+    assert world.incident(run).state == "triggered", "the state machine has not carried it on yet"
     assert "Sato has it" in types(world, "incidents")
     assert ("acknowledge", run.decision["incidents"][0]) not in buttons_of(view(world))
 
@@ -319,7 +319,7 @@ def test_an_incident_that_somebody_takes_while_the_list_is_read_is_listed_as_tak
     (listed,), _ = command.open_incidents(world.table, world.clock.now(), 10)
 
     assert world.page().is_settled
-    assert (listed["state"], listed["acknowledged_by"]) == ("acknowledged", "Sato")
+    assert (listed.state, listed.acknowledged_by) == ("acknowledged", "Sato")
 
 
 def test_of_many_open_incidents_the_newest_are_read(world: World) -> None:

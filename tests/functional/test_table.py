@@ -110,4 +110,4 @@ def test_a_page_goes_its_way_whatever_update_meets_a_transaction(world: World, n
     run = world.fire(webhook())
     assert world.rung == [SATO]
     assert "You have it" in world.hears(world.last_call, "1")
-    assert world.incident(run)["state"] == "acknowledged"
+    assert world.incident(run).state == "acknowledged"

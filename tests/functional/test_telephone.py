@@ -17,6 +17,7 @@ from oncall.phone.twilio import NotTextedError, Telephone
 from oncall.phone.voice import Voice
 from tests.builders import SATO, SUZUKI, FakeSlack, FakeTelephone
 from tests.devstack.application import Application, serving, wait_for
+from tests.records import headline
 
 CALLER = "+12025550199"
 SID, TOKEN = "AC" + "0123456789abcdef" * 2, "token"
@@ -33,7 +34,7 @@ class Network:
     app: Application
 
     def call(self, number: str = SATO) -> str:
-        twiml = Voice("en", self.callbacks).alert({"summary": "The shop is down", "firing": 1})
+        twiml = Voice("en", self.callbacks).alert(headline(product=""))
         return self.telephone.call(number, twiml, callbacks=self.callbacks, ring_seconds=30)
 
     def control(self, method: str, path: str, body: object = None) -> Any:

@@ -25,7 +25,7 @@ def shown(world: World) -> World:
 def events(world: World) -> list[tuple[str, str]]:
     """The kinds and persons of the timeline's events of the first incident."""
     run = next(iter(world.executions.values()))
-    return [(event["kind"], event["who"]) for event in incidents.timeline(world.table, run.decision["incidents"][0])]
+    return [(event.kind, event.who) for event in incidents.timeline(world.table, run.decision["incidents"][0])]
 
 
 def test_whoever_takes_it_by_phone_is_texted_the_link_to_the_story(shown: World) -> None:
@@ -82,7 +82,7 @@ def test_a_text_that_fails_is_a_line_in_the_story_and_disturbs_nothing(shown: Wo
     assert "You have it" in shown.hears(shown.last_call, "1")
     run = next(iter(shown.executions.values()))
     incident = run.decision["incidents"][0]
-    assert shown.incident(run)["state"] == "acknowledged"
+    assert shown.incident(run).state == "acknowledged"
     assert ("text_failed", "Sato") in events(shown)
     assert incident in shown.slack_asked
     assert shown.project(incident).done
@@ -115,7 +115,7 @@ def test_a_connected_call_whose_callback_was_lost_is_texted_when_twilio_is_asked
     run = world.fire()
     world.last_call.status = "in-progress"
     world.passes(MINUTE)
-    assert world.incident(run)["acknowledged_by"] == "Sato"
+    assert world.incident(run).acknowledged_by == "Sato"
     assert [to for to, _ in world.telephone.texts] == [SATO]
 
 
@@ -123,7 +123,7 @@ def test_the_story_has_no_address_when_slack_does_not_tell_it(world: World) -> N
     run = world.fire()
     world.slack.faults = ["", "", "internal_error"]
     assert world.project(run.decision["incidents"][0]).done
-    assert "slack_link" not in world.incident(run)
+    assert not world.incident(run).slack.link
     assert world.slack.posts
 
 
@@ -152,7 +152,7 @@ def test_whoever_takes_it_while_the_text_goes_out_lets_no_phone_ring(world: Worl
     world.telephone.while_texted = [lambda: world.takes_in_slack(run.decision["incidents"][0])]
     world.go_on(run)
     assert world.rung == []
-    assert world.incident(run)["state"] == "acknowledged"
+    assert world.incident(run).state == "acknowledged"
     assert world.page().is_settled
     assert [who for kind, who in events(world) if kind == "texted"] == ["Sato"]
 

@@ -68,7 +68,7 @@ def test_a_call_that_comes_after_its_page_was_taken_is_hung_up_though_the_list_i
     behind.go_on(run)
     behind.passes(20)
     assert behind.ringing == []
-    assert behind.incident(run)["state"] == "acknowledged"
+    assert behind.incident(run).state == "acknowledged"
     assert run.outcome[0] == "success"
 
 
@@ -104,4 +104,4 @@ def test_a_connected_call_of_which_no_callback_came_counts_at_the_time_limit(wor
     world.last_call.status = "completed"
     world.passes(MINUTE)
     assert world.rung == [SATO]
-    assert world.incident(run)["acknowledged_by"] == "Sato"
+    assert world.incident(run).acknowledged_by == "Sato"

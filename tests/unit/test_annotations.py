@@ -5,27 +5,27 @@ from typing import Any
 import pytest
 
 from oncall import incidents
-from oncall.alerts.alertmanager import read_webhook
 from oncall.alerts.annotations import headline
+from oncall.incidents import Incident
 from oncall.phone.provider import Callbacks
 from oncall.phone.voice import Voice
 from oncall.slack import messages
+from tests import records
 from tests.builders import BASE, alert, webhook
 
 NOTHING = ["", " ", "\n  ", "-", "—", "🔥🔥", "...", "\u3000", "\u200b", "<no value>", "[no value]", "n/a", "None"]
 
 
-def incident(annotations: dict[str, str], **labels: str) -> dict[str, Any]:
+def incident(annotations: dict[str, str], **labels: str) -> Incident:
     """An incident of an alert with these annotations."""
     one = alert("DiskFull", labels={"instance": "db-1", **labels}) | {"annotations": annotations}
-    known = {"id": "20261123-030000-abcdef", "state": "triggered", "opened_at": 0, "changed_at": 0, "call": True}
-    return {**known, **incidents.summary(read_webhook(webhook(one), received_at=0))}
+    return records.incident(webhook(one), opened_at=0)
 
 
-def called(one: dict[str, Any], language: Any = "en") -> str:
+def called(one: Incident, language: Any = "en") -> str:
     """What a call says of it before the keys."""
     voice = Voice(language, Callbacks(BASE, "default", "0123456789abcdef", 1))
-    return " ".join(text for _, text in voice.message(incidents.about(one)))
+    return " ".join(text for _, text in voice.message(incidents.headline_of(one)))
 
 
 @pytest.mark.parametrize("nothing", NOTHING)
@@ -48,7 +48,7 @@ def test_of_an_alert_that_says_nothing_call_and_slack_tell_the_name(nothing: str
 
 def test_an_alert_whose_name_says_nothing_has_no_name() -> None:
     one = incident({}, alertname="-", instance=" ")
-    assert one["summary"] == "an alert without a name"
+    assert one.summary == "an alert without a name"
 
 
 def test_a_message_counts_in_call_details_slack_and_text() -> None:
@@ -61,13 +61,13 @@ def test_a_message_counts_in_call_details_slack_and_text() -> None:
 
 def test_a_text_in_the_readers_language_comes_before_the_plain_one() -> None:
     one = incident({"summary": "Disk full", "summary_ja": "ディスクがいっぱいです"})
-    assert incidents.about(one)["summaries"] == {"ja": "ディスクがいっぱいです"}
+    assert incidents.headline_of(one).summaries == {"ja": "ディスクがいっぱいです"}
     assert "ディスクがいっぱいです" in called(one, "ja")
 
 
 def test_a_blank_text_in_the_readers_language_falls_through_as_well() -> None:
     one = incident({"summary": "Disk full", "summary_ja": " "})
-    assert incidents.about(one)["summaries"] == {}
+    assert incidents.headline_of(one).summaries == {}
     assert messages.message(one, "ja")[0].startswith("🔴 Disk full |")
 
 
@@ -81,6 +81,6 @@ def test_of_many_annotations_those_that_are_told_are_kept() -> None:
             "runbook_url": "https://r.example.com",
         }
     )
-    kept = one["alerts"][0]["annotations"]
+    kept = one.alerts[0].annotations
     assert {"description", "summary_ja", "runbook_url"} <= kept.keys()
     assert len(kept) == 10

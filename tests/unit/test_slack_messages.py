@@ -13,14 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from devstack.slack import blocks as block_kit
-from oncall import incidents
-from oncall.alerts.alertmanager import read_webhook
 from oncall.pages import AtWork, Call, Page
 from oncall.roster import Language
 from oncall.slack import messages
 from oncall.slack.words import WORDS
-from oncall.table import Item
 from tests.builders import alert, webhook
+from tests.records import OPENED, event, headline, incident
 
 # Text that means something to Slack, besides any other.
 MARKUP = [
@@ -70,21 +68,6 @@ languages = st.sampled_from(get_args(Language))
 signs = {"triggered": "🔴", "unanswered": "🆘", "acknowledged": "🟡", "resolved": "🟢"}
 
 MATCHERS = '{alertname="URL Alert(critical)", product="shop"}'
-OPENED = 1_795_402_800_000  # 2026-11-23 03:00 UTC
-
-
-def incident(hook: Any, cut: Any = None, **state: Any) -> Item:
-    """An incident as the table has it."""
-    group = read_webhook(hook, received_at=0, cut=cut)
-    return {
-        "id": "20261123-030000-abcdef",
-        "state": "triggered",
-        "opened_at": OPENED,
-        "changed_at": OPENED,
-        "call": True,
-        **incidents.summary(group),
-        **state,
-    }
 
 
 def in_state(state: str, who: str) -> dict[str, Any]:
@@ -112,7 +95,7 @@ def page(*calls: tuple[str, str], about: str = "20261123-030000-abcdef", **more:
         ring_seconds=25,
         base="https://example.com/prod",
         incidents=frozenset({"20261123-030000-abcdef", about}),
-        about={"incident": about, "summary": "The search is down"},
+        headline=headline(incident=about, summary="The search is down"),
         attempt=len(calls),
         calls=tuple(
             Call(number, name.lower(), name, "+12025550100", 1, status, OPENED)
@@ -133,7 +116,7 @@ def pages_about(name: str, other: str) -> list[Page | None]:
         page(at_work=AtWork(name, ""), ring_at=OPENED + 90_000),
         page(at_work=AtWork("", ""), ring_at=OPENED + 90_000),
         page((name, "placing"), unavailable_since=OPENED),
-        replace(page(about="another"), about={"incident": "another", "summary": other}),
+        page(about="another", headline=headline(incident="another", summary=other)),
     ]
 
 
@@ -227,7 +210,7 @@ def test_any_alert_group_gives_blocks_that_slack_takes_and_mentions_nobody(
 def test_any_event_gives_a_line_that_mentions_nobody(
     kind: str, who: str, reason: str, language: Language, status: str, via: str, covered: int, rounds: int
 ) -> None:
-    detail = {
+    detail: dict[str, Any] = {
         "reason": reason,
         "status": status,
         "via": via,
@@ -236,7 +219,7 @@ def test_any_event_gives_a_line_that_mentions_nobody(
         "seconds": 3,
         "until": OPENED,
     }
-    line = messages.line({"kind": kind, "who": who, "detail": detail}, language, {})
+    line = messages.line(event(kind, who, **detail), language, {})
     assert 0 < units(line) <= 4_000
     everybody = "<!here> " if kind == "unanswered" else ""
     assert line.startswith(everybody)
@@ -311,8 +294,8 @@ def test_the_headline_is_in_the_readers_language_if_the_rule_has_it(
 
 
 def test_the_incident_that_phones_ring_for_is_named_in_the_readers_language() -> None:
-    there = page(("Sato", "placing"), about="another")
-    there = replace(there, about={**there.about, "summaries": {"ja": "検索が落ちています"}})
+    other = headline(incident="another", summaries={"ja": "検索が落ちています"})
+    there = page(("Sato", "placing"), about="another", headline=other)
     _, blocks = messages.message(incident(webhook()), "ja", there)
     assert "次の件とまとめて電話しています：検索が落ちています" in shown(blocks)
 
@@ -470,15 +453,20 @@ def test_what_is_too_large_for_slack_is_told_with_fewer_details() -> None:
     ],
 )
 def test_a_refused_number_says_what_mends_it(remedy: str, english: str, japanese: str) -> None:
-    detail = {"status": "failed", "seconds": 0, "reason": "Twilio refuses the number (error 1)", "remedy": remedy}
-    event = {"kind": "call_ended", "who": "Sato", "detail": detail}
-    assert english in messages.line(event, "en")
-    assert japanese in messages.line(event, "ja")
+    detail: dict[str, Any] = {
+        "status": "failed",
+        "seconds": 0,
+        "reason": "Twilio refuses the number (error 1)",
+        "remedy": remedy,
+    }
+    told = event("call_ended", "Sato", **detail)
+    assert english in messages.line(told, "en")
+    assert japanese in messages.line(told, "ja")
 
 
 def test_a_refusal_that_nobody_can_mend_has_no_remedy() -> None:
-    event = {"kind": "call_ended", "who": "Sato", "detail": {"status": "failed", "seconds": 0, "reason": "error 1"}}
-    assert messages.line(event, "en") == "Sato cannot be called: error 1."
+    told = event("call_ended", "Sato", status="failed", seconds=0, reason="error 1")
+    assert messages.line(told, "en") == "Sato cannot be called: error 1."
 
 
 def test_links_lead_to_the_graph_the_runbook_and_alertmanager() -> None:
@@ -559,7 +547,7 @@ def test_what_grafana_does_not_say_is_no_link(fields: dict[str, str], link: str,
     ],
 )
 def test_what_grafana_measured_is_shown(fields: dict[str, Any], value: str) -> None:
-    assert incident(grafana(**fields))["alerts"][0]["value"] == value
+    assert incident(grafana(**fields)).alerts[0].value == value
 
 
 @pytest.mark.parametrize("more", [{"commonLabels": {}}, {"commonLabels": {"a b": "c"}}, {"externalURL": ""}])
@@ -593,13 +581,13 @@ PEOPLE = {"Sato": "U0SATO"}
     ],
 )
 def test_those_whom_it_is_about_are_mentioned(kind: str, who: str, *, mentioned: bool) -> None:
-    line = messages.line({"kind": kind, "who": who, "detail": {"via": "slack"}}, "en", PEOPLE)
+    line = messages.line(event(kind, who, via="slack"), "en", PEOPLE)
     assert ("<@U0SATO>" in line) == mentioned
     assert who in line
 
 
 def test_everybody_is_mentioned_when_nobody_answers() -> None:
-    line = messages.line({"kind": "unanswered", "who": "", "detail": {"rounds": 2}}, "en", PEOPLE)
+    line = messages.line(event("unanswered", rounds=2), "en", PEOPLE)
     assert line.startswith("<!here> Nobody took it")
 
 
@@ -615,6 +603,6 @@ def test_everybody_is_mentioned_when_nobody_answers() -> None:
     ],
 )
 def test_an_acknowledgement_says_how_and_how_fast(detail: dict[str, Any], en: str, ja: str) -> None:
-    event = {"kind": "acknowledged", "who": "Sato", "detail": detail}
-    assert messages.line(event, "en") == en
-    assert messages.line(event, "ja") == ja
+    told = event("acknowledged", "Sato", **detail)
+    assert messages.line(told, "en") == en
+    assert messages.line(told, "ja") == ja

@@ -15,6 +15,7 @@ from oncall.phone.voice import Voice
 from oncall.roster import Language
 from tests.benchmarks import speech as length
 from tests.builders import BASE
+from tests.records import headline, incident
 
 CALLBACKS = Callbacks(BASE, "default", "0123456789abcdef", 3)
 # The longest that the parts may be: a custom domain with a path, a policy's id, many tries.
@@ -41,15 +42,14 @@ pieces = st.one_of(
 )
 texts = st.lists(pieces, max_size=30).map("".join)
 languages = st.sampled_from(get_args(Language))
-abouts = st.fixed_dictionaries(
-    {
-        "summary": texts,
-        "product": texts,
-        "firing": st.integers(0, 10**6),
-        "at_least": st.booleans(),
-        "test": st.booleans(),
-    },
-    optional={"summaries": st.dictionaries(languages, texts)},
+headlines = st.builds(
+    headline,
+    summary=texts,
+    product=texts,
+    firing=st.integers(0, 10**6),
+    at_least=st.booleans(),
+    test=st.booleans(),
+    summaries=st.dictionaries(languages, texts),
 )
 alerts = st.fixed_dictionaries(
     {
@@ -59,14 +59,13 @@ alerts = st.fixed_dictionaries(
         "annotations": st.dictionaries(st.sampled_from(["summary", "summary_ja", "description"]), texts),
     }
 )
-details = st.fixed_dictionaries(
-    {
-        "alerts": st.lists(alerts, min_size=1, max_size=4),
-        "opened_at": st.integers(0, 2**42),
-        "firing": st.integers(0, 10**6),
-        "at_least": st.booleans(),
-        "cut_characters": st.integers(0, 10**6),
-    }
+details = st.builds(
+    incident,
+    alerts=st.lists(alerts, min_size=1, max_size=4),
+    opened_at=st.integers(0, 2**42),
+    firing=st.integers(0, 10**6),
+    at_least=st.booleans(),
+    cut_characters=st.integers(0, 10**6),
 )
 
 UNSPEAKABLE = re.compile(r"[^\w\s.,:;!?'、。・]|_")
@@ -77,10 +76,6 @@ def said(twiml: str) -> str:
     return " ".join("".join(say.itertext()) for say in ET.fromstring(twiml).iter("Say"))  # noqa: S314  our own
 
 
-def about(**more: Any) -> dict[str, Any]:
-    return {"summary": "The shop is down", "product": "shop", "firing": 1, "test": False, **more}
-
-
 def is_spoken_by_twilio(twiml: str) -> None:
     """Twilio takes it, and what is heard are words."""
     assert len(twiml) <= 4_000
@@ -89,7 +84,7 @@ def is_spoken_by_twilio(twiml: str) -> None:
     assert not UNSPEAKABLE.search(heard), heard
 
 
-@given(abouts, languages, st.sampled_from(["", "wrong"]), st.sampled_from([CALLBACKS, LONG]))
+@given(headlines, languages, st.sampled_from(["", "wrong"]), st.sampled_from([CALLBACKS, LONG]))
 def test_any_alert_is_spoken_within_twilios_limit(
     about: Any, language: Language, first: str, callbacks: Callbacks
 ) -> None:
@@ -129,7 +124,7 @@ def test_both_languages_have_the_same_words() -> None:
 
 
 def test_the_alert_is_said_twice_and_each_time_waits_for_a_key() -> None:
-    root = ET.fromstring(Voice("en", CALLBACKS).alert(about()))  # noqa: S314  our own
+    root = ET.fromstring(Voice("en", CALLBACKS).alert(headline()))  # noqa: S314  our own
     assert [verb.tag for verb in root] == ["Gather", "Gather", "Say", "Hangup"]
     for gather in root.iter("Gather"):
         assert gather.get("action") == CALLBACKS.key
@@ -137,23 +132,23 @@ def test_the_alert_is_said_twice_and_each_time_waits_for_a_key() -> None:
 
 
 def test_the_alert_names_product_and_summary_and_how_many_more() -> None:
-    heard = said(Voice("en", CALLBACKS).alert(about(product="checkout", firing=3)))
+    heard = said(Voice("en", CALLBACKS).alert(headline(product="checkout", firing=3)))
     assert "On-call alert for checkout. The shop is down. And 2 more alerts." in heard
 
 
 @pytest.mark.parametrize("summary", ["shop: web-01 does not answer", "The shop: web-01 does not answer"])
 def test_a_product_that_the_summary_names_is_said_once(summary: str) -> None:
-    heard = said(Voice("en", CALLBACKS).alert(about(summary=summary)))
+    heard = said(Voice("en", CALLBACKS).alert(headline(summary=summary)))
     assert "On-call alert for shop. web zero 1 does not answer. Press" in " ".join(heard.split())
 
 
 def test_a_test_alert_says_that_it_is_one() -> None:
-    assert said(Voice("en", CALLBACKS).alert(about(test=True))).startswith("This is only a test. On-call alert")
-    assert said(Voice("ja", CALLBACKS).alert(about(test=True))).startswith("これはテストです。オンコールのアラート")
+    assert said(Voice("en", CALLBACKS).alert(headline(test=True))).startswith("This is only a test. On-call alert")
+    assert said(Voice("ja", CALLBACKS).alert(headline(test=True))).startswith("これはテストです。オンコールのアラート")
 
 
 def test_the_summary_in_the_voices_language_is_preferred() -> None:
-    both = about(summary="shop: web-1 is short of memory", summaries={"ja": "shop: web-1のメモリーが足りません"})
+    both = headline(summary="shop: web-1 is short of memory", summaries={"ja": "shop: web-1のメモリーが足りません"})
     assert "web 1のメモリーが足りません" in said(Voice("ja", CALLBACKS).alert(both))
     assert "web 1 is short of memory" in said(Voice("en", CALLBACKS).alert(both))
 
@@ -167,7 +162,7 @@ def test_the_summary_in_the_voices_language_is_preferred() -> None:
     ],
 )
 def test_each_text_is_said_by_the_voice_of_its_language(language: Language, summary: str, voices: list[str]) -> None:
-    first = ET.fromstring(Voice(language, CALLBACKS).alert(about(product="", summary=summary)))[0]  # noqa: S314  our own
+    first = ET.fromstring(Voice(language, CALLBACKS).alert(headline(product="", summary=summary)))[0]  # noqa: S314  our own
     assert [say.get("language") for say in first.iter("Say")] == voices
 
 
@@ -180,7 +175,7 @@ def test_a_name_in_japanese_is_said_by_the_japanese_voice() -> None:
 
 @pytest.mark.parametrize("summary", ["Диск заполнен", "디스크가 가득 찼습니다", "القرص ممتلئ", "ดิสก์เต็ม", "磁盘已满"])
 def test_of_a_text_that_no_voice_reads_the_name_is_said_and_that_the_rest_is_in_slack(summary: str) -> None:
-    unread = about(summary=summary, title="DiskFull: db-1")
+    unread = headline(summary=summary, title="DiskFull: db-1")
     english, japanese = (said(Voice(language, CALLBACKS).alert(unread)) for language in ("en", "ja"))
     for heard in (english, japanese):
         assert summary not in heard
@@ -192,7 +187,7 @@ def test_of_a_text_that_no_voice_reads_the_name_is_said_and_that_the_rest_is_in_
 
 
 def test_a_text_that_a_voice_reads_comes_before_one_that_none_does() -> None:
-    heard = said(Voice("ja", CALLBACKS).alert(about(summary="Диск заполнен", summaries={"en": "The disk is full"})))
+    heard = said(Voice("ja", CALLBACKS).alert(headline(summary="Диск заполнен", summaries={"en": "The disk is full"})))
     assert "The disk is full." in heard
     assert "ほかの言語" not in heard
 
@@ -209,19 +204,13 @@ def test_the_details_name_the_alert_if_it_has_a_name_that_is_read(
     labels: dict[str, str], title: str, name: str
 ) -> None:
     one = {"status": "firing", "title": title, "labels": labels, "annotations": {}}
-    told = said(
-        Voice("en", CALLBACKS).details({"alerts": [one], "firing": 1, "opened_at": 0, "cut_characters": 0}, now=0)
-    )
+    told = said(Voice("en", CALLBACKS).details(incident(alerts=[one], opened_at=0), now=0))
     assert told.startswith(f"The alert is {name} It began" if name else "It began")
 
 
 def test_a_description_that_no_voice_reads_is_said_to_be_in_slack() -> None:
     one = {"status": "firing", "title": "DiskFull: db-1", "labels": {}, "annotations": {"description": "Диск заполнен"}}
-    told = said(
-        Voice("en", CALLBACKS).details(
-            {"alerts": [one], "firing": 1, "at_least": False, "opened_at": 0, "cut_characters": 0}, now=0
-        )
-    )
+    told = said(Voice("en", CALLBACKS).details(incident(alerts=[one], opened_at=0), now=0))
     assert "called Disk Full: db 1." in told
     assert "Please read it in Slack" in told
 
@@ -235,33 +224,29 @@ def test_a_name_that_no_voice_reads_is_somebody(who: str) -> None:
 
 
 def test_an_address_is_spoken_without_its_scheme() -> None:
-    heard = said(Voice("en", CALLBACKS).alert(about(summary="https://shop.example.com is down")))
+    heard = said(Voice("en", CALLBACKS).alert(headline(summary="https://shop.example.com is down")))
     assert "shop dot example dot com is down" in heard
     assert "https" not in heard
 
 
 def test_a_long_summary_is_cut_at_a_word() -> None:
-    heard = said(Voice("en", CALLBACKS).alert(about(summary="word " * 100)))
+    heard = said(Voice("en", CALLBACKS).alert(headline(summary="word " * 100)))
     assert "word word. Press" in " ".join(heard.split())
 
 
 def test_an_alert_that_was_cut_says_so_in_its_details() -> None:
-    incident = {
-        "alerts": [{"status": "firing", "title": "Disk", "labels": {}, "annotations": {}}],
-        "firing": 1,
-        "at_least": False,
-    }
-    told = said(Voice("en", CALLBACKS).details({**incident, "opened_at": 0, "cut_characters": 1}, now=0))
+    cut = incident(alerts=[{"title": "Disk"}], opened_at=0, cut_characters=1)
+    told = said(Voice("en", CALLBACKS).details(cut, now=0))
     assert "too long" in told
 
 
 def test_the_keys_are_told_within_words_that_a_key_may_interrupt() -> None:
-    gathers = ET.fromstring(Voice("en", CALLBACKS).alert(about())).findall("Gather")  # noqa: S314  our own
+    gathers = ET.fromstring(Voice("en", CALLBACKS).alert(headline())).findall("Gather")  # noqa: S314  our own
     assert all("0 for details" in "".join(gather.itertext()) for gather in gathers)
 
 
 def test_japanese_marks_written_as_characters_of_their_own_are_spoken_whole() -> None:
-    heard = said(Voice("ja", CALLBACKS).alert(about(summary="サーハ\u3099ー停止")))
+    heard = said(Voice("ja", CALLBACKS).alert(headline(summary="サーハ\u3099ー停止")))
     assert "サーバー停止" in heard
 
 

@@ -7,9 +7,9 @@ first, and all of them minutes later (prometheus/alertmanager#3407).
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from oncall.alerts.alertmanager import Alert, AlertGroup
+from oncall.incidents.model import Incident
 
 # An item of the table holds 400 KB; an alert takes about 25 bytes here. Of those beyond, their start tells what is new.
 MOST_KNOWN = 1_000
@@ -31,15 +31,19 @@ class Heard:
     is_cut: bool
 
     @property
-    def changes(self) -> dict[str, Any]:
-        """What of it the incident keeps. `at_least`: more alerts may fire than the last word has shown."""
-        at_least = self.is_cut or any(self.known.values())
-        return {"known": dict(self.known), "unseen": self.unseen, "at_least": at_least}
+    def at_least(self) -> bool:
+        """Whether more alerts may fire than the last word has shown."""
+        return self.is_cut or any(self.known.values())
+
+    @property
+    def changes(self) -> dict[str, object]:
+        """What of it the incident keeps."""
+        return {"known": dict(self.known), "unseen": self.unseen, "at_least": self.at_least}
 
 
-def hear(incident: Mapping[str, Any], group: AlertGroup) -> Heard:
-    """What an incident knows after this word; one that is not there yet ({}) has had nothing."""
-    before: Mapping[str, int] = incident.get("known", {})
+def hear(incident: Incident | None, group: AlertGroup) -> Heard:
+    """What an incident knows after this word; one that is not there yet (None) has had nothing."""
+    before: Mapping[str, int] = incident.known if incident else {}
     firing = {alert.fingerprint: alert for alert in group.firing if group.product_of(alert) == group.product}
     resolved = {alert.fingerprint for alert in group.alerts if alert.status == "resolved"}
     left_out = {
@@ -48,22 +52,23 @@ def hear(incident: Mapping[str, Any], group: AlertGroup) -> Heard:
     known = dict.fromkeys(firing, 0) | left_out
     return Heard(
         known=dict(list(known.items())[:MOST_KNOWN]),
-        unseen=bool(incident.get("unseen")) or group.left_out > 0 or len(known) > MOST_KNOWN,
+        unseen=bool(incident and incident.unseen) or group.left_out > 0 or len(known) > MOST_KNOWN,
         new=tuple(alert for alert in firing.values() if _is_new(alert, incident, group)),
         is_cut=group.left_out > 0,
     )
 
 
-def _is_new(alert: Alert, incident: Mapping[str, Any], group: AlertGroup) -> bool:
+def _is_new(alert: Alert, incident: Incident | None, group: AlertGroup) -> bool:
     """Whether an incident has not had this alert, or had it in another episode, whose end was not said.
 
     One that was left out has another episode if it began after that; one that never was, if it began after the last word
     of its group, and there was none for hours. One that was never shown is new unless it may have been among those cut off.
     """
-    last: int = incident.get("received_at", 0)
-    if alert.fingerprint in incident.get("known", {}):
-        since: int = incident["known"][alert.fingerprint]
+    if incident is None:
+        return True
+    if alert.fingerprint in incident.known:
+        since = incident.known[alert.fingerprint]
         if since:
             return alert.started_at > since
-        return group.received_at - last > FORGOTTEN_MS and alert.started_at > last
-    return not (incident.get("unseen") and 0 < alert.started_at <= last)
+        return group.received_at - incident.received_at > FORGOTTEN_MS and alert.started_at > incident.received_at
+    return not (incident.unseen and 0 < alert.started_at <= incident.received_at)

@@ -12,44 +12,33 @@ the same transaction.
 import hashlib
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
-from typing import Any, Literal, get_args
+from typing import get_args
 
 from oncall import severities
 from oncall.alerts.alertmanager import KEPT_ALERTS, TEST_LABEL, Alert, AlertGroup
 from oncall.alerts.annotations import HEADLINE, headline, says_something
 from oncall.clock import at
 from oncall.incidents.known import hear
+from oncall.incidents.model import (
+    Change,
+    Event,
+    Headline,
+    Incident,
+    KeptAlert,
+    Pointer,
+    Route,
+    State,
+    TimelineEvent,
+    changed,
+)
 from oncall.roster import Language
 from oncall.table import DUE, ConditionFailedError, ConflictError, Item, Put, Table, Update
 
-State = Literal["triggered", "acknowledged", "resolved"]
-
 KEPT_DAYS = 400  # how long a resolved incident and its timeline stay
 GRACE_MS = 45_000  # after a change, so long may Slack take before the reconciler looks after it
-PROBE_POLICY = "oncall:probe"  # of the alert that tries the whole way; no policy of a roster can be called so
 TRIES = 12  # at a write that others keep changing under our hands
-
-
-@dataclass(frozen=True, slots=True)
-class Event:
-    """One line of a timeline: what happened, and who did it. `key` is unique in the incident: said twice, it stays once."""
-
-    kind: str
-    key: str
-    who: str = ""  # a responder's or Slack user's name
-    detail: Mapping[str, Any] | None = None
-    in_thread: bool = True  # whether Slack's thread tells it; the message itself shows the rest
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """What becomes of an incident, and the line in its timeline that tells it."""
-
-    event: Event
-    state: State | None = None  # None: as it was
-    set: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +48,7 @@ class Opened:
     Or the webhook is late: the incident that it told of is over. One that a retry finds is ours, but others know it.
     """
 
-    incident: Item
+    incident: Incident
     is_new: bool
     is_late: bool = False
     is_known: bool = True
@@ -76,9 +65,10 @@ def partition(incident: str) -> str:
     return f"INCIDENT#{incident}"
 
 
-def read(table: Table, incident: str) -> Item | None:
-    """The incident's state, or None."""
-    return table.get(partition(incident), "STATE")
+def read(table: Table, incident: str) -> Incident | None:
+    """The incident of an id, or None."""
+    item = table.get(partition(incident), "STATE")
+    return Incident.from_item(item) if item else None
 
 
 def opened_since(table: Table, since: int, *, now: int) -> list[str]:
@@ -101,24 +91,15 @@ def _listed(table: Table, since: int, *, now: int) -> list[Item]:
     return found
 
 
-def is_probe(incident: Item) -> bool:
-    """Whether an incident is the probe's: nobody has to look at it."""
-    return incident.get("policy") == PROBE_POLICY
+def pointer(table: Table, group: AlertGroup) -> Pointer | None:
+    """What the table knows of a product's share of a group."""
+    item = table.get(*_pointer(group.id, group.product))
+    return Pointer.from_item(item) if item else None
 
 
-def is_test(incident: Item) -> bool:
-    """Whether an incident is the probe's or somebody's test: such never count in reports."""
-    return is_probe(incident) or bool(incident["test"])
-
-
-def pointer(table: Table, group: AlertGroup) -> Item | None:
-    """What the table knows of a product's share of a group: its incident, whether it is open, when it was last resolved."""
-    return table.get(*_pointer(group.id, group.product))
-
-
-def pointers(table: Table, group: AlertGroup) -> list[Item]:
+def pointers(table: Table, group: AlertGroup) -> list[Pointer]:
     """The same of all products of a group."""
-    return table.query(f"GROUP#{group.id}")
+    return [Pointer.from_item(item) for item in table.query(f"GROUP#{group.id}")]
 
 
 def _pointer(group: str, product: str) -> tuple[str, str]:
@@ -126,9 +107,7 @@ def _pointer(group: str, product: str) -> tuple[str, str]:
     return f"GROUP#{group}", f"PRODUCT#{hashlib.sha256(product.encode()).hexdigest()[:16]}"
 
 
-def open_incident(
-    table: Table, group: AlertGroup, *, execution: str, now: int, attributes: Mapping[str, Any]
-) -> Opened:
+def open_incident(table: Table, group: AlertGroup, *, execution: str, now: int, route: Route) -> Opened:
     """Opens an incident for a share of a group that fires, or finds the open one, or the one that this execution opened.
 
     One that was resolved after this webhook was received gets an incident that is resolved from the start: it ends
@@ -138,16 +117,16 @@ def open_incident(
     ended = 0
     for attempt in range(TRIES):
         try:
-            return _open(table, group, execution=execution, now=now, attributes=attributes, ended_received_at=ended)
+            return _open(table, group, execution=execution, now=now, route=route, ended_received_at=ended)
         except ConditionFailedError as refused:
-            known = refused.item or {}
-            is_late = known.get("ended_received_at", 0) > group.received_at
-            if known.get("open") or known.get("opened_by") == execution or is_late:
-                incident = read(table, known["incident"])
+            known = Pointer.from_item(refused.item) if refused.item else Pointer(group.product)
+            is_late = known.ended_received_at > group.received_at
+            if known.open or known.opened_by == execution or is_late:
+                incident = read(table, known.incident)
                 if incident is not None:
-                    return Opened(incident, is_new=incident["opened_by"] == execution, is_late=is_late)
-            elif known.get("resolved_received_at", 0) > group.received_at:
-                ended = known["resolved_received_at"]
+                    return Opened(incident, is_new=incident.opened_by == execution, is_late=is_late)
+            elif known.resolved_received_at > group.received_at:
+                ended = known.resolved_received_at
                 continue
         except ConflictError:
             pass
@@ -161,7 +140,7 @@ def _open(
     *,
     execution: str,
     now: int,
-    attributes: Mapping[str, Any],
+    route: Route,
     ended_received_at: int,
 ) -> Opened:
     """Writes the pointer, the state and the first event. Raises ConditionFailedError with the pointer, ConflictError.
@@ -170,7 +149,7 @@ def _open(
     """
     new = incident_id(execution, group.product, now)
     state: State = "resolved" if ended_received_at else "triggered"
-    incident: Item = {
+    item: Item = {
         "pk": partition(new),
         "sk": "STATE",
         "id": new,
@@ -184,10 +163,11 @@ def _open(
         DUE: DUE,
         "due_at": now + GRACE_MS,
         **summary(group),
-        **hear({}, group).changes,
-        **attributes,
+        **hear(None, group).changes,
+        **asdict(route),
+        "language": route.language or "",
     }
-    pointer_set: dict[str, Any] = {"incident": new, "opened_by": execution, "product": group.product}
+    pointer_set: dict[str, object] = {"incident": new, "opened_by": execution, "product": group.product}
     if state == "triggered":
         pointer_set["open"] = True
         condition = (
@@ -197,14 +177,15 @@ def _open(
         values = {"no": False, "me": execution, "received": group.received_at}
     else:
         pointer_set["ended_received_at"] = ended_received_at
-        incident |= {"resolved_at": now, "expires_at": now // 1000 + KEPT_DAYS * 86400}
+        item |= {"resolved_at": now, "expires_at": now // 1000 + KEPT_DAYS * 86400}
         condition = "#open = :no AND (attribute_not_exists(#ended_received_at) OR #ended_received_at < :ended)"
         values = {"no": False, "ended": ended_received_at}
+    incident = Incident.from_item(item)
     opening = Event(state, key=f"{state}/{execution}", in_thread=False)
     table.transact(
         [
             Update(*_pointer(group.id, group.product), set=pointer_set, condition=condition, values=values),
-            Put(incident, condition="attribute_not_exists(pk)"),
+            Put(item, condition="attribute_not_exists(pk)"),
             Put(_event_item(incident, opening, number=1, now=now)),
             Put({"pk": _month(at(now)), "sk": new, "resolved": state == "resolved", **_expiry(incident)}),
         ]
@@ -212,37 +193,37 @@ def _open(
     return Opened(incident, is_new=True, is_known=False)
 
 
-def resolve_group(table: Table, group: AlertGroup, *, now: int) -> list[Item]:
+def resolve_group(table: Table, group: AlertGroup, *, now: int) -> list[Incident]:
     """Resolves the open incidents of a group that is over, whichever products they are of, and returns them.
 
     Also those that it finds resolved. One that a newer firing has overtaken is left open.
     """
     products = {group.product_of(alert) for alert in group.alerts}
-    for known in table.query(f"GROUP#{group.id}"):
-        if known.get("open") or known.get("resolved_received_at") == group.received_at:  # perhaps by us, before a retry
-            products.add(known["product"])
+    for known in pointers(table, group):
+        if known.open or known.resolved_received_at == group.received_at:  # perhaps by us, before a retry
+            products.add(known.product)
     found = [resolve_share(table, replace(group, product=product), now=now) for product in sorted(products)]
     return [incident for incident in found if incident is not None]
 
 
-def resolve_forgotten(table: Table, group: AlertGroup, *, besides: Collection[str], now: int) -> list[Item]:
+def resolve_forgotten(table: Table, group: AlertGroup, *, besides: Collection[str], now: int) -> list[Incident]:
     """Resolves the incidents of which every alert was said to be resolved, but in a list that was cut: this one is whole.
 
     `besides` are the products that it names. Returns the incidents.
     """
-    found: list[Item] = []
-    for known in table.query(f"GROUP#{group.id}"):
-        is_ours = known.get("resolved_received_at") == group.received_at  # perhaps by us, before a retry
-        if known["product"] in besides or "incident" not in known or not (known.get("open") or is_ours):
+    found: list[Incident] = []
+    for known in pointers(table, group):
+        is_ours = known.resolved_received_at == group.received_at  # perhaps by us, before a retry
+        if known.product in besides or not known.incident or not (known.open or is_ours):
             continue
-        incident = read(table, known["incident"])
-        if incident is not None and (is_ours or not incident["known"]):
-            resolved = resolve_share(table, replace(group, product=known["product"]), now=now)
+        incident = read(table, known.incident)
+        if incident is not None and (is_ours or not incident.known):
+            resolved = resolve_share(table, replace(group, product=known.product), now=now)
             found += [resolved] if resolved else []
     return found
 
 
-def resolve_share(table: Table, group: AlertGroup, *, now: int) -> Item | None:
+def resolve_share(table: Table, group: AlertGroup, *, now: int) -> Incident | None:
     """Resolves the open incident of a product's share of a group, and returns it.
 
     None if there is none: then the resolution waits for its firing. Asked again it returns the same incident. A resolution
@@ -251,7 +232,7 @@ def resolve_share(table: Table, group: AlertGroup, *, now: int) -> Item | None:
     key = _pointer(group.id, group.product)
     for attempt in range(TRIES):
         known = pointer(table, group)
-        if known is None or "incident" not in known:
+        if known is None or not known.incident:
             try:
                 table.update(
                     Update(
@@ -263,14 +244,14 @@ def resolve_share(table: Table, group: AlertGroup, *, now: int) -> Item | None:
             except ConditionFailedError:
                 continue  # its firing was faster
             return None
-        incident = read(table, known["incident"])
+        incident = read(table, known.incident)
         if incident is None:
             return None
-        if incident["state"] == "resolved":
-            if known.get("resolved_received_at", 0) < group.received_at and not known.get("open"):
+        if incident.state == "resolved":
+            if known.resolved_received_at < group.received_at and not known.open:
                 table.update(Update(*key, set={"resolved_received_at": group.received_at}))
             return incident
-        if group.received_at < incident["received_at"]:
+        if group.received_at < incident.received_at:
             return incident
         event = Event("resolved", key="resolved", detail={"by": "alertmanager"})
         try:
@@ -280,37 +261,37 @@ def resolve_share(table: Table, group: AlertGroup, *, now: int) -> Item | None:
     raise ConflictError
 
 
-def resolve(table: Table, incident_id: str, *, who: str, via: str, now: int) -> Item | None:
+def resolve(table: Table, incident_id: str, *, who: str, via: str, now: int) -> Incident | None:
     """Somebody resolves an incident, whatever its alerts do: those that fire on open another one at their next repeat.
 
     None if there is no such incident, or it is resolved already. Raises ConflictError after many tries.
     """
     for attempt in range(TRIES):
         incident = read(table, incident_id)
-        if incident is None or incident["state"] == "resolved":
+        if incident is None or incident.state == "resolved":
             return None
         event = Event("resolved", key="resolved", who=who, detail={"via": via})
         try:
-            return _resolve(table, incident, event, now=now, received_at=max(now, incident["received_at"]))
+            return _resolve(table, incident, event, now=now, received_at=max(now, incident.received_at))
         except (ConditionFailedError, ConflictError):
             table.pause(attempt)
     raise ConflictError
 
 
-def _resolve(table: Table, incident: Item, event: Event, *, now: int, received_at: int) -> Item:
+def _resolve(table: Table, incident: Incident, event: Event, *, now: int, received_at: int) -> Incident:
     """Resolves an incident and lets go of its group. Raises as `change` does."""
     release = Update(
-        *_pointer(incident["group"], incident["product"]),
+        *_pointer(incident.group, incident.product),
         set={"open": False, "resolved_received_at": received_at, "ended_received_at": received_at},
         condition="#incident = :incident",
-        values={"incident": incident["id"]},
+        values={"incident": incident.id},
     )
-    listed = Update(_month(at(incident["opened_at"])), incident["id"], set={"resolved": True, **_expiry(incident)})
+    listed = Update(_month(at(incident.opened_at)), incident.id, set={"resolved": True, **_expiry(incident)})
     changes = {
         "resolved_at": now,
         "firing": 0,
         "at_least": False,
-        "alerts": [dict(alert, status="resolved") for alert in incident["alerts"]],
+        "alerts": [asdict(replace(alert, status="resolved")) for alert in incident.alerts],
         "expires_at": now // 1000 + KEPT_DAYS * 86400,
     }
     return change(table, incident, event, now=now, state="resolved", set_=changes, also=[release, listed])
@@ -318,34 +299,40 @@ def _resolve(table: Table, incident: Item, event: Event, *, now: int, received_a
 
 def change(
     table: Table,
-    incident: Item,
+    incident: Incident,
     event: Event,
     *,
     now: int,
     state: State | None = None,
-    set_: Mapping[str, Any] | None = None,
+    set_: Mapping[str, object] | None = None,
     also: Sequence[Update] = (),
-) -> Item:
+) -> Incident:
     """Changes an incident and tells it in its timeline, or neither. Returns the state after it.
 
     An event whose key the timeline has already changes nothing. Raises ConditionFailedError if `incident` is out of
     date, ConflictError.
     """
-    number = incident["version"] + 1
-    changes: dict[str, Any] = {"version": number, "changed_at": now, DUE: DUE, "due_at": now + GRACE_MS, **(set_ or {})}
+    number, pk = incident.version + 1, partition(incident.id)
+    changes: dict[str, object] = {
+        "version": number,
+        "changed_at": now,
+        DUE: DUE,
+        "due_at": now + GRACE_MS,
+        **(set_ or {}),
+    }
     if state:
         changes["state"] = state
     writes: list[Update | Put] = [
         Put(
-            {"pk": incident["pk"], "sk": f"ONCE#{event.key}", "version": number, **_expiry(incident)},
+            {"pk": pk, "sk": f"ONCE#{event.key}", "version": number, **_expiry(incident)},
             condition="attribute_not_exists(pk)",
         ),
         Update(
-            incident["pk"],
+            pk,
             "STATE",
             set=changes,
             condition="#version = :version",
-            values={"version": incident["version"]},
+            values={"version": incident.version},
         ),
         Put(_event_item(incident, event, number=number, now=now)),
         *also,
@@ -354,9 +341,9 @@ def change(
         table.transact(writes)
     except ConditionFailedError as refused:
         if refused.index == 0:
-            return read(table, incident["id"]) or incident
+            return read(table, incident.id) or incident
         raise
-    return {**incident, **changes}
+    return changed(incident, changes)
 
 
 def tell(
@@ -367,17 +354,17 @@ def tell(
     now: int,
     state: State | None = None,
     unless: tuple[State, ...] = (),
-    set_: Mapping[str, Any] | None = None,
-) -> Item | None:
+    set_: Mapping[str, object] | None = None,
+) -> Incident | None:
     """Tells an event of an incident, and what it changes. None if the incident is in a state of `unless`.
 
     Raises ConflictError after many tries.
     """
     told = Change(event, state, set_ or {})
-    return revise(table, incident, lambda current: None if current["state"] in unless else told, now=now)
+    return revise(table, incident, lambda current: None if current.state in unless else told, now=now)
 
 
-def revise(table: Table, incident: str, decide: Callable[[Item], Change | None], *, now: int) -> Item | None:
+def revise(table: Table, incident: str, decide: Callable[[Incident], Change | None], *, now: int) -> Incident | None:
     """Reads an incident and changes it as `decide` says, again and again until nobody is in between.
 
     None if it says nothing. Raises ConflictError after many tries.
@@ -394,13 +381,29 @@ def revise(table: Table, incident: str, decide: Callable[[Item], Change | None],
     raise ConflictError
 
 
-def timeline(table: Table, incident: str, *, after: int = 0) -> list[Item]:
+def note(
+    table: Table,
+    incident: str,
+    set_: Mapping[str, object] | None = None,
+    *,
+    remove: Sequence[str] = (),
+    condition: str = "",
+    values: Mapping[str, object] | None = None,
+) -> Incident:
+    """Writes what is no part of the story: how far Slack is. Returns the incident then. Raises ConditionFailedError."""
+    update = Update(
+        partition(incident), "STATE", set=set_ or {}, remove=remove, condition=condition, values=values or {}
+    )
+    return Incident.from_item(table.update(update))
+
+
+def timeline(table: Table, incident: str, *, after: int = 0) -> list[TimelineEvent]:
     """The events after the one of that number, in order."""
     items = table.query(partition(incident), after=f"EVENT#{after:06d}")
-    return [item for item in items if item["sk"].startswith("EVENT#")]
+    return [TimelineEvent.from_item(item) for item in items if item["sk"].startswith("EVENT#")]
 
 
-def summary(group: AlertGroup) -> dict[str, Any]:
+def summary(group: AlertGroup) -> dict[str, object]:
     """What an incident keeps of the last word of its alert group, or of its product's share of it."""
     # The most telling first: what fires, and of that what is critical.
     ordered = sorted(group.alerts, key=lambda a: (a.status != "firing", _is_less(a.labels.get("severity", ""))))
@@ -418,7 +421,7 @@ def summary(group: AlertGroup) -> dict[str, Any]:
         "test": is_test,
         "firing": len(group.firing),
         "at_least": group.left_out > 0,  # more may fire than are shown
-        "alerts": [_kept(alert) for alert in shown],
+        "alerts": [asdict(_kept(alert)) for alert in shown],
         "left_out": group.left_out,  # alerts that were not shown, in the whole group
         "cut_characters": group.cut_characters,
         "external_url": group.external_url,
@@ -428,24 +431,24 @@ def summary(group: AlertGroup) -> dict[str, Any]:
     }
 
 
-def about(incident: Item) -> dict[str, Any]:
+def headline_of(incident: Incident) -> Headline:
     """What a call says of an incident."""
-    annotations = incident["alerts"][0]["annotations"]
-    return {
-        "incident": incident["id"],
-        "product": incident["product"],
-        "title": incident["title"],
-        "summary": incident["summary"],
-        "summaries": {
+    annotations = incident.alerts[0].annotations
+    return Headline(
+        incident=incident.id,
+        product=incident.product,
+        title=incident.title,
+        summary=incident.summary,
+        summaries={
             language: written
             for language in get_args(Language)
             if (written := headline(annotations, language)) and written != headline(annotations)
         },
-        "firing": incident["firing"],
-        "at_least": incident["at_least"],
-        "test": is_test(incident),
-        "language": incident.get("language") or "",
-    }
+        firing=incident.firing,
+        at_least=incident.at_least,
+        test=incident.is_test,
+        language=incident.language,
+    )
 
 
 def _is_less(severity: str) -> bool:
@@ -459,20 +462,20 @@ def title(alert: Alert) -> str:
     return f"{name}: {instance}" if says_something(instance) else name
 
 
-def _kept(alert: Alert) -> dict[str, Any]:
+def _kept(alert: Alert) -> KeptAlert:
     """An alert as an incident keeps it: an item of the table holds 400 KB, so long texts are cut."""
-    return {
-        "status": alert.status,
-        "title": title(alert)[:300],
-        "labels": {name: value[:200] for name, value in list(alert.labels.items())[:20]},
-        "annotations": {name: value[:500] for name, value in sorted(alert.annotations.items(), key=_is_extra)[:10]},
-        "starts_at": alert.starts_at,
-        "generator_url": alert.generator_url,
-        "silence_url": alert.silence_url,
-        "graph_url": alert.graph_url,
-        "value": alert.annotations.get("value", "") or alert.value,
-        "fingerprint": alert.fingerprint,
-    }
+    return KeptAlert(
+        status=alert.status,
+        title=title(alert)[:300],
+        labels={name: value[:200] for name, value in list(alert.labels.items())[:20]},
+        annotations={name: value[:500] for name, value in sorted(alert.annotations.items(), key=_is_extra)[:10]},
+        starts_at=alert.starts_at,
+        generator_url=alert.generator_url,
+        silence_url=alert.silence_url,
+        graph_url=alert.graph_url,
+        value=alert.annotations.get("value", "") or alert.value,
+        fingerprint=alert.fingerprint,
+    )
 
 
 def _is_extra(annotation: tuple[str, str]) -> bool:
@@ -485,20 +488,20 @@ def _month(moment: datetime) -> str:
     return f"INCIDENTS#{moment:%Y-%m}"
 
 
-def _event_item(incident: Item, event: Event, *, number: int, now: int) -> Item:
+def _event_item(incident: Incident, event: Event, *, number: int, now: int) -> Item:
     return {
-        "pk": incident["pk"],
+        "pk": partition(incident.id),
         "sk": f"EVENT#{number:06d}",
         "number": number,
         "at": now,
         "kind": event.kind,
         "who": event.who,
-        "detail": dict(event.detail or {}),
+        "detail": dict(event.detail),
         "in_thread": event.in_thread,
         **_expiry(incident),
     }
 
 
-def _expiry(incident: Item) -> dict[str, int]:
+def _expiry(incident: Incident) -> dict[str, int]:
     """Events end after the incident: a long one is told to the end."""
-    return {"expires_at": incident["opened_at"] // 1000 + 2 * KEPT_DAYS * 86400}
+    return {"expires_at": incident.opened_at // 1000 + 2 * KEPT_DAYS * 86400}

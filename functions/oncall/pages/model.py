@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Self, cast
 
+from oncall.incidents import Headline
 from oncall.roster import Language
 from oncall.table import Item
 
@@ -115,7 +116,7 @@ class Page:
     ring_at: int  # not before
     ring_seconds: int  # how long one phone rings
     base: str  # the gateway's address for Twilio
-    about: Mapping[str, Any]  # what a call says
+    headline: Headline  # what a call says
     calls: tuple[Call, ...] = ()  # in the order of their numbers
     # The number of who is rung first, by the responder's id: executions carry ids alone, and the write that begins the call
     # answers with it, so that no look at the roster stands between the webhook and the ring.
@@ -145,7 +146,7 @@ class Page:
     @property
     def lead(self) -> str:
         """The id of the incident that it is about."""
-        return str(self.about["incident"])
+        return self.headline.incident
 
     @property
     def current_call(self) -> Call | None:
@@ -194,7 +195,7 @@ class Page:
             ring_at=item["ring_at"],
             ring_seconds=item["ring_seconds"],
             base=item["base"],
-            about=item["about"],
+            headline=Headline.from_item(item["about"]),
             calls=tuple(calls),
             phones=phones,
             incidents=frozenset(item.get("incidents", ())),

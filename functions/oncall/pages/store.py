@@ -16,7 +16,7 @@ from random import sample
 from typing import Any
 
 from oncall import incidents
-from oncall.incidents import Event
+from oncall.incidents import Event, Headline
 from oncall.pages.model import OVER, AtWork, Call, Handed, Page, PageKey, Skip, Via
 from oncall.pages.next_step import Ring
 from oncall.roster import Policy, Responder
@@ -80,7 +80,7 @@ def ring_seconds(policy: Policy, default: int) -> int:
 def join(
     table: Table,
     policy: Policy,
-    about: Mapping[str, Any],
+    headline: Headline,
     first: Responder | None,
     *,
     execution: str,
@@ -90,12 +90,12 @@ def join(
 ) -> Joined:
     """Puts an incident on the policy's page: opens a page, joins the open one, or takes over one whose owner is gone.
 
-    `about` is what a call says of the incident (with its id as "incident"); `first` is whom a new page rings first; `ring`
-    is the ring time in seconds, `base` the gateway's address for Twilio. Within the quiet window after an acknowledgement
-    the new page rings at its end. A page that nobody took and of which nobody has been told goes on in the new one.
+    `headline` is what a call says of the incident; `first` is whom a new page rings first; `ring` is the ring time in
+    seconds, `base` the gateway's address for Twilio. Within the quiet window after an acknowledgement the new page rings
+    at its end. A page that nobody took and of which nobody has been told goes on in the new one.
     One round trip when the policy has no page. Raises ConditionFailedError after many tries.
     """
-    incident = about["incident"]
+    incident = headline.incident
     new = {
         "state": "open",
         "page": hashlib.sha256(f"{execution} {policy.id} {incident}".encode()).hexdigest()[:16],
@@ -106,7 +106,7 @@ def join(
         "calls": {},
         "phones": {first.id: first.phone} if first else {},
         "incidents": {incident},
-        "about": dict(about),
+        "about": headline.to_item(),
         "quiet_seconds": policy.quiet_seconds,
         "answer": policy.answer,
         "sms_before_call": policy.sms_before_call,
@@ -127,7 +127,7 @@ def join(
         if last is None:
             continue
         if last.is_open:
-            joined = _join_open(table, last, about, execution=execution, now=now)
+            joined = _join_open(table, last, headline, execution=execution, now=now)
             if joined:
                 return joined
         elif last.is_settled:
@@ -175,20 +175,20 @@ def _opening(new: Item, *, condition: str, values: Mapping[str, Any]) -> Update:
     return Update(partition(new["policy"]), "CURRENT", set=new, remove=remove, condition=condition, values=values)
 
 
-def _join_open(table: Table, page: Page, about: Mapping[str, Any], *, execution: str, now: int) -> Joined | None:
+def _join_open(table: Table, page: Page, headline: Headline, *, execution: str, now: int) -> Joined | None:
     """Joins the open page, and takes it over if its lease has run out. None if it is not open any more.
 
     What its calls say follows what its incident became; a call that says "only a test" does so while it rings for tests
     alone.
     """
-    incident = about["incident"]
+    incident = headline.incident
     is_new = not page.covers(incident)
     if not is_new and page.owner == execution:
         return Joined(page, is_ours=True, is_new=True)
-    is_about = page.lead == incident or (page.about.get("test") and not about["test"])
+    is_about = page.lead == incident or (page.headline.test and not headline.test)
     try:
-        if is_about and page.about != about:
-            page = note(table, page, {"about": dict(about)})
+        if is_about and page.headline != headline:
+            page = note(table, page, {"about": headline.to_item()})
         if is_new:
             page = _write(
                 table,

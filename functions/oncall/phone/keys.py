@@ -4,7 +4,7 @@ The table is written first and the word said second. A reply that is late, doubl
 is true by then, and is told so.
 """
 
-from typing import Any, cast
+from typing import Any
 
 from aws_lambda_powertools import Logger
 
@@ -14,7 +14,6 @@ from oncall.incidents import PROBE_POLICY
 from oncall.pages import Call, Page, PageKey
 from oncall.phone.provider import Callbacks
 from oncall.phone.voice import Voice
-from oncall.roster import Language
 from oncall.services import Services
 from oncall.signals import Answer
 from oncall.table import ConditionFailedError
@@ -26,8 +25,8 @@ def key_pressed(services: Services, callbacks: Callbacks, digits: str) -> str:
     """What a pressed key does; returns what the call says next (TwiML)."""
     page = pages.read(services.table, callbacks.policy)
     call = _call(page, callbacks)
-    language = (call and call.language) or (page and page.about.get("language")) or services.settings.language
-    voice = Voice(cast("Language", language), callbacks)
+    language = (call and call.language) or (page and page.headline.language) or services.settings.language
+    voice = Voice(language, callbacks)
     if page is None or call is None:
         return _late(services, voice, digits)
     match digits:
@@ -45,12 +44,12 @@ def key_pressed(services: Services, callbacks: Callbacks, digits: str) -> str:
         case "2":
             return _pass_on(services, page, call, voice)
         case "3":
-            return voice.alert(page.about)
+            return voice.alert(page.headline)
         case "0":
             incident = incidents.read(services.table, page.lead)
-            return voice.details(incident, now=services.now()) if incident else voice.alert(page.about)
+            return voice.details(incident, now=services.now()) if incident else voice.alert(page.headline)
         case _:
-            return voice.alert(page.about, first="wrong")
+            return voice.alert(page.headline, first="wrong")
 
 
 def call_changed(services: Services, callbacks: Callbacks, status: str, sid: str) -> None:
@@ -94,8 +93,8 @@ def _late(services: Services, voice: Voice, digits: str) -> str:
     if digits != "1" or not about.incident:
         return voice.goodbye("gone")
     incident = incidents.read(services.table, about.incident)
-    if incident and incident["state"] == "acknowledged":
-        return _answer(services, voice, Taken(False, incident["acknowledged_by"], incident["acknowledged_at"]))
+    if incident and incident.state == "acknowledged":
+        return _answer(services, voice, Taken(False, incident.acknowledged_by, incident.acknowledged_at))
     taken = actions.acknowledge_incident(
         services, about.incident, name=about.responder, responder_id=about.responder, via="phone"
     )

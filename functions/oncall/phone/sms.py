@@ -4,12 +4,11 @@ They go beside everything else: what does not go out is a line in the timeline, 
 """
 
 from collections.abc import Mapping
-from typing import Any, cast
 
 from aws_lambda_powertools import Logger
 
 from oncall import incidents, pages
-from oncall.incidents import Event
+from oncall.incidents import Event, Headline
 from oncall.pages import Call, Page
 from oncall.phone import refusals
 from oncall.phone.segments import is_gsm, plain, segments
@@ -48,15 +47,15 @@ def taken(services: Services, policy: str, page_id: str, number: int) -> None:
     except ConditionFailedError:
         logger.info("it has been texted already, or the page is over", call=number)
         return
-    call, about = page.call(number), page.about
-    incident = incidents.read(services.table, about["incident"])
-    language = _language(services.settings.language, call, about)
-    link = (incident or {}).get("slack_link") or _WORDS[language]["incident"].format(incident=about["incident"])
+    call, headline = page.call(number), page.headline
+    incident = incidents.read(services.table, headline.incident)
+    language = _language(services.settings.language, call, headline)
+    link = (incident.slack.link if incident else "") or _WORDS[language]["incident"].format(incident=headline.incident)
     count = len(page.incidents)
-    body = written("taken_many" if count > 1 else "taken", about, language, link=link, count=count)
+    body = written("taken_many" if count > 1 else "taken", headline, language, link=link, count=count)
     event = _send(services.telephone(), page, call, body, "taken")
-    incidents.tell(services.table, about["incident"], event, now=services.now())
-    services.show_in_slack([about["incident"]])
+    incidents.tell(services.table, headline.incident, event, now=services.now())
+    services.show_in_slack([headline.incident])
 
 
 def before_the_call(telephone: Telephone, page: Page, call: Call, language: Language) -> Event | None:
@@ -64,8 +63,8 @@ def before_the_call(telephone: Telephone, page: Page, call: Call, language: Lang
     if not telephone.text_sender:
         logger.warning("the policy asks for a text before a call, but TextSender is empty", policy=page.policy)
         return None
-    own = _language(language, call, page.about)
-    body = written("before", page.about, own, incident=page.lead)
+    own = _language(language, call, page.headline)
+    body = written("before", page.headline, own, incident=page.lead)
     return _send(telephone, page, call, body, "before")
 
 
@@ -82,13 +81,13 @@ def _send(telephone: Telephone, page: Page, call: Call, body: str, why: str) -> 
     return Event("texted", key=key, who=call.name, in_thread=False)
 
 
-def _language(default: Language, call: Call, about: Mapping[str, Any]) -> Language:
-    return cast("Language", call.language or about.get("language") or default)
+def _language(default: Language, call: Call, headline: Headline) -> Language:
+    return call.language or headline.language or default
 
 
-def written(word: str, about: Mapping[str, Any], language: Language, **values: Any) -> str:
+def written(word: str, headline: Headline, language: Language, **values: object) -> str:
     """A text message. What is added to a summary is in GSM's alphabet; the summary is cut until the parts are few."""
-    summary = plain(" ".join(unlinked(str(about.get("summaries", {}).get(language) or about["summary"])).split()))
+    summary = plain(" ".join(unlinked(headline.summary_in(language)).split()))
     cut = "..." if is_gsm(summary) else "…"
     for limit in range(SUMMARY_LIMIT, SUMMARY_LEAST, -1):
         what = summary if len(summary) <= limit else summary[: limit - len(cut)].rstrip() + cut

@@ -12,7 +12,7 @@ from aws_lambda_powertools import Logger
 
 from oncall import incidents, pages, probe
 from oncall.clock import at
-from oncall.incidents import PROBE_POLICY, Event
+from oncall.incidents import PROBE_POLICY, Event, Incident
 from oncall.pages import Call, GiveUp, Handed, Page, Pause, Ring, Skip
 from oncall.phone import refusals, sms
 from oncall.phone.provider import Callbacks, Known, NumberRefusedError, UnavailableError
@@ -20,7 +20,7 @@ from oncall.phone.voice import Voice
 from oncall.roster import Language, Policy, Responder, schedules
 from oncall.services import Services
 from oncall.signals import Answer
-from oncall.table import ConditionFailedError, Item
+from oncall.table import ConditionFailedError
 from oncall.text import unlinked
 
 logger = Logger(child=True)
@@ -129,7 +129,7 @@ def _ring(services: Services, turn: Turn, page: Page | Handed, ring: Ring) -> An
             begun = pages.ask_again(
                 services.table, begun, execution=turn.execution, token=turn.token, now=services.now()
             )
-        if texted and texted.detail and "remedy" in texted.detail:
+        if texted and "remedy" in texted.detail:
             said = [*begun.text_remedies, texted.detail["remedy"]]
             begun = pages.note(services.table, begun, {"text_remedies": said})
         return _place(services, turn, begun)
@@ -147,7 +147,7 @@ def _place(services: Services, turn: Turn, page: Page) -> Answer | None:
         page = _hang_up_left(services, page)
         sid = services.telephone().call(
             call.phone,
-            _voice(services, page, call).alert(page.about),
+            _voice(services, page, call).alert(page.headline),
             callbacks=callbacks,
             ring_seconds=page.ring_seconds,
         )
@@ -173,8 +173,8 @@ def _place(services: Services, turn: Turn, page: Page) -> Answer | None:
     page = _available(services, page)
     ringing = Event("ringing", key=_key(page, call, "ringing"), who=call.name, detail={"round": call.round})
     incident = _tell(services, page, ringing)
-    if incident and incident["state"] != "triggered":  # taken or resolved in the moment before it joined this page
-        ended = pages.leave(services.table, page.policy, incident["id"])
+    if incident and incident.state != "triggered":  # taken or resolved in the moment before it joined this page
+        ended = pages.leave(services.table, page.policy, incident.id)
         return _finish(services, ended) if ended else None
     return None
 
@@ -258,13 +258,13 @@ def _unavailable(services: Services, turn: Turn, page: Page, error: UnavailableE
     if not page.unavailable_since:
         page = pages.note(services.table, page, {"unavailable_since": now})
     if now - since >= UNAVAILABLE_MS and page.told != "unavailable" and page.policy != PROBE_POLICY:
-        about = page.about
+        headline = page.headline
         remedy = error.remedy
         services.fallback.tell(
             "Twilio takes no calls, nobody is rung",
             f"{reason}. {refusals.words(remedy, 'en')}\n"
-            f"Nobody can be rung for: {unlinked(about['summary'])} "
-            f"(product {unlinked(about['product'] or 'not named')}, incident {about['incident']}).\n"
+            f"Nobody can be rung for: {unlinked(headline.summary)} "
+            f"(product {unlinked(headline.product or 'not named')}, incident {headline.incident}).\n"
             "Trying again until Twilio answers. Acknowledge in Slack to stop.",
         )
         detail = {"reason": reason, **({"remedy": remedy} if remedy and remedy != page.remedy else {})}
@@ -364,7 +364,7 @@ def _goodbye(services: Services, page: Page, call: Call) -> str:
 
 
 def _voice(services: Services, page: Page, call: Call) -> Voice:
-    language: Language = call.language or page.about.get("language") or services.settings.language
+    language: Language = call.language or page.headline.language or services.settings.language
     return Voice(language, _callbacks(page, call))
 
 
@@ -378,17 +378,17 @@ def _lead(services: Services, page: Page) -> Page | None:
     candidates = sorted(page.incidents, key=lambda incident: incident != page.lead)
     for candidate in candidates:
         incident = incidents.read(services.table, candidate)
-        if incident and incident["state"] == "triggered":
+        if incident and incident.state == "triggered":
             if candidate == page.lead:
                 return page
-            return pages.note(services.table, page, {"about": incidents.about(incident)})
+            return pages.note(services.table, page, {"about": incidents.headline_of(incident).to_item()})
         pages.leave(services.table, page.policy, candidate)
     if not candidates:  # whoever took the last one off has died before the page could end
         pages.leave(services.table, page.policy, page.lead)
     return None
 
 
-def _tell(services: Services, page: Page, event: Event) -> Item | None:
+def _tell(services: Services, page: Page, event: Event) -> Incident | None:
     """Tells the story of a call in the timeline of the incident that it is about, and in Slack beside us.
 
     Returns the incident as it is then.
@@ -414,11 +414,11 @@ def _key(page: Page, call: Call, what: str) -> str:
 
 
 def _unanswered(page: Page) -> str:
-    about = page.about
+    headline = page.headline
     rang = "; ".join(f"{call.name}: {call.reason or call.status}" for call in page.calls)
     return (
         f"Nobody has taken this page ({page.reason}).\n"
-        f"What: {unlinked(about['summary'])}\nProduct: {unlinked(about['product'] or 'not named')}\n"
+        f"What: {unlinked(headline.summary)}\nProduct: {unlinked(headline.product or 'not named')}\n"
         f"Escalation policy: {page.policy}\n"
         f"Incidents: {', '.join(sorted(page.incidents))}\nCalled: {rang or 'nobody'}\n"
         "Acknowledge it in Slack. The next repeat of the alert starts a new page."

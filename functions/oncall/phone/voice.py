@@ -11,7 +11,8 @@ from typing import Any, Literal
 
 from twilio.twiml.voice_response import Gather, Say, VoiceResponse
 
-from oncall.alerts.annotations import annotation, headline, says_something
+from oncall.alerts import annotations
+from oncall.incidents import Headline, Incident
 from oncall.phone import speech
 from oncall.phone.provider import Callbacks
 from oncall.roster import Language
@@ -119,49 +120,49 @@ class Voice:
     language: Language
     callbacks: Callbacks
 
-    def alert(self, about: Mapping[str, Any], *, first: str = "") -> str:
+    def alert(self, headline: Headline, *, first: str = "") -> str:
         """The alert and the keys, twice, then a good-bye: a voicemail ends by itself. `first` is a word to begin with."""
-        told = [*(self._own(first) if first else ()), *self.message(about)]
+        told = [*(self._own(first) if first else ()), *self.message(headline)]
         return self._ask(told, told, "silence")
 
-    def details(self, incident: Mapping[str, Any], *, now: int) -> str:
+    def details(self, incident: Incident, *, now: int) -> str:
         """What the alerts of an incident say beside their headline, once; the keys twice. `now` in epoch milliseconds."""
-        alerts = [alert for alert in incident["alerts"] if alert["status"] == "firing"] or incident["alerts"]
+        alerts = [alert for alert in incident.alerts if alert.status == "firing"] or incident.alerts
         first, others = alerts[0], alerts[1 : 1 + _OTHERS]
-        named = first["labels"].get("alertname", "")
-        name = self._sentence(named if says_something(named) else first["title"], _SUMMARY)
+        named = first.labels.get("alertname", "")
+        name = self._sentence(named if annotations.says_something(named) else first.title, _SUMMARY)
         told = [*self._own("called"), *name] if name else []
-        told += self._own("began", minutes=(now - incident["opened_at"]) // 60_000)
-        if incident["firing"] > 1:
-            told += self._own("firing_at_least" if incident["at_least"] else "firing", count=incident["firing"])
-        described = annotation(first["annotations"], self.language, "description", "message")
+        told += self._own("began", minutes=(now - incident.opened_at) // 60_000)
+        if incident.firing > 1:
+            told += self._own("firing_at_least" if incident.at_least else "firing", count=incident.firing)
+        described = annotations.annotation(first.annotations, self.language, "description", "message")
         told += self._sentence(described, _DETAILS) or (self._own("unreadable") if described else [])
         if others:
             told += self._own("also")
             for alert in others:
-                told += self._sentence(headline(alert["annotations"], self.language), _SUMMARY) or self._sentence(
-                    alert["title"], _SUMMARY
-                )
-        if incident["cut_characters"]:
+                told += self._sentence(
+                    annotations.headline(alert.annotations, self.language), _SUMMARY
+                ) or self._sentence(alert.title, _SUMMARY)
+        if incident.cut_characters:
             told += self._own("cut")
         return self._ask(told, [], "silence")
 
-    def message(self, about: Mapping[str, Any]) -> list[Piece]:
+    def message(self, headline: Headline) -> list[Piece]:
         """What the alert says before the keys: that it is one, of which product, what, how many. About ten seconds.
 
         What it says is said in the listener's language if there is that, else in one that a voice reads. If there is none,
         the alert's name is said, and that the rest is in Slack.
         """
-        summaries = about.get("summaries", {})
-        possible = [summaries.get(self.language, ""), str(about["summary"]), *summaries.values()]
+        summaries = headline.summaries
+        possible = [summaries.get(self.language, ""), headline.summary, *summaries.values()]
         written = next((text for text in possible if self._is_readable(text)), "")
-        product = str(about.get("product", ""))
+        product = headline.product
         if product:  # said already: "shop: web-1 does not answer", "The shop is down"
             written = re.sub(rf"(?i)^(the )?{re.escape(product)}\s*[:：]\s*", "", written) or written
             if re.match(rf"(?i)(the )?{re.escape(product)}(?![\w.-])", written):
                 product = ""
         product = speech.spoken(product, self.language, _NAME)
-        told = self._own("only_a_test") if about.get("test") else []
+        told = self._own("only_a_test") if headline.test else []
         product_language = speech.language_of(product, self.language)
         if not product:
             told += self._own("alert")
@@ -172,13 +173,13 @@ class Voice:
         if written:
             told += self._sentence(written, _SUMMARY)
         else:
-            told += [*self._sentence(str(about.get("title", "")), _SUMMARY), *self._own("unreadable")]
-        more = int(about.get("firing", 1)) - 1
+            told += [*self._sentence(headline.title, _SUMMARY), *self._own("unreadable")]
+        more = headline.firing - 1
         if more > 0:
             told += self._own(
-                f"{'at_least_' if about.get('at_least') else ''}{'more' if more > 1 else 'one_more'}", count=more
+                f"{'at_least_' if headline.at_least else ''}{'more' if more > 1 else 'one_more'}", count=more
             )
-        elif about.get("at_least"):
+        elif headline.at_least:
             told += self._own("perhaps_more")
         return told
 

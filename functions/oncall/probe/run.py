@@ -122,10 +122,10 @@ def _look(run: _Run) -> str | None:
     incident = incidents.read(table, run.incident) if run.incident else None
     if incident is None:
         return None
-    run.reach("opened", incident["opened_at"])
+    run.reach("opened", incident.opened_at)
     for event in incidents.timeline(table, run.incident):
-        if event["kind"] == "ringing":
-            run.reach("ringing", event["at"])
+        if event.kind == "ringing":
+            run.reach("ringing", event.at)
     page = _page(run)
     call = page.current_call if page else None
     if call and call.answered_at:
@@ -136,7 +136,7 @@ def _look(run: _Run) -> str | None:
         run.reach("ringing", call.started_at)  # if its own event is not there yet
         run.reach("acknowledged", page.acknowledged_at)
         return ""
-    if incident["state"] != "triggered" or (page and not page.is_open):
+    if incident.state != "triggered" or (page and not page.is_open):
         return "somebody else ended it meanwhile"
     if call and call.has_ended:
         return _ENDS.get(call.status) or f"the call failed: {call.reason or 'Twilio says no more'}"
@@ -146,7 +146,8 @@ def _look(run: _Run) -> str | None:
 def _find(run: _Run) -> None:
     """Looks whether an incident has been opened."""
     group = read_webhook(record.webhook(run.id, "firing", now=run.started_at), received_at=run.started_at)
-    run.incident = (incidents.pointer(run.services.table, group) or {}).get("incident", "")
+    pointer = incidents.pointer(run.services.table, group)
+    run.incident = pointer.incident if pointer else ""
 
 
 def _stuck(run: _Run) -> str:
@@ -208,8 +209,8 @@ def _resolve(services: Services, run_id: str) -> str:
     incident = incidents.resolve_share(services.table, group, now=services.now())
     if incident is None:
         return ""
-    actions.resolve_incident(services, incident["id"], who=record.PRODUCT, via="command")
-    return str(incident["id"])
+    actions.resolve_incident(services, incident.id, who=record.PRODUCT, via="command")
+    return incident.id
 
 
 def _wait_for_slack(run: _Run) -> str:
@@ -217,11 +218,11 @@ def _wait_for_slack(run: _Run) -> str:
     until = run.services.now() + SLACK_SECONDS * 1000
     while True:
         incident = incidents.read(run.services.table, run.incident)
-        if incident and incident["slack_version"] >= incident["version"]:
+        if incident and incident.slack.version >= incident.version:
             run.reach("slack", run.services.now())
             return ""
         if run.services.now() >= until:
-            wrong = (incident or {}).get("slack_wrong")
+            wrong = incident.slack.wrong if incident else ""
             return (
                 f"Slack refuses the message ({wrong})" if wrong else f"Slack took no message within {SLACK_SECONDS} s"
             )

@@ -132,7 +132,7 @@ def _refusal(
         incident = incidents.read(services.table, pressed.value)
         if incident is None:
             return ""
-        policy = known.policies.get(incident["policy"]) or known.policy_for(incident["product"])
+        policy = known.policies.get(incident.policy) or known.policy_for(incident.product)
         concerned = authorization.people(known, policy, at(services.now()))
         named = {"policy": escape(policy.id, 100)}
     kind = "member" if responder else access.kind(pressed.user)
@@ -226,12 +226,12 @@ def _take_shift(
     incident = incidents.read(services.table, pressed.value)
     if incident is None:
         return words["unknown"]
-    policy = known.policies.get(incident["policy"]) or known.policy_for(incident["product"])
+    policy = known.policies.get(incident.policy) or known.policy_for(incident.product)
     # The schedule that is rung by first: those after it stay as they are, so that there is still somebody to escalate to.
     schedule = next(iter(overrides.schedules_of(policy)), None)
     if schedule is None:
         return words["no_shift"]
-    taken = actions.take_shift(services, known, incident["id"], responder, schedule=schedule, via="slack")
+    taken = actions.take_shift(services, known, incident.id, responder, schedule=schedule, via="slack")
     return shift_words(responder.language or services.settings.language, taken, known, responder, schedule)
 
 

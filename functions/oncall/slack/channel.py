@@ -11,7 +11,7 @@ import json
 from collections import Counter
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from http.client import HTTPException
 from typing import Any, cast
 
@@ -20,10 +20,10 @@ from slack_sdk.errors import SlackApiError
 
 from oncall import incidents, pages, roster
 from oncall.errors import ConfigurationError
-from oncall.roster import Language
+from oncall.incidents import Incident, Posting, TimelineEvent
 from oncall.services import Services
 from oncall.slack import messages, probe_message
-from oncall.table import DUE, ConditionFailedError, Item, Update
+from oncall.table import DUE, ConditionFailedError, Update
 from oncall.text import unlinked
 
 logger = Logger(child=True)
@@ -34,6 +34,7 @@ SPACING_MS = 1_100  # Slack: about one message a second and channel
 SHORT_WAIT_MS = 3_000  # a turn that comes so soon is waited for in the function
 BEHIND_MS = 900_000  # after this long without success the execution ends, and the reconciler goes on
 EVENT_TYPE = "oncall_incident"  # of the messages' metadata
+_BEHIND = ("slack_wrong", "slack_behind_since")  # attributes of an incident that Slack does not show yet
 
 # Slack's errors that last until a person does something.
 WRONG = frozenset(
@@ -100,104 +101,90 @@ def bring_up_to_date(services: Services, incident_ids: list[str], *, me: str, un
 def _project(services: Services, incident_id: str, *, me: str) -> Progress:
     now = services.now()
     incident = incidents.read(services.table, incident_id)
-    if incident is None or incident["slack_version"] >= incident["version"]:
+    if incident is None or incident.slack.version >= incident.version:
         return DONE
-    if incidents.is_probe(incident) and incident["state"] != "resolved":
+    if incident.is_probe and incident.state != "resolved":
         return DONE  # told in one quiet line, when it is over
     try:
-        incident = services.table.update(
-            Update(
-                incident["pk"],
-                "STATE",
-                set={"slack_lease": now + LEASE_MS, "slack_owner": me},
-                condition="attribute_not_exists(#slack_lease) OR #slack_lease < :now OR #slack_owner = :me",
-                values={"now": now, "me": me},
-            )
+        incident = incidents.note(
+            services.table,
+            incident_id,
+            {"slack_lease": now + LEASE_MS, "slack_owner": me},
+            condition="attribute_not_exists(#slack_lease) OR #slack_lease < :now OR #slack_owner = :me",
+            values={"now": now, "me": me},
         )
     except ConditionFailedError:
         return BUSY
     try:
         _write(services, incident)
     finally:
-        release = Update(
-            incident["pk"],
-            "STATE",
-            remove=("slack_lease", "slack_owner"),
-            condition="#slack_owner = :me",
-            values={"me": me},
-        )
         with suppress(ConditionFailedError):  # the lease ran out, and somebody else has it
-            services.table.update(release)
+            incidents.note(
+                services.table,
+                incident_id,
+                remove=("slack_lease", "slack_owner"),
+                condition="#slack_owner = :me",
+                values={"me": me},
+            )
     current = incidents.read(services.table, incident_id) or incident
-    return DONE if current["slack_version"] >= current["version"] else CHANGED
+    return DONE if current.slack.version >= current.version else CHANGED
 
 
-def _write(services: Services, incident: Item) -> None:
+def _write(services: Services, incident: Incident) -> None:
     """Posts or updates the message, then the thread's missing lines. Raises NotNowError."""
-    language = cast("Language", incident.get("language") or services.settings.language)
-    may_ring = incident["state"] == "triggered" and incident["severity"] == "critical" and incident["call"]
-    page = pages.read(services.table, incident["policy"]) if may_ring else None
-    is_probe = incidents.is_probe(incident)
+    language = incident.language or services.settings.language
+    may_ring = incident.state == "triggered" and incident.severity == "critical" and incident.call
+    page = pages.read(services.table, incident.policy) if may_ring else None
+    is_probe = incident.is_probe
     text, blocks = probe_message.message(incident, language) if is_probe else messages.message(incident, language, page)
     look = hashlib.sha256(json.dumps([text, blocks]).encode()).hexdigest()[:32]
-    pk = incident["pk"]
-    if "slack_ts" not in incident:
+    table, name = services.table, incident.id
+    if not incident.slack.ts:
         channel, ts, posted = _post(services, incident, what="message", look=look, text=text, blocks=blocks)
         changes = {"slack_channel": channel, "slack_ts": ts, "slack_thread": 0}
-        changes |= {"slack_shown": posted["version"], "slack_look": posted["look"]}
-        incident = services.table.update(Update(pk, "STATE", set=changes, remove=("slack_posting",)))
-    elif incident["slack_shown"] < incident["version"]:
-        if incident.get("slack_look") != look:  # else nothing that it shows has changed
-            services.table.update(Update(pk, "STATE", remove=("slack_look",)))  # if no answer comes, it is not known
+        changes |= {"slack_shown": posted.version, "slack_look": posted.look}
+        incident = incidents.note(table, name, changes, remove=("slack_posting",))
+    elif incident.slack.shown < incident.version:
+        if incident.slack.look != look:  # else nothing that it shows has changed
+            incidents.note(table, name, remove=("slack_look",))  # if no answer comes, it is not known
             _update(services, incident, text, blocks)
-        changes = {"slack_shown": incident["version"], "slack_look": look}
-        incident = services.table.update(Update(pk, "STATE", set=changes))
-    shown = incident["slack_shown"]
-    events = incidents.timeline(services.table, incident["id"], after=incident["slack_thread"])
-    people = _people(services) if any(event["in_thread"] for event in events) and not is_probe else {}
+        incident = incidents.note(table, name, {"slack_shown": incident.version, "slack_look": look})
+    shown = incident.slack.shown
+    events = incidents.timeline(table, name, after=incident.slack.thread)
+    people = _people(services) if any(event.in_thread for event in events) and not is_probe else {}
     for event in events:
-        if event["in_thread"] and not is_probe:
-            words = messages.line(event, language, people)
-            _reply(services, incident, event, words)
-        incident = services.table.update(
-            Update(pk, "STATE", set={"slack_thread": event["number"]}, remove=("slack_posting",))
-        )
-    if "slack_wrong" in incident:  # mended: the next time is news again
-        for name in {incident["slack_channel"], incident["channel"]}:
-            services.table.update(Update(f"SLACK#{name}", "WRONG", remove=("wrong",)))
-    told = min(shown, incident["slack_thread"])
-    link = {} if "slack_link" in incident else _link(services, incident)
-    done: dict[str, Any] = {"slack_version": told, **link}
-    over = ["slack_wrong", "slack_behind_since"]
-    if incident["state"] == "acknowledged" and "remind_at" in incident:
-        done |= {DUE: DUE, "due_at": incident["remind_at"]}
-    else:
-        over += [DUE, "due_at"]
+        if event.in_thread and not is_probe:
+            _reply(services, incident, event, messages.line(event, language, people))
+        incident = incidents.note(table, name, {"slack_thread": event.number}, remove=("slack_posting",))
+    if incident.slack.wrong:  # fixed: the next time is news again
+        for channel in {incident.slack.channel, incident.channel}:
+            table.update(Update(f"SLACK#{channel}", "WRONG", remove=("wrong",)))
+    _note_told(services, incident, min(shown, incident.slack.thread))
+
+
+def _note_told(services: Services, incident: Incident, told: int) -> None:
+    """Notes up to which version Slack is told of an incident: nothing is due any more, except a reminder."""
+    due = {DUE: DUE, "due_at": incident.remind_at} if incident.state == "acknowledged" and incident.remind_at else {}
+    done: dict[str, object] = {"slack_version": told, **({} if incident.slack.link else _link(services, incident))}
     try:
-        services.table.update(
-            Update(
-                pk,
-                "STATE",
-                set=done,
-                remove=over,
-                condition="#version = :version",
-                values={"version": told},
-            )
+        incidents.note(
+            services.table,
+            incident.id,
+            {**done, **due},
+            remove=_BEHIND if due else (*_BEHIND, DUE, "due_at"),
+            condition="#version = :version",
+            values={"version": told},
         )
     except ConditionFailedError:
-        services.table.update(
-            Update(pk, "STATE", set={"slack_version": told, **link})
-        )  # it changed meanwhile: still due
+        incidents.note(services.table, incident.id, done)  # it changed meanwhile: still due
 
 
-def _link(services: Services, incident: Item) -> dict[str, str]:
+def _link(services: Services, incident: Incident) -> dict[str, str]:
     """The message's address, for text messages, as an attribute; nothing if Slack does not say: then they do without."""
     try:
-        answer = _call(
-            services, "chat_getPermalink", channel=incident["slack_channel"], message_ts=incident["slack_ts"]
-        )
+        answer = _call(services, "chat_getPermalink", channel=incident.slack.channel, message_ts=incident.slack.ts)
     except NotNowError as error:
-        logger.warning("the message's address is not known", incident=incident["id"], reason=str(error))
+        logger.warning("the message's address is not known", incident=incident.id, reason=str(error))
         return {}
     return {"slack_link": str(answer["permalink"])}
 
@@ -229,52 +216,52 @@ def _is_news(services: Services, channel: str, wrong: str) -> bool:
     return True
 
 
-def _update(services: Services, incident: Item, text: str, blocks: list[dict[str, Any]]) -> None:
+def _update(services: Services, incident: Incident, text: str, blocks: list[dict[str, Any]]) -> None:
     """Updates the message. One that somebody has deleted is posted anew. Raises NotNowError."""
     try:
-        _say(services, "chat_update", blocks, channel=incident["slack_channel"], ts=incident["slack_ts"], text=text)
+        _say(services, "chat_update", blocks, channel=incident.slack.channel, ts=incident.slack.ts, text=text)
     except NotNowError as error:
         _forget_if_gone(services, incident, error)
         raise
 
 
-def _reply(services: Services, incident: Item, event: Item, words: str) -> None:
+def _reply(services: Services, incident: Incident, event: TimelineEvent, words: str) -> None:
     """Posts a line of the thread; a loud one to the channel as well. Raises NotNowError."""
     more: dict[str, Any] = {"reply_broadcast": True} if messages.is_loud(event) else {}
     try:
-        _post(services, incident, what=f"event {event['number']}", text=words, thread_ts=incident["slack_ts"], **more)
+        _post(services, incident, what=f"event {event.number}", text=words, thread_ts=incident.slack.ts, **more)
     except NotNowError as error:
         _forget_if_gone(services, incident, error)
         raise
 
 
-def _forget_if_gone(services: Services, incident: Item, error: NotNowError) -> None:
+def _forget_if_gone(services: Services, incident: Incident, error: NotNowError) -> None:
     """A message that somebody has deleted is posted anew the next time, with its thread."""
     if error.code in GONE:
-        services.table.update(Update(incident["pk"], "STATE", remove=("slack_ts", "slack_link")))
+        incidents.note(services.table, incident.id, remove=("slack_ts", "slack_link"))
 
 
 def _post(
     services: Services,
-    incident: Item,
+    incident: Incident,
     *,
     what: str,
     text: str,
     look: str = "",
     blocks: list[dict[str, Any]] | None = None,
     **more: Any,
-) -> tuple[str, str, Mapping[str, Any]]:
-    """Posts a message once. Returns its channel, its ts, and its "version" and "look". Raises NotNowError."""
-    channel = incident.get("slack_channel") or incident["channel"]
-    posting = incident.get("slack_posting")
-    if posting and posting["what"] == what:
-        found = _find(services, channel, f"{incident['id']} {what}", since=posting["at"], thread=more.get("thread_ts"))
+) -> tuple[str, str, Posting]:
+    """Posts a message once. Returns its channel, its ts, and what it shows. Raises NotNowError."""
+    channel, key = incident.slack.channel or incident.channel, f"{incident.id} {what}"
+    posting = incident.slack.posting
+    if posting and posting.what == what:
+        found = _find(services, channel, key, since=posting.at, thread=more.get("thread_ts"))
         if found:
-            return channel, found, {"version": 0, "look": "", **posting}  # it may have been posted long before
+            return channel, found, posting  # it may have been posted long before
     _take_turn(services, incident, channel)
-    posting = {"what": what, "at": services.now(), "version": incident["version"], "look": look}
-    services.table.update(Update(incident["pk"], "STATE", set={"slack_posting": posting}))
-    metadata = {"event_type": EVENT_TYPE, "event_payload": {"key": f"{incident['id']} {what}"}}
+    posting = Posting(what, services.now(), incident.version, look)
+    incidents.note(services.table, incident.id, {"slack_posting": asdict(posting)})
+    metadata = {"event_type": EVENT_TYPE, "event_payload": {"key": key}}
     answer = _say(
         services,
         "chat_postMessage",
@@ -312,23 +299,22 @@ def _find(services: Services, channel: str, key: str, *, since: int, thread: str
     return None
 
 
-def _take_turn(services: Services, incident: Item, channel: str) -> None:
+def _take_turn(services: Services, incident: Incident, channel: str) -> None:
     """Waits for this post's turn in the channel, so that a storm of incidents does not run into Slack's limit.
 
     Raises NotNowError when the turn is far off; it is kept for the incident until then.
     """
     now = services.now()
-    turn = incident.get("slack_turn")
+    turn = incident.slack.turn
     if not turn or turn < now - 30_000:
         turn = _next_turn(services, channel, now)
     if turn - now > SHORT_WAIT_MS:
-        services.table.update(Update(incident["pk"], "STATE", set={"slack_turn": turn}))
+        incidents.note(services.table, incident.id, {"slack_turn": turn})
         raise NotNowError("the channel has a queue", seconds=-(-(turn - now) // 1000))
     if turn > now:
         services.sleep((turn - now) / 1000)
-    if "slack_turn" in incident:
-        services.table.update(Update(incident["pk"], "STATE", remove=("slack_turn",)))
-        del incident["slack_turn"]
+    if incident.slack.turn:
+        incidents.note(services.table, incident.id, remove=("slack_turn",))
 
 
 def _next_turn(services: Services, channel: str, now: int) -> int:
@@ -398,25 +384,25 @@ def _later(services: Services, incident_id: str, error: NotNowError) -> Progress
     if incident is None:
         return DONE
     logger.warning("Slack is behind", incident=incident_id, reason=str(error), wait_seconds=error.seconds)
-    since = incident.get("slack_behind_since", now)
+    since = incident.slack.behind_since or now
     changes = {
         "slack_behind_since": since,
         DUE: DUE,
         "due_at": now + error.seconds * 1000 + incidents.GRACE_MS,
     }
-    channel = incident.get("slack_channel") or incident["channel"]
+    channel = incident.slack.channel or incident.channel
     if error.wrong and _is_news(services, channel, error.wrong):
         services.fallback.tell(
             "Slack refuses messages",
             f"Slack answered {error.wrong} for the channel {channel}. Phones ring all the same; Slack's readers see "
-            f"nothing of incident {incident_id}: {unlinked(incident['summary'])}\n"
+            f"nothing of incident {incident_id}: {unlinked(incident.summary)}\n"
             "channel_not_found, not_in_channel: check the parameter SlackChannel or the product's slack_channel, and invite "
             "the app to the channel. invalid_auth, token_…: store a valid bot token in SSM. missing_scope: reinstall the app.\n"
             "It is tried again every minute.",
         )
     if error.wrong:
         changes["slack_wrong"] = error.wrong
-    services.table.update(Update(incident["pk"], "STATE", set=changes))
+    incidents.note(services.table, incident_id, changes)
     if error.wrong or now - since > BEHIND_MS:
         return DONE  # as far as this execution goes: the reconciler goes on
     return Progress(done=False, wait_seconds=max(1, error.seconds))

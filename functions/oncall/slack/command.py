@@ -3,7 +3,7 @@
 import hashlib
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from aws_lambda_powertools import Logger
@@ -13,6 +13,7 @@ from oncall.alerts import by_hand
 from oncall.alerts.by_hand import NobodyRingsError
 from oncall.authorization import Action
 from oncall.clock import at
+from oncall.incidents import Incident
 from oncall.roster import Language, Responder, Roster, overrides
 from oncall.roster.overview import Rung, overview
 from oncall.services import Services
@@ -20,7 +21,7 @@ from oncall.slack import buttons, people
 from oncall.slack.messages import escape
 from oncall.slack.mrkdwn import code, moment, typed
 from oncall.slack.people import Access
-from oncall.table import ConditionFailedError, Item, Table, Update
+from oncall.table import ConditionFailedError, Table, Update
 
 logger = Logger(child=True)
 
@@ -354,39 +355,39 @@ def _incidents(services: Services, caller: _Caller) -> str:
     return "\n".join([caller.say("open", count=count), *lines])
 
 
-def open_incidents(table: Table, now: int, most: int) -> tuple[list[Item], int]:
+def open_incidents(table: Table, now: int, most: int) -> tuple[list[Incident], int]:
     """The incidents that are open, the newest first and at most so many; and how many there are in all."""
     ids = incidents.open_since(table, now - SINCE_MS, now=now)
     listed = ids[-most:]
     read = (incidents.read(table, one) for one in reversed(listed))
-    are_open = (one for one in read if one and one["state"] != "resolved" and not incidents.is_probe(one))
+    are_open = (one for one in read if one and one.state != "resolved" and not one.is_probe)
     found = [_as_its_page_says(table, one) for one in are_open]
     return found, len(ids) - len(listed) + len(found)
 
 
-def _as_its_page_says(table: Table, incident: Item) -> Item:
+def _as_its_page_says(table: Table, incident: Incident) -> Incident:
     """An incident whose page somebody took a moment ago, as it will be in another moment."""
-    page = pages.read(table, incident["policy"]) if incident["state"] == "triggered" else None
-    if page is None or page.state != "acknowledged" or not page.covers(incident["id"]):
+    page = pages.read(table, incident.policy) if incident.state == "triggered" else None
+    if page is None or page.state != "acknowledged" or not page.covers(incident.id):
         return incident
     if page.is_settled:  # it may have reached the incident after that was read
-        return incidents.read(table, incident["id"]) or incident
-    return {**incident, "state": "acknowledged", "acknowledged_by": page.acknowledged_by}
+        return incidents.read(table, incident.id) or incident
+    return replace(incident, state="acknowledged", acknowledged_by=page.acknowledged_by)
 
 
-def incident_words(language: Language, incident: Item) -> str:
+def incident_words(language: Language, incident: Incident) -> str:
     """One open incident, with a link to its message as soon as there is one."""
     words = _WORDS[language]
-    state = "unanswered" if incident["state"] == "triggered" and incident.get("unanswered") else incident["state"]
-    what = escape(incident["summary"], 150)
-    if "slack_link" in incident:
-        what = f"<{incident['slack_link']}|{what.replace('|', '¦')}>"  # what is shown must not end the link
+    state = "unanswered" if incident.is_unanswered else incident.state
+    what = escape(incident.summary, 150)
+    if incident.slack.link:
+        what = f"<{incident.slack.link}|{what.replace('|', '¦')}>"  # what is shown must not end the link
     return words["incident"].format(
         sign=_SIGNS[state],
         what=what,
-        product=escape(incident["product"] or "-", 60),
-        since=moment(at(incident["opened_at"])),
-        state=words[state].format(who=escape(incident.get("acknowledged_by", ""), 60)),
+        product=escape(incident.product or "-", 60),
+        since=moment(at(incident.opened_at)),
+        state=words[state].format(who=escape(incident.acknowledged_by, 60)),
     )
 
 

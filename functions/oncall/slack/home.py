@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from oncall.incidents import Incident
 from oncall.roster import Language, Responder, Roster, overview
 from oncall.roster.schedules import Shift
 from oncall.slack import buttons, messages
 from oncall.slack.command import incident_words, rung_words
 from oncall.slack.mrkdwn import moment
-from oncall.table import Item
 
 MOST_POLICIES = 15
 MOST_INCIDENTS = 10
@@ -71,7 +71,7 @@ _WORDS: Mapping[Language, Mapping[str, str]] = {
 
 def view(
     known: Roster,
-    found: Sequence[Item],
+    found: Sequence[Incident],
     *,
     count: int,
     user: str,
@@ -135,7 +135,7 @@ def _take(schedule: str, number: int, words: Mapping[str, str], reader: Language
     }
 
 
-def _incidents(found: Sequence[Item], count: int, reader: Language) -> list[dict[str, Any]]:
+def _incidents(found: Sequence[Incident], count: int, reader: Language) -> list[dict[str, Any]]:
     words = _WORDS[reader]
     if not found:
         return [_section(words["none_open"])]
@@ -148,12 +148,12 @@ def _incidents(found: Sequence[Item], count: int, reader: Language) -> list[dict
     return blocks
 
 
-def _incident_buttons(incident: Item, words: Mapping[str, str]) -> list[dict[str, Any]]:
+def _incident_buttons(incident: Incident, words: Mapping[str, str]) -> list[dict[str, Any]]:
     resolve = {
         "type": "button",
         "text": _plain(words["resolve"]),
         "action_id": messages.RESOLVE,
-        "value": incident["id"],
+        "value": incident.id,
         "confirm": {
             "title": _plain(words["resolve_title"]),
             "text": _plain(words["resolve_text"]),
@@ -162,14 +162,14 @@ def _incident_buttons(incident: Item, words: Mapping[str, str]) -> list[dict[str
             "style": "danger",
         },
     }
-    if incident["state"] == "acknowledged":
+    if incident.state == "acknowledged":
         return [resolve]
     acknowledge = {
         "type": "button",
         "text": _plain(words["acknowledge"]),
         "style": "primary",
         "action_id": messages.ACKNOWLEDGE,
-        "value": incident["id"],
+        "value": incident.id,
     }
     return [acknowledge, resolve]
 

@@ -17,15 +17,14 @@ from string import Formatter
 from typing import Any
 from urllib.parse import quote
 
-from oncall import incidents
 from oncall.alerts.annotations import annotation, headline, says_something
 from oncall.clock import at, milliseconds
+from oncall.incidents import Incident, KeptAlert, TimelineEvent
 from oncall.pages import Page
 from oncall.phone import refusals
 from oncall.roster import Language
 from oncall.slack import mrkdwn
 from oncall.slack.words import SENDERS, WORDS
-from oncall.table import Item
 from oncall.text import seen
 
 # The action_ids of the buttons; their value is the incident's id.
@@ -52,26 +51,26 @@ Json = dict[str, Any]
 Words = Mapping[str, str]
 
 
-def message(incident: Item, language: Language, page: Page | None = None) -> tuple[str, list[Json]]:
+def message(incident: Incident, language: Language, page: Page | None = None) -> tuple[str, list[Json]]:
     """The incident's message: its text (for notifications) and its blocks. `page` is the page of its policy."""
     words = WORDS[language]
-    state = "unanswered" if incident["state"] == "triggered" and incident.get("unanswered") else incident["state"]
-    sign = _SIGNS["warning" if state == "triggered" and incident["severity"] == "warning" else state]
-    status = words[state].format(who=plain(incident.get("acknowledged_by", ""), 80))
+    state = "unanswered" if incident.is_unanswered else incident.state
+    sign = _SIGNS["warning" if state == "triggered" and incident.severity == "warning" else state]
+    status = words[state].format(who=plain(incident.acknowledged_by, 80))
     summary = (
-        plain(headline(incident["alerts"][0]["annotations"], language) or incident["summary"], 1_000)
-        or plain(incident["title"], 300)
+        plain(headline(incident.alerts[0].annotations, language) or incident.summary, 1_000)
+        or plain(incident.title, 300)
         or words["nameless"]
     )
-    test = f" ({words['test']})" if incidents.is_test(incident) else ""
-    text = f"{escape(f'{sign} {summary}', 600)} | {escape(f'{words[incident["severity"]]} | {status}{test}', 300)}"
+    test = f" ({words['test']})" if incident.is_test else ""
+    text = f"{escape(f'{sign} {summary}', 600)} | {escape(f'{words[incident.severity]} | {status}{test}', 300)}"
     if state == "resolved":
         return text, _over(incident, words, f"{sign} ", f"{status}{test}", summary)
     blocks: list[Json] = []
     for shown, longest in DETAILS:
         blocks = [
             {"type": "header", "text": _plain_text(cut(f"{sign} {summary}", 150), emoji=False)},
-            _rich(_section(*_facts(incident, language, f"{words[incident['severity']]} | {status}{test}", page))),
+            _rich(_section(*_facts(incident, language, f"{words[incident.severity]} | {status}{test}", page))),
             _actions(incident, words),
             *_details(incident, language, summary, shown=shown, longest=longest),
             *_small_print(incident, words),
@@ -81,19 +80,19 @@ def message(incident: Item, language: Language, page: Page | None = None) -> tup
     return text, blocks
 
 
-def line(event: Mapping[str, Any], language: Language, people: Mapping[str, str] | None = None) -> str:
+def line(event: TimelineEvent, language: Language, people: Mapping[str, str] | None = None) -> str:
     """One event of the timeline, as a line of the thread. `people` are those whom Slack knows: their users by name."""
     words = WORDS[language]
-    detail = dict(event["detail"])
-    kind = event["kind"]
+    detail = dict(event.detail)
+    kind = event.kind
     if kind == "call_ended" and detail.get("reason") and not detail.get("answered"):
         kind = "refused"
     if kind == "unanswered" and not detail["rounds"]:
         kind = "nobody"
-    if kind == "resolved" and event["who"]:
+    if kind == "resolved" and event.who:
         kind = "resolved_by"
     values = {"after": "", "covering": ""} | {name: escape(str(value), 300) for name, value in detail.items()}
-    values["who"] = f"<@{detail['slack_user']}>" if detail.get("slack_user") else escape(str(event["who"]), 100)
+    values["who"] = f"<@{detail['slack_user']}>" if detail.get("slack_user") else escape(event.who, 100)
     if "until" in detail:
         values["until"] = _time(detail["until"])
     if "via" in detail:
@@ -106,15 +105,15 @@ def line(event: Mapping[str, Any], language: Language, people: Mapping[str, str]
         values["covering"] = words["covering"].format(**values)
     said = words.get(f"event_{kind}", kind).format(**values)  # an event of a later version is told by its name
     said = f"{said} {escape(refusals.words(str(detail.get('remedy', '')), language), 400)}".strip()
-    user = (people or {}).get(event["who"]) if event["kind"] in _MENTIONING else None
+    user = (people or {}).get(event.who) if event.kind in _MENTIONING else None
     if user:
         return f"{said} <@{user}>"
     return f"<!here> {said}" if is_loud(event) else said
 
 
-def is_loud(event: Mapping[str, Any]) -> bool:
+def is_loud(event: TimelineEvent) -> bool:
     """Whether an event is told to everybody in the channel, not in the thread alone."""
-    return event["kind"] in _BROADCAST
+    return event.kind in _BROADCAST
 
 
 def plain(text: str, limit: int) -> str:
@@ -142,42 +141,41 @@ def cut(text: str, limit: int) -> str:
 # ---------------------------------------------------------------- parts of the message
 
 
-def _facts(incident: Item, language: Language, status: str, page: Page | None) -> Iterator[Json]:
+def _facts(incident: Incident, language: Language, status: str, page: Page | None) -> Iterator[Json]:
     """How bad it is, who has it, who is called, for which product, since when, how many alerts: a line each."""
     words = WORDS[language]
     yield _text(status, bold=True)
-    if incident["state"] == "acknowledged":
-        yield from _filled(words["taken_since"], since=_date(incident["acknowledged_at"]))
+    if incident.state == "acknowledged":
+        yield from _filled(words["taken_since"], since=_date(incident.acknowledged_at))
     calls = list(_calls(incident, language, page))
     if calls:
         yield _text("\n📞 ")
         yield from calls
-    product = plain(incident["product"], 100)
+    product = plain(incident.product, 100)
     yield _text("\n")
     yield from _filled(words["product"], product=_text(product, bold=True)) if product else [_text(words["no_product"])]
     yield _text("\n")
     yield from _filled(words["since"], since=_date(_since(incident)))
-    count = incident["firing"]
-    firing = "firing_at_least" if incident["at_least"] else "firing"
-    firing = "firing_unseen" if incident["at_least"] and not count else f"{firing}_1" if count == 1 else firing
+    count = incident.firing
+    firing = "firing_at_least" if incident.at_least else "firing"
+    firing = "firing_unseen" if incident.at_least and not count else f"{firing}_1" if count == 1 else firing
     yield _text(f" | {words[firing].format(count=count)}")
 
 
-def _calls(incident: Item, language: Language, page: Page | None) -> Iterator[Json]:
+def _calls(incident: Incident, language: Language, page: Page | None) -> Iterator[Json]:
     """Who is being called, as the page says. Nothing that changes without a new version of the incident."""
     words = WORDS[language]
-    if incident["state"] != "triggered" or incident["severity"] != "critical" or incident.get("unanswered"):
+    if incident.state != "triggered" or incident.severity != "critical" or incident.unanswered:
         return
-    if not incident["call"]:
+    if not incident.call:
         yield _text(words["no_call"])
         return
-    if page is None or not page.is_open or not page.covers(incident["id"]):
+    if page is None or not page.is_open or not page.covers(incident.id):
         return
     call = page.current_call
-    if page.lead != incident["id"]:
-        about = page.about
-        other = about.get("summaries", {}).get(language) or about["summary"]
-        yield from _filled(words["calling_together"], summary=_text(plain(other, 80) or "-"))
+    if page.lead != incident.id:
+        other = plain(page.headline.summary_in(language), 80)
+        yield from _filled(words["calling_together"], summary=_text(other or "-"))
     elif page.unavailable_since:
         yield _text(words["calling_unavailable"])
     elif call and not call.has_ended:
@@ -190,49 +188,49 @@ def _calls(incident: Item, language: Language, page: Page | None) -> Iterator[Js
         yield _text(words["calling_soon"])
 
 
-def _details(incident: Item, language: Language, summary: str, *, shown: int, longest: int) -> Iterator[Json]:
+def _details(incident: Incident, language: Language, summary: str, *, shown: int, longest: int) -> Iterator[Json]:
     """Where to look, and the most telling alerts of those that fire."""
     words = WORDS[language]
     links = _links(incident, words, longest=longest)
     if links:
         yield _rich(_section(*_joined(links, "  |  ")))
-    listed = [alert for alert in incident["alerts"] if alert["status"] == "firing"][:shown]
+    listed = [alert for alert in incident.alerts if alert.status == "firing"][:shown]
     if listed:
         bullets = [_section(*_alert(alert, words, longest=longest)) for alert in listed]
         bullets[0]["elements"] += _about(listed[0], language, summary)  # of the others the names are enough
-        more = incident["firing"] - len(listed)
-        said = words["more_at_least" if incident["at_least"] else "more"].format(count=more)
+        more = incident.firing - len(listed)
+        said = words["more_at_least" if incident.at_least else "more"].format(count=more)
         rest = [_section(_text(said))] if more > 0 else []
         yield _rich({"type": "rich_text_list", "style": "bullet", "elements": bullets}, *rest)
 
 
-def _alert(alert: Mapping[str, Any], words: Words, *, longest: int) -> Iterator[Json]:
+def _alert(alert: KeptAlert, words: Words, *, longest: int) -> Iterator[Json]:
     """What an alert is about, linked to its graph, and its value."""
-    title = plain(alert["title"], 150) or words["nameless"]
-    yield _link(alert["generator_url"], title, longest=longest) or _text(title, bold=True)
-    value = plain(alert.get("value") or alert["annotations"].get("value", ""), 60)
+    title = plain(alert.title, 150) or words["nameless"]
+    yield _link(alert.generator_url, title, longest=longest) or _text(title, bold=True)
+    value = plain(alert.value or alert.annotations.get("value", ""), 60)
     if says_something(value):
         yield _text(f" ({words['value'].format(value=value)})")
 
 
-def _about(alert: Mapping[str, Any], language: Language, summary: str) -> list[Json]:
+def _about(alert: KeptAlert, language: Language, summary: str) -> list[Json]:
     """What an alert's annotations add to the headline."""
-    written = annotation(alert["annotations"], language, "description", "message", "summary")
+    written = annotation(alert.annotations, language, "description", "message", "summary")
     about = plain(written, 1_000)
     return [_text(f"\n{cut(about, 300)}")] if about and about != summary else []
 
 
-def _links(incident: Item, words: Words, *, longest: int) -> list[Json]:
+def _links(incident: Incident, words: Words, *, longest: int) -> list[Json]:
     """What one opens first: the runbook, the graph, a silence ready to be confirmed, and Alertmanager or Grafana.
 
     Grafana's silence is of the first alert that has one: it silences no more than that.
     """
-    alerts = incident["alerts"]
-    runbooks = [url for alert in alerts if 0 < len(url := alert["annotations"].get("runbook_url", "")) < _KEPT]
-    graphs = [url for alert in alerts if (url := alert.get("graph_url") or alert["generator_url"])]
-    silences = [url for alert in alerts if (url := alert.get("silence_url"))]
-    base, matchers = incident["external_url"].rstrip("/"), quote(incident.get("matchers", ""), safe="")
-    sender = incident.get("sender", "alertmanager")
+    alerts = incident.alerts
+    runbooks = [url for alert in alerts if 0 < len(url := alert.annotations.get("runbook_url", "")) < _KEPT]
+    graphs = [url for alert in alerts if (url := alert.graph_url or alert.generator_url)]
+    silences = [url for alert in alerts if (url := alert.silence_url)]
+    base, matchers = incident.external_url.rstrip("/"), quote(incident.matchers, safe="")
+    sender = incident.sender
     found = [
         _link(next(iter(runbooks), ""), words["runbook"], longest=longest),
         _link(next(iter(graphs), ""), words["graph"], longest=longest),
@@ -251,13 +249,13 @@ def _links(incident: Item, words: Words, *, longest: int) -> list[Json]:
     return [link for link in found if link]
 
 
-def _actions(incident: Item, words: Words) -> Json:
+def _actions(incident: Incident, words: Words) -> Json:
     """What can be done about an incident that is open, the most urgent first."""
-    rings = incident["severity"] == "critical" and incident["call"]
+    rings = incident.severity == "critical" and incident.call
     buttons = []
-    if incident["state"] == "triggered":
+    if incident.state == "triggered":
         buttons.append(_button(incident, words, ACKNOWLEDGE, style="primary"))
-        if rings and not incident.get("unanswered"):
+        if rings and not incident.unanswered:
             buttons.append(_button(incident, words, RING_NEXT))
     confirm = {
         "title": _plain_text(words["resolve_title"]),
@@ -272,43 +270,42 @@ def _actions(incident: Item, words: Words) -> Json:
     block: Json = {"type": "actions", "elements": buttons}
     if any(button["action_id"] == RING_NEXT for button in buttons):
         # What is behind the last slash tells a press how old is what was seen: which phone rang then.
-        block["block_id"] = f"{incident['id']}/{incident['changed_at']}"
+        block["block_id"] = f"{incident.id}/{incident.changed_at}"
     return block
 
 
-def _small_print(incident: Item, words: Words) -> Iterator[Json]:
-    notes = [incident["id"]]
-    if incident["cut_characters"]:
-        notes.append(words["cut"].format(count=incident["cut_characters"]))
-    if incident["left_out"]:
-        notes.append(words["left_out"].format(count=incident["left_out"]))
-    reason, _, odd = incident["severity_note"].partition(" ")
+def _small_print(incident: Incident, words: Words) -> Iterator[Json]:
+    notes = [incident.id]
+    if incident.cut_characters:
+        notes.append(words["cut"].format(count=incident.cut_characters))
+    if incident.left_out:
+        notes.append(words["left_out"].format(count=incident.left_out))
+    reason, _, odd = incident.severity_note.partition(" ")
     if f"severity_{reason}" in words:
         notes.append(words[f"severity_{reason}"].format(severity=plain(odd, 60)))
     yield {"type": "context", "elements": [_plain_text(note, emoji=False) for note in notes]}
 
 
-def _over(incident: Item, words: Words, sign: str, status: str, summary: str) -> list[Json]:
+def _over(incident: Incident, words: Words, sign: str, status: str, summary: str) -> list[Json]:
     """What is over needs nobody: one line, and the rest in small print."""
-    since, until = _since(incident), incident["resolved_at"]
+    since, until = _since(incident), incident.resolved_at
     time = _time(until, "{time}") if until - since < SAME_DAY_MS else _time(until)
     lasted = words["lasted"].format(since=_time(since), until=time, duration=_duration(until - since, words))
-    notes = [_plain_text(plain(incident["product"], 100) or words["no_product"], emoji=False), _mrkdwn(lasted)]
-    if incident.get("acknowledged_by"):
-        notes.append(_plain_text(words["had"].format(who=plain(incident["acknowledged_by"], 80)), emoji=False))
-    notes.append(_plain_text(incident["id"], emoji=False))
+    notes = [_plain_text(plain(incident.product, 100) or words["no_product"], emoji=False), _mrkdwn(lasted)]
+    if incident.acknowledged_by:
+        notes.append(_plain_text(words["had"].format(who=plain(incident.acknowledged_by, 80)), emoji=False))
+    notes.append(_plain_text(incident.id, emoji=False))
     return [
         _rich(_section(_text(sign), _text(status, bold=True), _text(f" | {cut(summary, 300)}"))),
         {"type": "context", "elements": notes},
     ]
 
 
-def _since(incident: Item) -> int:
+def _since(incident: Incident) -> int:
     """When the first of its alerts began, as far as they say."""
-    fires = [alert for alert in incident["alerts"] if alert["status"] == "firing"] or incident["alerts"]
-    began = [milliseconds(alert["starts_at"]) for alert in fires]
-    opened: int = incident["opened_at"]
-    return min([opened, *(moment for moment in began if moment > 0)])
+    fires = [alert for alert in incident.alerts if alert.status == "firing"] or incident.alerts
+    began = [milliseconds(alert.starts_at) for alert in fires]
+    return min([incident.opened_at, *(moment for moment in began if moment > 0)])
 
 
 def _duration(length: int, words: Words) -> str:
@@ -322,8 +319,8 @@ def _duration(length: int, words: Words) -> str:
 # ---------------------------------------------------------------- Block Kit
 
 
-def _button(incident: Item, words: Words, action: str, **more: Any) -> Json:
-    return {"type": "button", "text": _plain_text(words[action]), "action_id": action, "value": incident["id"], **more}
+def _button(incident: Incident, words: Words, action: str, **more: Any) -> Json:
+    return {"type": "button", "text": _plain_text(words[action]), "action_id": action, "value": incident.id, **more}
 
 
 def _plain_text(text: str, *, emoji: bool = True) -> Json:

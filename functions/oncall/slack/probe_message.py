@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
+from oncall.incidents import Incident
 from oncall.roster import Language
 from oncall.slack.messages import escape
-from oncall.table import Item
 
 _WORDS: Mapping[Language, Mapping[str, str]] = {
     "en": {
@@ -23,14 +23,14 @@ _WORDS: Mapping[Language, Mapping[str, str]] = {
 }
 
 
-def message(incident: Item, language: Language) -> tuple[str, list[dict[str, Any]]]:
+def message(incident: Incident, language: Language) -> tuple[str, list[dict[str, Any]]]:
     """The message's text (for notifications) and its blocks."""
     words = _WORDS[language]
-    told = incident.get("probe")
+    told = incident.probe
     if told is None:
         text = words["late"]
-    elif told["problem"]:
-        text = words["bad"].format(problem=escape(told["problem"], 500))
+    elif told.problem:
+        text = words["bad"].format(problem=escape(told.problem, 500))
     else:
-        text = words["good"].format(ring=f"{told['ringing'] / 1000:.1f}", taken=f"{told['acknowledged'] / 1000:.1f}")
+        text = words["good"].format(ring=f"{told.ringing / 1000:.1f}", taken=f"{told.acknowledged / 1000:.1f}")
     return text, [{"type": "context", "elements": [{"type": "mrkdwn", "text": text}]}]
