@@ -1,7 +1,8 @@
 """The commands `up` and `demo`: the whole system on this machine, from template.yaml and statemachine/.
 
 Settings come from the environment: MONITORING=0, ROSTER=file.yaml, AUTO=1, DEVSTACK_DIR (.devstack), RING_SECONDS, LOG_LEVEL,
-SCHEDULE_SPEED (times faster than the clock), JOBS (what is watched: "url", or more of "url ec2 opensearch elasticsearch").
+SCHEDULE_SPEED (times faster than the clock), IDLE_SECONDS (until a function that waits for work has to start anew),
+KEEP_WARM=false (no pings against that), JOBS (what is watched: "url", or more of "url ec2 opensearch elasticsearch").
 """
 
 import argparse
@@ -29,6 +30,7 @@ def _options() -> Options:
         roster=Path(os.environ.get("ROSTER") or ROOT / "devstack/system/roster.yaml").absolute(),
         jobs=tuple((os.environ.get("JOBS") or "url").split()),
         schedule_speed=float(os.environ.get("SCHEDULE_SPEED") or 1),
+        idle_seconds=float(os.environ.get("IDLE_SECONDS") or 300),
     )
 
 

@@ -13,12 +13,14 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from oncall import aws
 from oncall.text import log_line
+from oncall.warm import answers_pings
 
 logger = Logger(json_serializer=log_line)
 tracer = Tracer(patch_modules=["botocore"])
 metrics = Metrics()
 
 
+@answers_pings(lambda: aws.client("ssm"))
 @logger.inject_lambda_context
 @tracer.capture_lambda_handler
 @metrics.log_metrics(raise_on_empty_metrics=False)

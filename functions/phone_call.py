@@ -1,5 +1,6 @@
 """PhoneCall: moves a page on by one step; rings the next responder, or ends it. Places test calls and texts people, too."""
 
+from importlib import import_module
 from typing import Any
 
 from aws_lambda_powertools import Logger, Metrics, Tracer
@@ -16,12 +17,20 @@ from oncall.roster import Responder
 from oncall.services import for_function
 from oncall.settings import read_settings
 from oncall.text import log_line
+from oncall.warm import answers_pings
 
 logger = Logger(json_serializer=log_line)
 tracer = Tracer(patch_modules=["botocore", "requests"])
 metrics = Metrics()
 
 
+def _prepare() -> None:
+    for_function().table  # noqa: B018  its client is made
+    aws.client("ssm")
+    import_module("twilio.rest.api")  # as its client does with the first call
+
+
+@answers_pings(_prepare)
 @logger.inject_lambda_context(clear_state=True)
 @tracer.capture_lambda_handler(capture_response=False)
 @metrics.log_metrics

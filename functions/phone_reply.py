@@ -17,6 +17,7 @@ from oncall.phone.voice import Voice
 from oncall.services import Services, for_function
 from oncall.table import ConflictError
 from oncall.text import log_line
+from oncall.warm import answers_pings
 
 logger = Logger(json_serializer=log_line)
 tracer = Tracer(patch_modules=["botocore"])
@@ -26,6 +27,7 @@ TRIES = 12  # at a key that cannot be written: more than half a minute
 QUERY = {"policy", "page", "call", "incident", "responder", "digits", "tries"}
 
 
+@answers_pings(lambda: (for_function(aws.HURRY).table, aws.client("ssm")))
 @logger.inject_lambda_context(clear_state=True)
 @tracer.capture_lambda_handler(capture_response=False)
 @metrics.log_metrics(raise_on_empty_metrics=False)

@@ -10,12 +10,14 @@ from oncall import intake
 from oncall.incidents import PROBE_POLICY
 from oncall.services import for_function
 from oncall.text import log_line
+from oncall.warm import answers_pings
 
 logger = Logger(json_serializer=log_line)
 tracer = Tracer(patch_modules=["botocore"])
 metrics = Metrics()
 
 
+@answers_pings(lambda: for_function().table)
 @logger.inject_lambda_context(clear_state=True)
 @tracer.capture_lambda_handler(capture_response=False)
 @metrics.log_metrics(raise_on_empty_metrics=False)

@@ -1,6 +1,7 @@
 """Reconcile: resumes what is due and nobody works on. Runs every minute.
 
-It has Slack's user group follow the rotation, too, looks after the alarm that watches the monitoring, and after heartbeats.
+It has Slack's user group follow the rotation, too, looks after the alarm that watches the monitoring, and after heartbeats,
+and keeps the functions on the way of a page warm.
 """
 
 from typing import Any
@@ -9,7 +10,7 @@ from aws_lambda_powertools import Logger, Metrics, Tracer
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from oncall import reconciler, silence
+from oncall import reconciler, silence, warm
 from oncall.alerts import heartbeats
 from oncall.fallback import Fallback
 from oncall.services import Services, for_function
@@ -40,6 +41,7 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, i
     metrics.add_metric(name="Resumed", unit=MetricUnit.Count, value=resumed)
     gateway = settings.gateway_url.removeprefix("https://")
     heartbeats.watch(heartbeats.Desk(services.table, services.start, gateway, services.now))
+    warm.keep(services.client("lambda"), settings.kept_warm)
     _watch_monitoring(services)
     if detail.get("status") in ("FAILED", "TIMED_OUT", "ABORTED"):  # last: whatever SNS does, the rest is done
         _tell_of_end(services.fallback, str(detail["executionArn"]), detail["status"])

@@ -15,6 +15,7 @@ from oncall.services import for_function
 from oncall.settings import read_settings
 from oncall.slack import api, channel, user_group
 from oncall.text import log_line
+from oncall.warm import answers_pings
 
 logger = Logger(json_serializer=log_line)
 tracer = Tracer(patch_modules=["botocore", "httplib"])
@@ -23,6 +24,7 @@ metrics = Metrics()
 SPARE_MS = 35_000  # what one incident may still take: a queue's turn, a look for a lost post, two requests
 
 
+@answers_pings(lambda: (for_function().table, aws.client("ssm")))
 @logger.inject_lambda_context(clear_state=True)
 @tracer.capture_lambda_handler(capture_response=False)
 @metrics.log_metrics(raise_on_empty_metrics=False)

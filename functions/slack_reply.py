@@ -25,12 +25,14 @@ from oncall.slack.buttons import Press
 from oncall.slack.command import Command
 from oncall.slack.people import Access
 from oncall.text import log_line
+from oncall.warm import answers_pings
 
 logger = Logger(json_serializer=log_line)
 tracer = Tracer(patch_modules=["botocore"])
 metrics = Metrics()
 
 
+@answers_pings(lambda: (for_function(aws.HURRY).table, aws.client("ssm")))
 @logger.inject_lambda_context(clear_state=True)
 @tracer.capture_lambda_handler(capture_response=False)
 @metrics.log_metrics(raise_on_empty_metrics=False)

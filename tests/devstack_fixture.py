@@ -176,13 +176,17 @@ class Devstack:
 
 @contextmanager
 def running_devstack(directory: Path, **environment: str) -> Iterator[Devstack]:
-    """Start a system of its own with these environment variables (MONITORING, ROSTER, RING_SECONDS ...), and end it."""
+    """Start a system of its own with these environment variables (MONITORING, ROSTER, RING_SECONDS ...), and end it.
+
+    Nothing keeps its functions warm unless it is asked for (KEEP_WARM): a ping would die the death, or meet the fault, that
+    a test means for a step of a page.
+    """
     log = directory.with_suffix(".log")
     with log.open("wb") as out:
         process = subprocess.Popen(
             [sys.executable, "-m", "devstack", "up"],
             cwd=ROOT,
-            env={**os.environ, "DEVSTACK_DIR": str(directory), **environment},
+            env={**os.environ, "DEVSTACK_DIR": str(directory), "KEEP_WARM": "false", **environment},
             stdin=subprocess.DEVNULL,
             stdout=out,
             stderr=subprocess.STDOUT,

@@ -44,7 +44,7 @@ from devstack.aws import events, iam, step_functions
 from devstack.aws.cloudformation import CloudFormation, Stack, form_of
 from devstack.aws.cloudwatch import CloudWatch, metric
 from devstack.aws.events import EventBridge
-from devstack.aws.lambda_runtime import MAXIMUM_EVENT_PAYLOAD, MAXIMUM_PAYLOAD, Kill, LambdaRuntime
+from devstack.aws.lambda_runtime import IDLE_SECONDS, MAXIMUM_EVENT_PAYLOAD, MAXIMUM_PAYLOAD, Kill, LambdaRuntime
 from devstack.aws.resources import Resources
 from devstack.shared.serve import free_port, serve
 
@@ -96,7 +96,9 @@ class _Fault:
 class Aws:
     """The WSGI app."""
 
-    def __init__(self, *, port: int, region: str, directory: Path, python: Path, schedule_speed: float):
+    def __init__(
+        self, *, port: int, region: str, directory: Path, python: Path, schedule_speed: float, idle_seconds: float
+    ):
         # moto reads these when it is imported, and makes its own clients by them.
         from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app  # noqa: PLC0415
 
@@ -108,7 +110,9 @@ class Aws:
         endpoint = f"http://127.0.0.1:{port}"
         self._region = region
         self._directory = directory
-        self._runtime = LambdaRuntime(directory, python, endpoint=endpoint, region=region, account=ACCOUNT)
+        self._runtime = LambdaRuntime(
+            directory, python, endpoint=endpoint, region=region, account=ACCOUNT, idle_seconds=idle_seconds
+        )
         self._resources = Resources(endpoint=endpoint, region=region, account=ACCOUNT, runtime=self._runtime)
         self._cloudformation = CloudFormation(self._resources, self._write_gateway)
         self._events = EventBridge(self._resources, speed=schedule_speed, failed=self._warn)
@@ -472,6 +476,7 @@ def main() -> None:
     parser.add_argument("--directory", type=Path, required=True)
     parser.add_argument("--runtime", type=Path, required=True, help="the interpreter of the Lambda runtime")
     parser.add_argument("--schedule-speed", type=float, default=1.0, help="times faster than the clock")
+    parser.add_argument("--idle-seconds", type=float, default=IDLE_SECONDS, help="until an idle environment is ended")
     options = parser.parse_args()
     port = options.port or free_port()
     os.environ |= {
@@ -489,6 +494,7 @@ def main() -> None:
         directory=options.directory.resolve(),
         python=options.runtime.absolute(),
         schedule_speed=options.schedule_speed,
+        idle_seconds=options.idle_seconds,
     )
     serve(app, port)
 

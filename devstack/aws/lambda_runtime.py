@@ -161,8 +161,18 @@ class _Environment:
 class LambdaRuntime:
     """The functions of a stack and their environments."""
 
-    def __init__(self, directory: Path, python: Path, *, endpoint: str, region: str, account: str):
+    def __init__(
+        self,
+        directory: Path,
+        python: Path,
+        *,
+        endpoint: str,
+        region: str,
+        account: str,
+        idle_seconds: float = IDLE_SECONDS,
+    ):
         """`directory` holds code and logs; `python` is the runtime's interpreter, with awslambdaric and boto3 only."""
+        self._idle_seconds = idle_seconds
         self._directory = directory
         self._python = python
         self._endpoint = endpoint
@@ -430,14 +440,14 @@ class LambdaRuntime:
 
     def _end_idle(self) -> None:
         while True:
-            time.sleep(SPARE_SECONDS / 3)
+            time.sleep(min(SPARE_SECONDS, self._idle_seconds) / 3)
             now = time.monotonic()
             with self._lock:
                 old = [
                     (function, environment)
                     for function, idle in self._idle.items()
                     for spare, environment in enumerate(reversed(idle))  # the last one is the next to work
-                    if environment.idle_since < now - (SPARE_SECONDS if spare else IDLE_SECONDS)
+                    if environment.idle_since < now - (SPARE_SECONDS if spare else self._idle_seconds)
                 ]
                 for function, environment in old:
                     self._idle[function].remove(environment)

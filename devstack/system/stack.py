@@ -58,6 +58,7 @@ class Options:
     roster: Path
     jobs: tuple[str, ...] = ("url",)  # what Prometheus watches: url, ec2, opensearch, elasticsearch
     schedule_speed: float = 1.0  # times faster than the clock
+    idle_seconds: float = 300.0  # until a function's environment that waits for work is ended
 
 
 @dataclass(frozen=True)
@@ -157,6 +158,8 @@ class Stack:
                 REGION,
                 "--schedule-speed",
                 str(self._options.schedule_speed),
+                "--idle-seconds",
+                str(self._options.idle_seconds),
             ],
         )
         self._await("aws", "/_sim/sns")
@@ -315,6 +318,7 @@ class Stack:
             "LogLevel": os.environ.get("LOG_LEVEL", "INFO"),
             "DeletionProtection": "false",
             "CloudWatchAlarms": "true",
+            "KeepWarm": os.environ.get("KEEP_WARM") or "true",
             "HeartbeatExpected": os.environ.get("HEARTBEAT_EXPECTED") or "false",
         }
         if schedule := os.environ.get("PROBE_SCHEDULE"):

@@ -35,6 +35,7 @@ class Settings:
     probe_number: str = ""
     probe_schedule: str = ""
     heartbeat_alarm: str = ""
+    kept_warm: tuple[str, ...] = ()  # functions
     slack_workspace: str = ""  # its id and the app's; see people.Pinned
     members_may_all: bool = False
     guests_may_acknowledge: bool = False
@@ -73,6 +74,7 @@ def read_settings() -> Settings:
         probe_number=env("PROBE_NUMBER", ""),
         probe_schedule=env("PROBE_SCHEDULE", ""),
         heartbeat_alarm=env("HEARTBEAT_ALARM", ""),
+        kept_warm=tuple(env("KEPT_WARM", "").split()),
         slack_workspace=env("SLACK_WORKSPACE", ""),
         members_may_all=env("SLACK_MEMBERS_MAY") == "everything",
         guests_may_acknowledge=env("SLACK_GUESTS_MAY") == "acknowledge",

@@ -74,6 +74,24 @@ def test_of_environments_that_wait_the_next_one_to_work_is_kept_longest(
     assert runtime._idle[function] == runtime._environments[function] == environments[2:]
 
 
+def test_an_environment_that_waits_for_longer_than_was_told_is_ended(tmp_path: Path) -> None:
+    """Lambda does that after some minutes, of which it tells nobody how many."""
+    runtime = LambdaRuntime(
+        tmp_path, Path(sys.executable), endpoint="", region="us-east-1", account="", idle_seconds=0.2
+    )
+    function = Function("idle", "idle", "handler", 3, 128, (), "role", "log", "JSON")
+    ended: list[float] = []
+    began = time.monotonic()
+    only = cast("_Environment", SimpleNamespace(idle_since=began, end=lambda: ended.append(time.monotonic())))
+    with runtime._lock:
+        runtime._environments[function] = [only]
+        runtime._idle[function] = [only]
+
+    wait_until(lambda: ended)
+    assert ended[0] - began >= 0.2
+    assert runtime._environments[function] == []
+
+
 def test_the_environment_is_the_functions_and_lambdas_and_nothing_else(sample: Sample) -> None:
     environment = sample.invoke({"do": "environment"}).payload
 

@@ -21,7 +21,7 @@ from slack_sdk.signature import SignatureVerifier
 from twilio.request_validator import RequestValidator
 
 from devstack.shared import twiml
-from oncall import aws, probe, signals
+from oncall import aws, probe, signals, warm
 from oncall.clock import at
 from oncall.errors import ConfigurationError, WebhookError
 from oncall.phone.provider import Callbacks
@@ -1050,3 +1050,46 @@ def test_what_the_probe_does_counts_as_no_page_and_no_alert(
     assert (stack.world.rung, stack.stepfunctions.released[-1][1]["result"]) == ([AUTOMATIC], "success")
     assert published(capsys) == {}
     assert "acknowledged" not in caplog.messages
+
+
+# ---------------------------------------------------------------- pings
+
+
+class Untouched:
+    """A client that may be made, and asked for nothing."""
+
+    def __getattr__(self, name: str) -> Any:
+        raise AssertionError(f"a ping has used {name}")
+
+
+@pytest.mark.parametrize(
+    ("function", "clients"),
+    [
+        ("authorize", {"ssm"}),
+        ("receive_alerts", {"dynamodb"}),
+        ("phone_call", {"dynamodb", "ssm"}),
+        ("phone_reply", {"dynamodb", "ssm"}),
+        ("slack_notification", {"dynamodb", "ssm"}),
+        ("slack_reply", {"dynamodb", "ssm"}),
+    ],
+)
+def test_a_ping_makes_the_clients_and_asks_nobody(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch, function: str, clients: set[str]
+) -> None:
+    made: set[str] = set()
+
+    def client(service: str, *_: Any) -> Untouched:
+        made.add(service)
+        return Untouched()
+
+    monkeypatch.setattr(aws, "client", client)
+    assert stack.call(function, warm.PING) is None
+    assert made == clients
+
+
+def test_the_reconcilers_minute_pings_what_is_kept_warm(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KEPT_WARM", "authorize receive-alerts")
+    stack.call("reconcile", {})
+    assert [(one["FunctionName"], json.loads(one["Payload"])) for one in stack.functions.invoked] == [
+        *(("authorize", warm.PING), ("receive-alerts", warm.PING))
+    ]

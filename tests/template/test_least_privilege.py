@@ -82,7 +82,13 @@ ACTIONS = {
 }
 
 # Which functions a function calls, where that is not Slack's alone.
-CALLED = {"PhoneReplyFunction": ("SlackNotificationFunction", "PhoneCallFunction")}
+CALLED = {
+    "PhoneReplyFunction": ("SlackNotificationFunction", "PhoneCallFunction"),
+    "ReconcileFunction": (  # which keeps them warm
+        *("AuthorizeFunction", "ReceiveAlertsFunction", "PhoneCallFunction", "PhoneReplyFunction"),
+        *("SlackNotificationFunction", "SlackReplyFunction"),
+    ),
+}
 
 # Actions on every resource, because AWS knows no resource for them.
 EVERY_RESOURCE = {

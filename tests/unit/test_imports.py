@@ -14,7 +14,7 @@ DEVSTACK = ROOT / "devstack"
 LAYERS = (
     ("clock", "errors", "severities", "table", "text"),
     ("aws", "fallback", "roster"),
-    ("settings", "signals", "alerts", "authorization"),
+    ("settings", "signals", "warm", "alerts", "authorization"),
     ("services", "incidents"),
     ("pages",),
     ("actions",),
