@@ -13,7 +13,7 @@ from oncall.incidents import PROBE_POLICY
 from oncall.pages import Handed
 from oncall.phone import call_test, sms, step
 from oncall.phone.twilio import Telephone, telephone
-from oncall.roster import Responder
+from oncall.roster import Responder, is_shadow
 from oncall.services import for_function
 from oncall.settings import read_settings
 from oncall.text import log_line
@@ -67,7 +67,8 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, s
         logger.info("waiting for a call")
         return None
     logger.info("moved on", result=answer.result, reason=answer.reason, next=answer.next)
-    if answer.next == "end" and page.get("policy") != PROBE_POLICY:  # it has metrics of its own
+    policy = page.get("policy", "")
+    if answer.next == "end" and policy != PROBE_POLICY and not is_shadow(policy):  # they have metrics of their own
         metrics.add_metric(name=f"Page{answer.result.title()}", unit=MetricUnit.Count, value=1)
     services.release(event["token"], answer)
     return None

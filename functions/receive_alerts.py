@@ -8,6 +8,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from oncall import intake
 from oncall.incidents import PROBE_POLICY
+from oncall.roster import is_shadow
 from oncall.services import for_function
 from oncall.text import log_line
 from oncall.warm import answers_pings
@@ -26,6 +27,8 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, A
     decision = intake.receive(for_function(), event["input"], execution=event["execution"])
     logger.set_correlation_id(next(iter(decision["incidents"]), None))
     logger.info("decided", action=decision["action"], severity=decision["severity"], execution=event["execution"])
-    if decision["page"].get("policy") != PROBE_POLICY:  # it has metrics of its own
-        metrics.add_metric(name=f"Alerts{decision['action'].title()}", unit=MetricUnit.Count, value=1)
+    policy = decision["page"].get("policy", "")
+    if policy != PROBE_POLICY:  # it has metrics of its own
+        action = "Shadowed" if is_shadow(policy) else decision["action"].title()
+        metrics.add_metric(name=f"Alerts{action}", unit=MetricUnit.Count, value=1)
     return decision

@@ -574,6 +574,7 @@ class World:
         self.executions: dict[str, Execution] = {}
         self.started: list[tuple[str, Json]] = []  # by the reconciler, or for the other policies of a group
         self.language = language
+        self.settings: dict[str, Any] = {}  # where the stack differs from what is usual here
         self.probe_schedule = "rate(7 days)"
         self._released: list[tuple[str, Answer]] = []
         self.texts: list[Json] = []  # asked for: of calls in which somebody took a page
@@ -600,6 +601,7 @@ class World:
             gateway_url=BASE,
             probe_number=AUTOMATIC,
             probe_schedule=self.probe_schedule,
+            **self.settings,
         )
         clients = {
             "dynamodb": self.dynamo.client,

@@ -205,7 +205,7 @@ def acknowledge_page(
         page, was_open = there, True  # whoever wrote it may have died before anybody heard of it
     else:
         seconds = (now - page.opened_at) // 1000  # becomes a metric
-        if page.policy != PROBE_POLICY:  # it has a metric of its own
+        if page.policy != PROBE_POLICY and not page.is_shadow:  # that has a metric of its own, and this is no answer
             logger.info("acknowledged", incident=page.lead, who=who, via=via, seconds=seconds)
     ringing = page.current_call
     waiting = was_open and ringing is not None and (ringing.number == call or not ringing.has_ended)

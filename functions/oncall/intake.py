@@ -8,7 +8,7 @@ from typing import Any, Literal, get_args
 from aws_lambda_powertools import Logger
 from botocore.exceptions import BotoCoreError, ClientError
 
-from oncall import incidents, pages, probe, roster
+from oncall import incidents, pages, probe, roster, shadow
 from oncall.alerts.alertmanager import AlertGroup, by_product, read_webhook, unseen_share
 from oncall.alerts.by_hand import read_page
 from oncall.alerts.cloudwatch import read_event
@@ -19,7 +19,7 @@ from oncall.errors import WebhookError
 from oncall.incidents import Change, Event, Incident, Route
 from oncall.incidents.known import Heard, hear
 from oncall.pages import Page
-from oncall.roster import Policy, Roster, schedules
+from oncall.roster import Roster, is_shadow, schedules
 from oncall.roster.schedules import OnCall
 from oncall.roster.sources import CLOUDWATCH, Source
 from oncall.services import Services
@@ -193,10 +193,11 @@ def _hear(services: Services, known: Roster, group: AlertGroup, *, execution: st
         known = probe.roster(services.settings.probe_number)
     product = known.product(group.product)
     policy = known.policy_for(group.product)
+    policy_id = shadow.policy_id(services.settings, product, policy)
     route = Route(
-        policy=policy.id,
+        policy=policy_id,
         call=product.call,
-        channel=product.slack_channel or services.settings.slack_channel,
+        channel=shadow.channel(services.settings, product, policy_id),
         base=base,
         language=product.language,
     )
@@ -253,7 +254,7 @@ def _update(
 ) -> Outcome | None:
     """What fires again: a repeat changes nothing but a line in the timeline; what is new in it may ring."""
     product, policy = known.product(group.product), known.policy_for(group.product)
-    incident = _settled(services, incident)
+    incident = shadow.go_live(services, known, _settled(services, incident))
 
     def word(current: Incident) -> Change | None:
         if current.state == "resolved" or group.received_at < current.received_at:
@@ -269,7 +270,7 @@ def _update(
         again = bool(current.state == "acknowledged" and critical and may_ring_anew)
         for_phones_now = product.call and not current.call  # the roster has changed its mind
         if for_phones_now:
-            changes |= {"call": True, "policy": policy.id}
+            changes |= {"call": True, "policy": shadow.policy_id(services.settings, product, policy)}
         may_ring = policy.repeat_page or worse or new or for_phones_now or not current.unanswered
         if critical and (current.state == "triggered" or again) and may_ring:
             changes["unanswered"] = False
@@ -325,7 +326,10 @@ def _page(
     if not incident.call:
         handed = {"call": False, "timeout_seconds": NO_CALL_SECONDS}
         return _decision("page", "critical", [incident.id], page=handed)
-    policy = known.policies.get(incident.policy) or Policy(incident.policy)
+    policy = known.policy(incident.policy)
+    ring = pages.ring_seconds(policy, services.settings.ring_seconds)
+    if is_shadow(policy.id):
+        ring = services.settings.shadow_ring_seconds or ring
     now = services.now()
     on_call = schedules.responders_on_call(known, policy, at(now))
     joined = pages.join(
@@ -335,7 +339,7 @@ def _page(
         on_call[0].responder if on_call else None,
         execution=execution,
         now=now,
-        ring=pages.ring_seconds(policy, services.settings.ring_seconds),
+        ring=ring,
         base=incident.base,
     )
     if joined.is_new and is_known:
@@ -392,7 +396,7 @@ def _own(
         "ring_seconds": page.ring_seconds,
         "sms_before_call": page.sms_before_call,
         "decided_at": now,
-        "timeout_seconds": page.ring_seconds + pages.LISTENING_SECONDS,
+        "timeout_seconds": pages.waits(page),
     }
     responders = [
         {"id": entry.responder.id, "name": entry.responder.name, "language": entry.responder.language}
@@ -424,8 +428,8 @@ def _resume(services: Services, policy_id: str, *, execution: str) -> dict[str, 
         event = Event("resumed", key=f"{page.id}/resumed/{execution[-36:]}")
         incidents.tell(services.table, lead, event, now=services.now())
     known = probe.roster_of(services.table, policy_id, services.settings.probe_number)
-    policy = known.policies.get(policy_id) or Policy(policy_id)
-    return _own(services, known, schedules.responders_on_call(known, policy, at(services.now())), page, [lead])
+    on_call = schedules.responders_on_call(known, known.policy(policy_id), at(services.now()))
+    return _own(services, known, on_call, page, [lead])
 
 
 def _revisit(services: Services, due: list[str], *, execution: str) -> dict[str, Any]:
@@ -435,12 +439,9 @@ def _revisit(services: Services, due: list[str], *, execution: str) -> dict[str,
         if incident and is_overdue(incident := _settled(services, incident), services.now()):
             incident = _remind(services, incident) or incident
         if incident and needs_page(incident):
-            return _page(
-                services,
-                probe.roster_of(services.table, incident.policy, services.settings.probe_number),
-                incident,
-                execution=execution,
-            )
+            known = probe.roster_of(services.table, incident.policy, services.settings.probe_number)
+            incident = shadow.go_live(services, known, incident)
+            return _page(services, known, incident, execution=execution)
     return _decision("notify", "critical", due)
 
 

@@ -3,9 +3,11 @@
 import os
 from dataclasses import dataclass
 from functools import cache
-from typing import cast
+from typing import Literal, cast
 
 from oncall.roster import Language
+
+Mode = Literal["live", "shadow"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +38,9 @@ class Settings:
     probe_schedule: str = ""
     heartbeat_alarm: str = ""
     kept_warm: tuple[str, ...] = ()  # functions
+    mode: Mode = "live"
+    shadow_channel: str = ""
+    shadow_ring_seconds: int = 0  # how long a supposed call rings; 0: as long as a phone would
     slack_workspace: str = ""  # its id and the app's; see people.Pinned
     members_may_all: bool = False
     guests_may_acknowledge: bool = False
@@ -75,6 +80,9 @@ def read_settings() -> Settings:
         probe_schedule=env("PROBE_SCHEDULE", ""),
         heartbeat_alarm=env("HEARTBEAT_ALARM", ""),
         kept_warm=tuple(env("KEPT_WARM", "").split()),
+        mode=cast("Mode", env("MODE", "live")),
+        shadow_channel=env("SHADOW_CHANNEL", ""),
+        shadow_ring_seconds=int(env("SHADOW_RING_SECONDS", "0")),
         slack_workspace=env("SLACK_WORKSPACE", ""),
         members_may_all=env("SLACK_MEMBERS_MAY") == "everything",
         guests_may_acknowledge=env("SLACK_GUESTS_MAY") == "acknowledge",

@@ -17,7 +17,7 @@ LAYERS = (
     ("settings", "signals", "warm", "alerts", "authorization"),
     ("services", "incidents"),
     ("pages",),
-    ("actions",),
+    ("actions", "shadow"),
     ("probe",),
     ("phone",),
     ("slack",),

@@ -1,6 +1,6 @@
 """Pages: one round of waking people for one escalation policy."""
 
-from oncall.pages.model import ENDED, AtWork, Call, Handed, Page, PageKey, Skip, Via
+from oncall.pages.model import ENDED, SUPPOSED, AtWork, Call, Handed, Page, PageKey, Skip, Via
 from oncall.pages.next_step import GiveUp, Pause, Ring, next_step
 from oncall.pages.store import (
     LISTENING_SECONDS,
@@ -25,11 +25,13 @@ from oncall.pages.store import (
     skipped_event,
     take_over,
     update_call,
+    waits,
 )
 
 __all__ = [
     "ENDED",
     "LISTENING_SECONDS",
+    "SUPPOSED",
     "AtWork",
     "Call",
     "GiveUp",
@@ -62,4 +64,5 @@ __all__ = [
     "skipped_event",
     "take_over",
     "update_call",
+    "waits",
 ]

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Self, cast
 
 from oncall.incidents import Headline
-from oncall.roster import Language
+from oncall.roster import Language, is_shadow
 from oncall.table import Item
 
 State = Literal["open", "acknowledged", "resolved", "unanswered"]
@@ -18,6 +18,10 @@ Via = Literal["phone", "slack", "command"]
 ENDED = ("completed", "busy", "no-answer", "failed", "canceled")
 # Ours: "placing" until Twilio says more, "taken" when its responder pressed 1, "passed" for 2: the call says good-bye.
 OVER = (*ENDED, "taken", "passed")
+
+
+# The ids of calls that nobody placed begin so (see shadow.SupposedTelephone).
+SUPPOSED = "supposed-"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +66,11 @@ class Call:
     def is_handed_on(self) -> bool:
         """Whether it was passed on, skipped or refused: the next responder need not wait, nor this one be rung again."""
         return self.status == "passed" or self.skip is not None or self.is_refused
+
+    @property
+    def is_supposed(self) -> bool:
+        """Whether no phone rang: its page is in shadow."""
+        return self.sid.startswith(SUPPOSED)
 
     @classmethod
     def from_item(cls, item: Mapping[str, Any], phones: Mapping[str, str]) -> Self:
@@ -160,8 +169,13 @@ class Page:
 
     @property
     def is_silent(self) -> bool:
-        """Whether nobody took it, and nobody has been told."""
-        return self.state == "unanswered" and self.told != "unanswered"
+        """Whether nobody took it, and nobody has been told. In shadow nobody has to be."""
+        return self.state == "unanswered" and self.told != "unanswered" and not self.is_shadow
+
+    @property
+    def is_shadow(self) -> bool:
+        """Whether it rings nobody."""
+        return is_shadow(self.policy)
 
     @property
     def is_settled(self) -> bool:

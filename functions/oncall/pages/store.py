@@ -23,6 +23,7 @@ from oncall.roster import Policy, Responder
 from oncall.table import DUE, ConditionFailedError, Item, Table, Update
 
 LISTENING_SECONDS = 30  # beyond the ringing: after this long without a word, Twilio is asked what became of the call
+SUPPOSED_SECONDS = 5  # the same for a supposed call, of which nothing is ever heard; Twilio may ring as much longer
 LEASE_SECONDS = 30  # beyond the time until the owner's next step
 
 # What the last page may have left behind in the item, and a new one does not take over.
@@ -75,6 +76,11 @@ def _write(table: Table, update: Update) -> Page:
 def ring_seconds(policy: Policy, default: int) -> int:
     """How long one phone rings."""
     return policy.ring_seconds or default
+
+
+def waits(page: Page) -> int:
+    """How many seconds the step waits for a word of a call."""
+    return page.ring_seconds + (SUPPOSED_SECONDS if page.is_shadow else LISTENING_SECONDS)
 
 
 def join(
@@ -376,7 +382,7 @@ def carry_end(table: Table, page: Page, incident: str, *, now: int) -> None:
         )
     elif page.state == "unanswered" and not page.is_silent:
         rounds = max((call.round for call in page.calls), default=0)
-        detail = {"reason": page.reason, "rounds": rounds}
+        detail = {"reason": page.reason, "rounds": rounds, **({"supposed": True} if page.is_shadow else {})}
         event = Event("unanswered", key=f"unanswered/{page.id}", detail=detail)
         incidents.tell(table, incident, event, now=now, unless=("resolved", "acknowledged"), set_={"unanswered": True})
 

@@ -10,14 +10,14 @@ from dataclasses import dataclass
 
 from aws_lambda_powertools import Logger
 
-from oncall import incidents, pages, probe
+from oncall import incidents, pages, probe, shadow
 from oncall.clock import at
 from oncall.incidents import PROBE_POLICY, Event, Incident
 from oncall.pages import Call, GiveUp, Handed, Page, Pause, Ring, Skip
 from oncall.phone import refusals, sms
 from oncall.phone.provider import Callbacks, Known, NumberRefusedError, UnavailableError
 from oncall.phone.voice import Voice
-from oncall.roster import Language, Policy, Responder, schedules
+from oncall.roster import Language, Responder, schedules
 from oncall.services import Services
 from oncall.signals import Answer
 from oncall.table import ConditionFailedError
@@ -56,6 +56,7 @@ def advance(services: Services, turn: Turn) -> Answer | None:
     handed = turn.page
     if handed is None:
         return Answer("skip", "this product needs no call", "end")
+    services = shadow.supposing(services, handed.policy)
     if handed.attempt == 0 and turn.responders and services.now() - handed.decided_at < FRESH_MS:
         try:
             return _ring(services, turn, handed, Ring(turn.responders[0], 1))
@@ -103,7 +104,9 @@ def _go_on(services: Services, turn: Turn, page: Page) -> Answer | None:
     """Rings the next responder by the roster as it is now, or pauses, or gives up."""
     now = services.now()
     known = probe.roster_of(services.table, page.policy, services.settings.probe_number)
-    policy = known.policies.get(page.policy) or Policy(page.policy)
+    policy = known.policy(page.policy)
+    if page.is_shadow and shadow.take_live(services, known, page):
+        return Answer("skip", "what has gone live since rings", "call")
     on_call = schedules.responders_on_call(known, policy, at(now))
     delays = {one.responder.id: one.after_minutes for one in on_call}
     match pages.next_step(
@@ -171,7 +174,10 @@ def _place(services: Services, turn: Turn, page: Page) -> Answer | None:
     if not page.is_open:  # taken or resolved while Twilio was being asked
         return _finish(services, page)
     page = _available(services, page)
-    ringing = Event("ringing", key=_key(page, call, "ringing"), who=call.name, detail={"round": call.round})
+    call = page.call(number)
+    supposed = {"supposed": True, "second": (call.started_at - page.opened_at) // 1000} if call.is_supposed else {}
+    detail = {"round": call.round, **supposed}
+    ringing = Event("ringing", key=_key(page, call, "ringing"), who=call.name, detail=detail)
     incident = _tell(services, page, ringing)
     if incident and incident.state != "triggered":  # taken or resolved in the moment before it joined this page
         ended = pages.leave(services.table, page.policy, incident.id)
@@ -378,7 +384,7 @@ def _lead(services: Services, page: Page) -> Page | None:
     candidates = sorted(page.incidents, key=lambda incident: incident != page.lead)
     for candidate in candidates:
         incident = incidents.read(services.table, candidate)
-        if incident and incident.state == "triggered":
+        if incident and incident.state == "triggered" and incident.policy == page.policy:
             if candidate == page.lead:
                 return page
             return pages.note(services.table, page, {"about": incidents.headline_of(incident).to_item()})
@@ -404,6 +410,8 @@ def _ended_event(page: Page, call: Call) -> Event:
     detail = {"status": call.status, "seconds": seconds, "reason": call.reason, "round": call.round}
     if call.answered_at:
         detail["answered"] = True
+    if call.is_supposed:
+        detail["supposed"] = True
     if call.remedy:
         detail["remedy"] = call.remedy
     return Event("call_ended", key=_key(page, call, "ended"), who=call.name, detail=detail)

@@ -13,7 +13,7 @@ Items without a version (made by hand, and overrides) always count; without META
 import re
 from calendar import monthrange
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, time, timedelta
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
@@ -51,6 +51,7 @@ META = "META"
 NOBODY = "nobody"  # a turn that nobody has
 EVERYONE = "everyone"  # the step, and the schedule that says whose turn it is
 DEFAULT_POLICY = "default"
+SHADOW = "shadow:"  # begins the id of a policy's twin, whose pages ring nobody; no policy of a roster can be called so
 DEFAULT_TIME_ZONE = "UTC"
 DEFAULT_START = date(2024, 1, 1)  # a Monday
 DEFAULT_HAND_OVER = timedelta(hours=9)
@@ -199,6 +200,7 @@ class Product:
     slack_channel: str | None = None
     call: bool = True
     language: Language | None = None
+    shadow: bool = False  # nobody is rung, texted or mentioned, and who would have been is told
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,11 +228,22 @@ class Roster:
         """The escalation policy of a product; without any in the roster, everyone in turn."""
         return self.policies.get(self.product(name).policy) or self.policies.get(self.default) or Policy(self.default)
 
+    def policy(self, policy_id: str) -> Policy:
+        """The policy of a page. One that has left the roster rings everyone in turn; a twin in shadow takes its other's place."""
+        if not is_shadow(policy_id):
+            return self.policies.get(policy_id) or Policy(policy_id)
+        return replace(self.policy(policy_id.removeprefix(SHADOW)), id=policy_id, answer="key", sms_before_call=False)
+
     def turn(self) -> Schedule:
         """The schedule that says with whom `everyone` begins: the one called so, or a week each from Monday 09:00."""
         start = datetime.combine(DEFAULT_START, time()) + DEFAULT_HAND_OVER
         layer = Layer("", tuple(self.responders), start, timedelta(weeks=1))
         return self.schedules.get(EVERYONE) or Schedule(EVERYONE, self.time_zone, (layer,))
+
+
+def is_shadow(policy_id: str) -> bool:
+    """Whether a policy is the twin of another, in shadow."""
+    return policy_id.startswith(SHADOW)
 
 
 def from_items(items: Iterable[Mapping[str, Any]]) -> Roster:
@@ -578,6 +591,7 @@ def _product(part: Attributes, policies: Mapping[str, Policy], default: str) -> 
         slack_channel=channel,
         call=part.boolean("call", default=True),
         language=part.one_of("language", get_args(Language)),
+        shadow=part.boolean("shadow", default=False),
     )
 
 
@@ -656,7 +670,9 @@ def to_document(roster: Roster) -> dict[str, Any]:
             }
             for p in roster.policies.values()
         },
-        "products": {p.id: _plain(p, "policy", "slack_channel", "call", "language") for p in roster.products.values()},
+        "products": {
+            p.id: _plain(p, "policy", "slack_channel", "call", "language", "shadow") for p in roster.products.values()
+        },
         "sources": {source.id: source_document(source) for source in roster.sources.values()},
         "heartbeats": {one.id: heartbeat_document(one) for one in roster.heartbeats.values()},
     }

@@ -18,7 +18,7 @@ from typing import Any, cast
 from aws_lambda_powertools import Logger
 from slack_sdk.errors import SlackApiError
 
-from oncall import incidents, pages, roster
+from oncall import incidents, pages, roster, shadow
 from oncall.errors import ConfigurationError
 from oncall.incidents import Incident, Posting, TimelineEvent
 from oncall.services import Services
@@ -136,7 +136,12 @@ def _write(services: Services, incident: Incident) -> None:
     may_ring = incident.state == "triggered" and incident.severity == "critical" and incident.call
     page = pages.read(services.table, incident.policy) if may_ring else None
     is_probe = incident.is_probe
-    text, blocks = probe_message.message(incident, language) if is_probe else messages.message(incident, language, page)
+    is_shadow = shadow.rings_nobody(services.settings, incident.policy)
+    text, blocks = (
+        probe_message.message(incident, language)
+        if is_probe
+        else messages.message(incident, language, page, is_shadow=is_shadow)
+    )
     look = hashlib.sha256(json.dumps([text, blocks]).encode()).hexdigest()[:32]
     table, name = services.table, incident.id
     if not incident.slack.ts:
@@ -154,7 +159,7 @@ def _write(services: Services, incident: Incident) -> None:
     people = _people(services) if any(event.in_thread for event in events) and not is_probe else {}
     for event in events:
         if event.in_thread and not is_probe:
-            _reply(services, incident, event, messages.line(event, language, people))
+            _reply(services, incident, event, messages.line(event, language, people, mentions=not is_shadow))
         incident = incidents.note(table, name, {"slack_thread": event.number}, remove=("slack_posting",))
     if incident.slack.wrong:  # fixed: the next time is news again
         for channel in {incident.slack.channel, incident.channel}:

@@ -51,12 +51,19 @@ Json = dict[str, Any]
 Words = Mapping[str, str]
 
 
-def message(incident: Incident, language: Language, page: Page | None = None) -> tuple[str, list[Json]]:
-    """The incident's message: its text (for notifications) and its blocks. `page` is the page of its policy."""
+def message(
+    incident: Incident, language: Language, page: Page | None = None, *, is_shadow: bool = False
+) -> tuple[str, list[Json]]:
+    """The incident's message: its text (for notifications) and its blocks. `page` is the page of its policy.
+
+    One that is in shadow says so first of all.
+    """
     words = WORDS[language]
     state = "unanswered" if incident.is_unanswered else incident.state
     sign = _SIGNS["warning" if state == "triggered" and incident.severity == "warning" else state]
-    status = words[state].format(who=plain(incident.acknowledged_by, 80))
+    sign = f"{sign} {words['shadow']}" if is_shadow else sign
+    told_as = f"shadow_{state}" if is_shadow and f"shadow_{state}" in words else state
+    status = words[told_as].format(who=plain(incident.acknowledged_by, 80))
     summary = (
         plain(headline(incident.alerts[0].annotations, language) or incident.summary, 1_000)
         or plain(incident.title, 300)
@@ -80,19 +87,18 @@ def message(incident: Incident, language: Language, page: Page | None = None) ->
     return text, blocks
 
 
-def line(event: TimelineEvent, language: Language, people: Mapping[str, str] | None = None) -> str:
-    """One event of the timeline, as a line of the thread. `people` are those whom Slack knows: their users by name."""
+def line(
+    event: TimelineEvent, language: Language, people: Mapping[str, str] | None = None, *, mentions: bool = True
+) -> str:
+    """One event of the timeline, as a line of the thread. `people` are those whom Slack knows: their users by name.
+
+    Without `mentions` nobody is: what is in shadow disturbs nobody.
+    """
     words = WORDS[language]
     detail = dict(event.detail)
-    kind = event.kind
-    if kind == "call_ended" and detail.get("reason") and not detail.get("answered"):
-        kind = "refused"
-    if kind == "unanswered" and not detail["rounds"]:
-        kind = "nobody"
-    if kind == "resolved" and event.who:
-        kind = "resolved_by"
+    kind = _told_as(event)
     values = {"after": "", "covering": ""} | {name: escape(str(value), 300) for name, value in detail.items()}
-    values["who"] = f"<@{detail['slack_user']}>" if detail.get("slack_user") else escape(event.who, 100)
+    values["who"] = f"<@{detail['slack_user']}>" if mentions and detail.get("slack_user") else escape(event.who, 100)
     if "until" in detail:
         values["until"] = _time(detail["until"])
     if "via" in detail:
@@ -105,7 +111,24 @@ def line(event: TimelineEvent, language: Language, people: Mapping[str, str] | N
         values["covering"] = words["covering"].format(**values)
     said = words.get(f"event_{kind}", kind).format(**values)  # an event of a later version is told by its name
     said = f"{said} {escape(refusals.words(str(detail.get('remedy', '')), language), 400)}".strip()
-    user = (people or {}).get(event.who) if event.kind in _MENTIONING else None
+    return _addressed(said, event, people or {}) if mentions and not detail.get("supposed") else said
+
+
+def _told_as(event: TimelineEvent) -> str:
+    """The name of the words that tell an event."""
+    kind, detail = event.kind, event.detail
+    if kind == "call_ended" and detail.get("reason") and not detail.get("answered"):
+        kind = "refused"
+    if kind == "unanswered" and not detail["rounds"]:
+        kind = "nobody"
+    if kind == "resolved" and event.who:
+        kind = "resolved_by"
+    return f"supposed_{kind}" if detail.get("supposed") else kind
+
+
+def _addressed(said: str, event: TimelineEvent, people: Mapping[str, str]) -> str:
+    """A line with the mention of whom it is about."""
+    user = people.get(event.who) if event.kind in _MENTIONING else None
     if user:
         return f"{said} <@{user}>"
     return f"<!here> {said}" if is_loud(event) else said
@@ -113,7 +136,7 @@ def line(event: TimelineEvent, language: Language, people: Mapping[str, str] | N
 
 def is_loud(event: TimelineEvent) -> bool:
     """Whether an event is told to everybody in the channel, not in the thread alone."""
-    return event.kind in _BROADCAST
+    return event.kind in _BROADCAST and not event.detail.get("supposed")
 
 
 def plain(text: str, limit: int) -> str:
@@ -180,7 +203,8 @@ def _calls(incident: Incident, language: Language, page: Page | None) -> Iterato
         yield _text(words["calling_unavailable"])
     elif call and not call.has_ended:
         name = _text(plain(call.name, 80) or "-", bold=True)
-        yield from _filled(words["calling"], who=name, number=_text(str(call.number)))
+        said = words["calling_supposed" if call.is_supposed else "calling"]
+        yield from _filled(said, who=name, number=_text(str(call.number)))
     elif call is None and page.at_work:
         name = _text(plain(page.at_work.name, 80) or "-", bold=True)
         yield from _filled(words["calling_later"], who=name, until=_date(page.ring_at))

@@ -1,0 +1,121 @@
+"""Shadow: everything is received, decided and written, and nobody is rung, texted or mentioned.
+
+An incident of a product in shadow (the stack's Mode, or the product's `shadow`) has the twin of its escalation policy,
+which differs from it by its id alone: so it has pages of its own, and no page of a live product can become a shadow. Its
+calls are supposed ones: they ring for as long as a phone would, and nobody answers. Everything else is the same.
+
+What goes live meanwhile is not left in shadow: its incidents move to the policy itself, and ring.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+from oncall import incidents, pages
+from oncall.incidents import PROBE_POLICY, Event, Incident
+from oncall.pages import Page
+from oncall.roster import SHADOW, Policy, Product, Roster, is_shadow
+from oncall.services import Services
+from oncall.settings import Settings
+
+
+def covers(settings: Settings, product: Product) -> bool:
+    """Whether nobody is woken for a product."""
+    return settings.mode == "shadow" or product.shadow
+
+
+def policy_id(settings: Settings, product: Product, policy: Policy) -> str:
+    """The policy of a product's incidents: its own, or in shadow the twin of that."""
+    return f"{SHADOW}{policy.id}" if covers(settings, product) and policy.id != PROBE_POLICY else policy.id
+
+
+def rings_nobody(settings: Settings, policy: str) -> bool:
+    """Whether no phone rings, no text is sent and nobody is mentioned for a policy's pages, by the policy's id.
+
+    In shadow mode this holds for what was live when it began, too. The probe rings a machine.
+    """
+    return is_shadow(policy) or (settings.mode == "shadow" and policy != PROBE_POLICY)
+
+
+def channel(settings: Settings, product: Product, policy: str) -> str:
+    """Slack's channel of a product's incidents with a policy: what is in shadow has one of its own."""
+    if is_shadow(policy):
+        return settings.shadow_channel or settings.slack_channel
+    return product.slack_channel or settings.slack_channel
+
+
+def supposing(services: Services, policy: str) -> Services:
+    """The services for a policy's pages: the one place that decides whether a call is a real one or a supposed one."""
+    if not rings_nobody(services.settings, policy):
+        return services
+    telephone: Any = SupposedTelephone(services.now)
+    return replace(services, telephone=lambda: telephone)
+
+
+@dataclass(frozen=True, slots=True)
+class SupposedCall:
+    """What becomes of a call that nobody placed."""
+
+    sid: str
+    status: str
+
+
+@dataclass(frozen=True, slots=True)
+class SupposedTelephone:
+    """A telephone that rings nobody: each call rings for its time, and nobody answers. Has the shape of `Telephone`."""
+
+    now: Callable[[], int]  # epoch milliseconds
+    text_sender: str = ""
+
+    def call(self, _number: str, _twiml: str, *, ring_seconds: int, **_callbacks: object) -> str:
+        """Returns the id of a supposed call, which says when it ends (epoch milliseconds)."""
+        return f"{pages.SUPPOSED}{self.now() + ring_seconds * 1000}"
+
+    def fetch(self, sid: str) -> SupposedCall | None:
+        """The call; None if it is a real one, of before."""
+        if not sid.startswith(pages.SUPPOSED):
+            return None
+        is_over = self.now() >= int(sid.removeprefix(pages.SUPPOSED))
+        return SupposedCall(sid, "no-answer" if is_over else "ringing")
+
+    def find(self, _number: str, **_known: object) -> None:
+        """No call is lost that nobody placed."""
+
+    def end(self, _sid: str, _goodbye: str) -> None:
+        """Nothing rings."""
+
+
+def go_live(services: Services, known: Roster, incident: Incident) -> Incident:
+    """An open incident of a product that has gone live since is live, and rings whoever had it in shadow: returns it.
+
+    Any other is returned as it is. Its message appears anew in the product's channel.
+    """
+    product = known.product(incident.product)
+    if incident.state == "resolved" or not is_shadow(incident.policy) or covers(services.settings, product):
+        return incident
+    incidents.note(services.table, incident.id, remove=("slack_ts", "slack_channel", "slack_link", "slack_posting"))
+    now, policy = services.now(), known.policy_for(incident.product).id
+    changes: dict[str, Any] = {
+        "policy": policy,
+        "channel": channel(services.settings, product, policy),
+        "unanswered": False,
+        "due_at": now,  # whoever does this may die before it rings
+    }
+    changed = incidents.tell(
+        services.table,
+        incident.id,
+        Event("went_live", key="went_live"),
+        now=now,
+        unless=("resolved",),
+        state="triggered",
+        set_=changes,
+    )
+    pages.leave(services.table, incident.policy, incident.id)
+    return changed or incidents.read(services.table, incident.id) or incident
+
+
+def take_live(services: Services, known: Roster, page: Page) -> bool:
+    """Takes those incidents off a page in shadow whose product has gone live. Whether there are any."""
+    found = [incidents.read(services.table, one) for one in page.incidents]
+    before = [one for one in found if one]
+    return [go_live(services, known, one).policy for one in before] != [one.policy for one in before]
