@@ -25,10 +25,10 @@ metrics = Metrics()
 def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """`event` has the execution's ARN and its input; returns what the state machine branches on."""
     decision = intake.receive(for_function(), event["input"], execution=event["execution"])
-    logger.set_correlation_id(next(iter(decision["incidents"]), None))
-    logger.info("decided", action=decision["action"], severity=decision["severity"], execution=event["execution"])
-    policy = decision["page"].get("policy", "")
+    logger.set_correlation_id(next(iter(decision.incidents), None))
+    logger.info("decided", action=decision.action, severity=decision.severity, execution=event["execution"])
+    policy = decision.page.policy if decision.page else ""
     if policy != PROBE_POLICY:  # it has metrics of its own
-        action = "Shadowed" if is_shadow(policy) else decision["action"].title()
+        action = "Shadowed" if is_shadow(policy) else decision.action.title()
         metrics.add_metric(name=f"Alerts{action}", unit=MetricUnit.Count, value=1)
-    return decision
+    return decision.to_state()

@@ -11,8 +11,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from oncall import actions, incidents
-from oncall.alerts.alertmanager import AlertGroup
 from oncall.alerts.by_hand import NobodyRingsError, read_page, request, whom
+from oncall.alerts.group import AlertGroup
 from oncall.clock import at, now
 from oncall.incidents import Incident
 from oncall.phone import refusals

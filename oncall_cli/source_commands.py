@@ -7,8 +7,8 @@ from typing import Any
 import typer
 
 from oncall import events
-from oncall.alerts.alertmanager import AlertGroup
 from oncall.alerts.event import SourceEvent
+from oncall.alerts.group import AlertGroup
 from oncall.alerts.keys import Key
 from oncall.clock import now
 from oncall.errors import WebhookError

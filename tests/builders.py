@@ -643,7 +643,7 @@ class World:
         name = execution or f"execution-{next(self._numbers)}"
         decision = intake.receive(self.services, json.loads(json.dumps(request)), execution=name)
         run = self.executions.setdefault(name, Execution(name, {}))
-        run.decision = json.loads(json.dumps(decision))  # as it goes through the state machine
+        run.decision = json.loads(json.dumps(decision.to_state()))  # as it goes through the state machine
         return run
 
     def fire(self, hook: Json | None = None, **more: Any) -> Execution:

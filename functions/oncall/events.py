@@ -25,8 +25,9 @@ from oncall.alerts import (
     uptime_kuma,
     zabbix,
 )
-from oncall.alerts.alertmanager import AlertGroup, read_webhook
+from oncall.alerts.alertmanager import read_webhook
 from oncall.alerts.event import SourceEvent, group_of, to_input
+from oncall.alerts.group import AlertGroup
 from oncall.alerts.keys import Key
 from oncall.errors import WebhookError
 from oncall.roster.sources import Source
@@ -51,7 +52,7 @@ class Desk:
     """What it works with."""
 
     table: Table
-    start: Callable[[str, Mapping[str, Any]], None]  # an execution's name and input
+    start: Callable[[str, Mapping[str, object]], None]  # an execution's name and input
     now: Callable[[], int]  # epoch milliseconds
     gateway: str  # host and stage
 

@@ -9,17 +9,18 @@ from aws_lambda_powertools import Logger
 from botocore.exceptions import BotoCoreError, ClientError
 
 from oncall import incidents, pages, probe, roster, shadow
-from oncall.alerts.alertmanager import AlertGroup, by_product, read_webhook, unseen_share
+from oncall.alerts.alertmanager import read_webhook
 from oncall.alerts.by_hand import read_page
 from oncall.alerts.cloudwatch import read_event
 from oncall.alerts.event import from_input
+from oncall.alerts.group import AlertGroup, Severity, by_product, unseen_share
 from oncall.alerts.monitoring import PRODUCT, read_alarm
 from oncall.clock import at
 from oncall.errors import WebhookError
 from oncall.incidents import Change, Event, Incident, Route
 from oncall.incidents.known import Heard, hear
-from oncall.pages import Page
-from oncall.roster import Roster, is_shadow, schedules
+from oncall.pages import Handed, Page
+from oncall.roster import Responder, Roster, is_shadow, schedules
 from oncall.roster.schedules import OnCall
 from oncall.roster.sources import CLOUDWATCH, Source
 from oncall.services import Services
@@ -35,7 +36,35 @@ Action = Literal["page", "alert", "notify", "none"]
 NO_CALL_SECONDS = 60  # time limit of a PhoneCall step that rings nobody
 
 
-def receive(services: Services, request: Mapping[str, Any], *, execution: str) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What an execution does about some incidents.
+
+    `page` is the page that it owns, when phones have to ring; `responders` are those on call, in the order in which they
+    are rung, if the first one can be rung at once.
+    """
+
+    action: Action
+    severity: Severity
+    incidents: tuple[str, ...] = ()  # ids
+    page: Handed | None = None
+    responders: tuple[Responder, ...] = ()
+
+    def to_state(self) -> dict[str, object]:
+        """As the state machine hands it on. Of responders no numbers: who may read executions has no business with them."""
+        needs_no_call: dict[str, object] = {"call": False, "timeout_seconds": NO_CALL_SECONDS}
+        page = self.page.to_state() if self.page else needs_no_call if self.action == "page" else {}
+        responders = [{"id": one.id, "name": one.name, "language": one.language} for one in self.responders]
+        return {
+            "action": self.action,
+            "severity": self.severity,
+            "incidents": list(self.incidents),
+            "page": page,
+            "responders": responders,
+        }
+
+
+def receive(services: Services, request: Mapping[str, Any], *, execution: str) -> Decision:
     """Decides what an execution does. The same execution asked again decides the same.
 
     `request` is the execution's input: a webhook from the gateway, the alarm that watches the monitoring, another alarm of
@@ -49,7 +78,7 @@ def receive(services: Services, request: Mapping[str, Any], *, execution: str) -
         return _revisit(services, [str(incident) for incident in request["incidents"]], execution=execution)
     group = _read(services, request)
     if group is None:
-        return _decision("none", "critical", [])
+        return Decision("none", "critical")
     if request.get("said") == "acknowledged":
         return _acknowledge(services, group, by=str(request.get("by") or request["source"]))
     if group.is_over:
@@ -79,17 +108,17 @@ def _read(services: Services, request: Mapping[str, Any]) -> AlertGroup | None:
             raise WebhookError(f"the execution's input has no known source, but {source!r}")
 
 
-def _resolve(services: Services, group: AlertGroup) -> dict[str, Any]:
+def _resolve(services: Services, group: AlertGroup) -> Decision:
     """Nothing of a group fires any more."""
     found = incidents.resolve_group(services.table, group, now=services.now())
     if not found:
         logger.info("resolved before it was known to fire", group=group.id)
-        return _decision("none", group.severity, [])
+        return Decision("none", group.severity)
     _leave_resolved(services, found)
-    return _decision("notify", found[0].severity, [incident.id for incident in found])
+    return Decision("notify", found[0].severity, tuple(incident.id for incident in found))
 
 
-def _acknowledge(services: Services, group: AlertGroup, *, by: str) -> dict[str, Any]:
+def _acknowledge(services: Services, group: AlertGroup, *, by: str) -> Decision:
     """Somebody has taken it at its source: its phones stop, those of the others on its page ring on."""
     now = services.now()
     known = incidents.pointers(services.table, group)
@@ -113,11 +142,11 @@ def _acknowledge(services: Services, group: AlertGroup, *, by: str) -> dict[str,
             _leave(services, changed)
             taken.append(changed)
     if not taken:
-        return _decision("none", group.severity, [])
-    return _decision("notify", taken[0].severity, [incident.id for incident in taken])
+        return Decision("none", group.severity)
+    return Decision("notify", taken[0].severity, tuple(incident.id for incident in taken))
 
 
-def _fire(services: Services, group: AlertGroup, *, execution: str, base: str) -> dict[str, Any]:
+def _fire(services: Services, group: AlertGroup, *, execution: str, base: str) -> Decision:
     """Something of a group fires, or may: each product that its alerts name has an incident, and its people."""
     known = roster.read_table(services.table)
     shares = by_product(group, known.severities)
@@ -147,33 +176,33 @@ class Outcome:
 
 def _together(
     services: Services, known: Roster, heard: Sequence[Outcome], group: AlertGroup, *, execution: str
-) -> dict[str, Any]:
+) -> Decision:
     """One decision for all incidents of a group. An execution owns one page: those of other policies have executions of
     their own, and so do they have after a minute if they cannot be started.
     """
-    owned: dict[str, Any] = {}
-    others: list[dict[str, Any]] = []
+    owned: Decision | None = None
+    others: list[Decision] = []
     for outcome in heard:
         incident = outcome.incident
         if outcome.action != "page":
-            others.append(_decision(outcome.action, incident.severity, [incident.id]))
+            others.append(Decision(outcome.action, incident.severity, (incident.id,)))
             continue
-        if owned and incident.call and owned["page"]["policy"] != incident.policy:
+        if owned and owned.page and incident.call and owned.page.policy != incident.policy:
             _start(services, incident, execution=execution)
-            others.append(_decision("alert", "critical", [incident.id]))
+            others.append(Decision("alert", "critical", (incident.id,)))
             continue
         people = probe.roster(services.settings.probe_number) if incident.is_probe else known
         paged = _page(services, people, incident, execution=execution, is_known=outcome.is_known)
-        if paged["page"].get("call") and not owned:  # a retry owns the page of each
+        if paged.page and not owned:  # a retry owns the page of each
             owned = paged
         else:
             others.append(paged)
     decisions = [owned, *others] if owned else others
-    loudest = min(decisions, key=lambda one: get_args(Action).index(one["action"]), default=None)
+    loudest = min(decisions, key=lambda one: get_args(Action).index(one.action), default=None)
     if loudest is None:
-        return _decision("none", group.severity, [])
-    covered = dict.fromkeys(incident for one in decisions for incident in one["incidents"])
-    return {**loudest, "incidents": list(covered)}
+        return Decision("none", group.severity)
+    covered = dict.fromkeys(incident for one in decisions for incident in one.incidents)
+    return replace(loudest, incidents=tuple(covered))
 
 
 def _start(services: Services, incident: Incident, *, execution: str) -> None:
@@ -316,16 +345,13 @@ def _settled(services: Services, incident: Incident) -> Incident:
     return incidents.read(services.table, incident.id) or incident
 
 
-def _page(
-    services: Services, known: Roster, incident: Incident, *, execution: str, is_known: bool = True
-) -> dict[str, Any]:
+def _page(services: Services, known: Roster, incident: Incident, *, execution: str, is_known: bool = True) -> Decision:
     """Puts a critical incident on its policy's page, and hands on who is on call.
 
     One that is not `is_known` was opened just now: nobody can have taken it meanwhile.
     """
     if not incident.call:
-        handed = {"call": False, "timeout_seconds": NO_CALL_SECONDS}
-        return _decision("page", "critical", [incident.id], page=handed)
+        return Decision("page", "critical", (incident.id,))
     policy = known.policy(incident.policy)
     ring = pages.ring_seconds(policy, services.settings.ring_seconds)
     if is_shadow(policy.id):
@@ -347,15 +373,15 @@ def _page(
         if current and not needs_page(current):  # taken or resolved in the moment before it joined
             _leave(services, current)
             if not joined.is_ours:
-                return _decision("notify", "critical", [incident.id])
+                return Decision("notify", "critical", (incident.id,))
     if joined.is_ours:
         return _own(services, known, on_call, joined.page, [incident.id])
     if joined.is_new:
         lead = joined.page.lead
         event = Event("joined", key=f"joined/{joined.page.id}", detail={"incident": lead}, in_thread=False)
         incidents.tell(services.table, incident.id, event, now=now, unless=("resolved",))
-        return _decision("alert", "critical", [incident.id])
-    return _decision("notify", "critical", [incident.id])
+        return Decision("alert", "critical", (incident.id,))
+    return Decision("notify", "critical", (incident.id,))
 
 
 def _leave_resolved(services: Services, found: Iterable[Incident]) -> None:
@@ -372,13 +398,8 @@ def _leave(services: Services, incident: Incident) -> None:
         services.release(ended.token, Answer("skip", "resolved", "call"))
 
 
-def _own(
-    services: Services, known: Roster, on_call: Sequence[OnCall], page: Page, covered: Sequence[str]
-) -> dict[str, Any]:
-    """What an execution that owns a page is handed: the page, and the responders in the order in which they are rung.
-
-    Of responders it is their ids: who may read executions has no business with their numbers.
-    """
+def _own(services: Services, known: Roster, on_call: Sequence[OnCall], page: Page, covered: Sequence[str]) -> Decision:
+    """What an execution that owns a page is handed: the page, and the responders in the order in which they are rung."""
     now = services.now()
     if not on_call:
         logger.error("nobody is on call", policy=page.policy)
@@ -387,23 +408,19 @@ def _own(
         detail = {"slack_user": (somebody and somebody.slack_user) or "", "until": page.ring_at}
         event = Event("quiet", key=f"{page.id}/quiet", who=page.at_work.name, detail=detail)
         incidents.tell(services.table, page.lead, event, now=now, unless=("resolved", "acknowledged"))
-    handed = {
-        "call": True,
-        "policy": page.policy,
-        "page": page.id,
-        "incident": page.lead,
-        "attempt": page.attempt,
-        "ring_seconds": page.ring_seconds,
-        "sms_before_call": page.sms_before_call,
-        "decided_at": now,
-        "timeout_seconds": pages.waits(page),
-    }
-    responders = [
-        {"id": entry.responder.id, "name": entry.responder.name, "language": entry.responder.language}
-        for entry in on_call
-        if _rings_at_once(page, on_call[0])  # else the step looks who is due when, on which number
-    ]
-    return _decision("page", "critical", covered, page=handed, responders=responders)
+    handed = Handed(
+        id=page.id,
+        policy=page.policy,
+        incident=page.lead,
+        attempt=page.attempt,
+        ring_seconds=page.ring_seconds,
+        sms_before_call=page.sms_before_call,
+        decided_at=now,
+        timeout_seconds=pages.waits(page),
+    )
+    # Else the step looks who is due when, on which number.
+    at_once = on_call if on_call and _rings_at_once(page, on_call[0]) else ()
+    return Decision("page", "critical", tuple(covered), handed, tuple(entry.responder for entry in at_once))
 
 
 def _rings_at_once(page: Page, first: OnCall) -> bool:
@@ -411,18 +428,18 @@ def _rings_at_once(page: Page, first: OnCall) -> bool:
     return not first.after_minutes and page.phones.get(first.responder.id) == first.responder.phone
 
 
-def _resume(services: Services, policy_id: str, *, execution: str) -> dict[str, Any]:
+def _resume(services: Services, policy_id: str, *, execution: str) -> Decision:
     """Takes over a page whose owner is gone."""
     page = pages.read(services.table, policy_id)
     if page is None or page.is_settled:
-        return _decision("none", "critical", [])
+        return Decision("none", "critical")
     if page.owner != execution:
         if page.is_open and page.lease_until > services.now():
-            return _decision("none", "critical", [])
+            return Decision("none", "critical")
         try:
             page = pages.take_over(services.table, page, execution=execution, now=services.now())
         except ConditionFailedError:
-            return _decision("none", "critical", [])
+            return Decision("none", "critical")
     lead = page.lead
     if page.is_open:  # otherwise only its end is carried on
         event = Event("resumed", key=f"{page.id}/resumed/{execution[-36:]}")
@@ -432,7 +449,7 @@ def _resume(services: Services, policy_id: str, *, execution: str) -> dict[str, 
     return _own(services, known, on_call, page, [lead])
 
 
-def _revisit(services: Services, due: list[str], *, execution: str) -> dict[str, Any]:
+def _revisit(services: Services, due: list[str], *, execution: str) -> Decision:
     """Looks again at incidents that are due: one that no page covers is paged, for others Slack is brought up to date."""
     if len(due) == 1:
         incident = incidents.read(services.table, due[0])
@@ -442,7 +459,7 @@ def _revisit(services: Services, due: list[str], *, execution: str) -> dict[str,
             known = probe.roster_of(services.table, incident.policy, services.settings.probe_number)
             incident = shadow.go_live(services, known, incident)
             return _page(services, known, incident, execution=execution)
-    return _decision("notify", "critical", due)
+    return Decision("notify", "critical", tuple(due))
 
 
 def _remind(services: Services, incident: Incident) -> Incident | None:
@@ -468,20 +485,3 @@ def needs_page(incident: Incident) -> bool:
     return (
         incident.state == "triggered" and incident.severity == "critical" and incident.call and not incident.unanswered
     )
-
-
-def _decision(
-    action: Action,
-    severity: str,
-    covered: Sequence[str],
-    *,
-    page: Mapping[str, Any] | None = None,
-    responders: Sequence[Mapping[str, Any]] = (),
-) -> dict[str, Any]:
-    return {
-        "action": action,
-        "severity": severity,
-        "incidents": list(covered),
-        "page": dict(page or {}),
-        "responders": [dict(responder) for responder in responders],
-    }

@@ -57,7 +57,7 @@ class Services:
         """Releases the waiting PhoneCall step, if it still waits."""
         signals.release(self.client("stepfunctions"), token, answer)
 
-    def start(self, name: str, given: Mapping[str, Any]) -> None:
+    def start(self, name: str, given: Mapping[str, object]) -> None:
         """Starts an execution with an input. One that was started already under this name is left alone."""
         signals.start(self.client("stepfunctions"), self.settings.state_machine, name, given)
 
@@ -65,7 +65,7 @@ class Services:
         """Has Slack brought up to date beside us. If this cannot be asked for, the reconciler does it later."""
         signals.slack_later(self.client("lambda"), self.settings.slack_notification_function, incidents)
 
-    def ask_slack(self, wish: Mapping[str, Any]) -> None:
+    def ask_slack(self, wish: Mapping[str, object]) -> None:
         """Asks SlackNotification for something beside us (its handler says what there is). Raises what botocore raises."""
         signals.ask_slack(self.client("lambda"), self.settings.slack_notification_function, wish)
 

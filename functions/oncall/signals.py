@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from aws_lambda_powertools import Logger
 from botocore.exceptions import BotoCoreError, ClientError
@@ -46,13 +46,13 @@ def release(client: "SFNClient", token: str, answer: Answer) -> None:
         logger.info("the step no longer waits", reason=answer.reason)
 
 
-def start(client: "SFNClient", state_machine: str, name: str, given: Mapping[str, Any]) -> None:
+def start(client: "SFNClient", state_machine: str, name: str, given: Mapping[str, object]) -> None:
     """Starts an execution with an input. One that was started already under this name is left alone."""
     with suppress(client.exceptions.ExecutionAlreadyExists):
         client.start_execution(stateMachineArn=state_machine, name=name, input=json.dumps(given))
 
 
-def ask_slack(client: "LambdaClient", function: str, wish: Mapping[str, Any]) -> None:
+def ask_slack(client: "LambdaClient", function: str, wish: Mapping[str, object]) -> None:
     """Asks SlackNotification for something beside us (its handler says what there is). Raises what botocore raises."""
     client.invoke(FunctionName=function, InvocationType="Event", Payload=json.dumps(wish))
 

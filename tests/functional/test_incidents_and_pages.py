@@ -7,7 +7,8 @@ from itertools import product
 import pytest
 
 from oncall import incidents, pages
-from oncall.alerts.alertmanager import AlertGroup, read_webhook
+from oncall.alerts.alertmanager import read_webhook
+from oncall.alerts.group import AlertGroup
 from oncall.incidents import Event, Incident, Route
 from oncall.roster import Policy, Responder
 from oncall.table import ConditionFailedError

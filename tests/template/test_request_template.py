@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from devstack.aws.gateway import StepFunctionsError, check_start_execution
 from devstack.aws.mapping_templates import Template
-from oncall.alerts.alertmanager import KEPT_ALERTS, MOST_ALERTS, AlertGroup, read_webhook
+from oncall.alerts.alertmanager import MOST_ALERTS, read_webhook
+from oncall.alerts.group import KEPT_ALERTS, AlertGroup
 from tests.template.conftest import TEMPLATE
 
 EVENTS = sorted((Path(__file__).parents[1] / "events").glob("*/*.json"))

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oncall.alerts.alertmanager import AlertGroup, read_webhook
+from oncall.alerts.alertmanager import read_webhook
+from oncall.alerts.group import AlertGroup
 from oncall.errors import WebhookError
 from tests.builders import alert, webhook
 

@@ -9,123 +9,17 @@ dashboardURL, panelURL.
 import hashlib
 import json
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from collections.abc import Mapping
+from typing import Any
 
 from oncall import severities
-from oncall.clock import milliseconds
+from oncall.alerts.group import TEXT_LIMIT, Alert, AlertGroup, Status, severity_of
 from oncall.errors import WebhookError
-from oncall.severities import Level
 
-Severity = Literal["critical", "warning"]
-Status = Literal["firing", "resolved"]
-
-TEXT_LIMIT = 1_000  # characters of one label or annotation that are kept
 LABELS = 50  # of an alert, and its annotations, that are kept
 MATCHERS_LIMIT = 1_000  # characters; more is no link that anybody could use
 MOST_ALERTS = 999_999_999  # that a webhook may say were left out of it; the gateway's template says the same
 FINGERPRINT = 64  # characters of a fingerprint: Alertmanager's have 16, and an incident keeps many
-TEST_LABEL = "oncall_test"  # with the value true it marks an alert that is only a test
-KEPT_ALERTS = 10  # alerts of a group whose texts are kept; all are counted
-
-
-@dataclass(frozen=True, slots=True)
-class Alert:
-    """One alert. Times are RFC 3339 as Alertmanager wrote them."""
-
-    status: Status
-    labels: Mapping[str, str]
-    annotations: Mapping[str, str]
-    starts_at: str
-    ends_at: str
-    generator_url: str
-    fingerprint: str
-    # Of Grafana's alerts; empty elsewhere.
-    silence_url: str = ""
-    graph_url: str = ""  # of the panel, or of its dashboard
-    value: str = ""  # what was measured
-
-    @property
-    def started_at(self) -> int:
-        """When it began, in epoch milliseconds; 0 if that is not written as a time."""
-        return milliseconds(self.starts_at)
-
-
-@dataclass(frozen=True, slots=True)
-class AlertGroup:
-    """One webhook: what Alertmanager says of a group at one moment. Or one product's share of it (`by_product`).
-
-    What fires decides: neither the written status, nor what is resolved, nor what was cut off.
-    """
-
-    key: str
-    severity: Severity
-    severity_note: str  # why the severity is not the written one: "missing", "unseen", "odd …"; empty if it is
-    product: str
-    alerts: tuple[Alert, ...]
-    left_out: int  # alerts that Alertmanager or the gateway cut off, and that may fire
-    cut_characters: int  # size of a webhook that the gateway cut to fit, in characters; 0 if it was not
-    external_url: str
-    received_at: int  # when the gateway took it, epoch milliseconds
-    matchers: str = (
-        ""  # what selects these alerts in Alertmanager's pages and silences; empty if that cannot be written
-    )
-    sender: str = "alertmanager"  # whose pages the links of a group lead to
-    common: Mapping[str, str] = field(default_factory=dict)  # labels that all its alerts have, those cut off as well
-    # The door by which it came. Whoever may use one door opens and resolves the groups of that one alone.
-    source: str = "alertmanager"
-
-    @property
-    def id(self) -> str:
-        """The source and the group key as a key of the table: a group key can hold any character and be of any length.
-
-        Alertmanager's groups have the hash alone, which no other source's can be.
-        """
-        digest = hashlib.sha256(self.key.encode()).hexdigest()[:32]
-        return digest if self.source == "alertmanager" else f"{self.source}-{digest}"
-
-    @property
-    def firing(self) -> tuple[Alert, ...]:
-        """The alerts that fire."""
-        return tuple(alert for alert in self.alerts if alert.status == "firing")
-
-    @property
-    def is_over(self) -> bool:
-        """Whether nothing of the group fires: each of its alerts is resolved."""
-        return not self.firing and not self.left_out
-
-    def product_of(self, alert: Alert) -> str:
-        """The product that an alert of the group names."""
-        return alert.labels.get("product") or self.common.get("product", "")
-
-
-def by_product(group: AlertGroup, meant: Mapping[str, Level]) -> tuple[AlertGroup, ...]:
-    """The shares of the products that a group's alerts name, the loudest first: each has its own people and channel.
-
-    `meant` is the roster's `severities`. What fires and means nothing by it is left out.
-    """
-    of: dict[str, list[Alert]] = {}
-    for alert in group.alerts:
-        if alert.status == "resolved" or severities.meaning(alert.labels.get("severity", ""), meant).level != "none":
-            of.setdefault(group.product_of(alert), []).append(alert)
-    shares = []
-    for product, alerts in of.items():
-        severity, note = _severity(alerts, group.common, meant, unseen=group.left_out > 0)
-        shares.append(replace(group, product=product, alerts=tuple(alerts), severity=severity, severity_note=note))
-    return tuple(sorted(shares, key=lambda share: (not share.firing, share.severity != "critical")))
-
-
-def unseen_share(group: AlertGroup, meant: Mapping[str, Level]) -> AlertGroup | None:
-    """What may fire among the alerts that were cut off: it names no product.
-
-    None if it can be nothing critical, if all have the same product, or if nothing fires of what was shown.
-    """
-    written = group.common.get("severity", "")
-    is_less = bool(written) and severities.meaning(written, meant).level != "critical"
-    if not group.left_out or not group.firing or group.common.get("product") or is_less:
-        return None
-    return replace(group, product="", severity="critical", severity_note="unseen")
 
 
 def read_webhook(webhook: object, *, received_at: int, cut: Mapping[str, Any] | None = None) -> AlertGroup:
@@ -157,7 +51,7 @@ def read_webhook(webhook: object, *, received_at: int, cut: Mapping[str, Any] | 
             firing = (_alert({"labels": common, "fingerprint": "cut off"}, 0, status),)
             alerts += firing
     shown = firing or alerts
-    severity, note = _severity(shown, common, {}, unseen=left_out > 0)
+    severity, note = severity_of(shown, common, {}, unseen=left_out > 0)
     sender = "grafana" if "orgId" in webhook else "alertmanager"
     loudest = (
         tuple(a for a in shown if severities.meaning(a.labels.get("severity", ""), {}).level == "critical") or shown
@@ -210,16 +104,6 @@ def _measured(alert: Mapping[str, Any]) -> str:
         found = [(str(name), str(value)) for name, value in values.items() if isinstance(value, int | float)]
     told = [(name, re.sub(r"^(-?[0-9]+\.[0-9]{2})[0-9]+$", r"\1", value)) for name, value in found[:5]]
     return told[0][1] if len(told) == 1 else ", ".join(f"{name} {value}" for name, value in told)
-
-
-def _severity(
-    alerts: Sequence[Alert], common: Mapping[str, str], meant: Mapping[str, Level], *, unseen: bool
-) -> tuple[Severity, str]:
-    """The highest severity of what fires; if nothing does, of all. Whatever is not known to be less is critical."""
-    shown = [alert for alert in alerts if alert.status == "firing"] or alerts
-    written = [alert.labels.get("severity", "") for alert in shown]
-    found = severities.loudest(written, meant, unseen=unseen and not common.get("severity"))
-    return "critical" if found.level == "critical" else "warning", found.why
 
 
 def _matchers(common: Mapping[str, str], *, any_name: bool) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from oncall.alerts.alertmanager import TEST_LABEL, TEXT_LIMIT, Alert, AlertGroup
+from oncall.alerts.group import TEST_LABEL, TEXT_LIMIT, Alert, AlertGroup
 from oncall.clock import at
 from oncall.errors import WebhookError
 from oncall.roster import Roster

@@ -10,8 +10,8 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import quote
 
-from oncall.alerts.alertmanager import AlertGroup, Status
 from oncall.alerts.event import SourceEvent, group_of
+from oncall.alerts.group import AlertGroup, Status
 from oncall.errors import WebhookError
 from oncall.roster.sources import CLOUDWATCH, Source
 

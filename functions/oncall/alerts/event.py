@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 from oncall import severities
-from oncall.alerts.alertmanager import KEPT_ALERTS, TEXT_LIMIT, Alert, AlertGroup
+from oncall.alerts.group import KEPT_ALERTS, TEXT_LIMIT, Alert, AlertGroup
 
 TITLE = 200  # characters of an alert's name
 DETAILS = 20  # an incident keeps so many labels

@@ -13,8 +13,8 @@ from typing import Any, Literal, get_args
 from aws_lambda_powertools import Logger
 
 from oncall import roster
-from oncall.alerts.alertmanager import AlertGroup
 from oncall.alerts.event import Said, SourceEvent, group_of, to_input
+from oncall.alerts.group import AlertGroup
 from oncall.clock import at
 from oncall.roster.heartbeats import DEFAULT_GRACE, Heartbeat, length_text
 from oncall.table import Item, Table, Update

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from oncall.alerts.alertmanager import Alert, AlertGroup, Status
+from oncall.alerts.group import Alert, AlertGroup, Status
 from oncall.errors import WebhookError
 from oncall.roster import Language
 

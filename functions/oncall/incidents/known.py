@@ -8,7 +8,7 @@ first, and all of them minutes later (prometheus/alertmanager#3407).
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from oncall.alerts.alertmanager import Alert, AlertGroup
+from oncall.alerts.group import Alert, AlertGroup
 from oncall.incidents.model import Incident
 
 # An item of the table holds 400 KB; an alert takes about 25 bytes here. Of those beyond, their start tells what is new.

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal, Self, cast
 
-from oncall.alerts.alertmanager import Severity, Status
+from oncall.alerts.group import Severity, Status
 from oncall.roster import Language
 from oncall.table import Item
 

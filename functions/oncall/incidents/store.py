@@ -17,8 +17,8 @@ from datetime import datetime
 from typing import get_args
 
 from oncall import severities
-from oncall.alerts.alertmanager import KEPT_ALERTS, TEST_LABEL, Alert, AlertGroup
 from oncall.alerts.annotations import HEADLINE, headline, says_something
+from oncall.alerts.group import KEPT_ALERTS, TEST_LABEL, Alert, AlertGroup
 from oncall.clock import at
 from oncall.incidents.known import hear
 from oncall.incidents.model import (

@@ -247,10 +247,25 @@ class Handed:
     ring_seconds: int
     sms_before_call: bool
     decided_at: int
+    timeout_seconds: int  # of the step
+
+    def to_state(self) -> dict[str, object]:
+        """As the state machine hands it on."""
+        return {
+            "call": True,
+            "page": self.id,
+            "policy": self.policy,
+            "incident": self.incident,
+            "attempt": self.attempt,
+            "ring_seconds": self.ring_seconds,
+            "sms_before_call": self.sms_before_call,
+            "decided_at": self.decided_at,
+            "timeout_seconds": self.timeout_seconds,
+        }
 
     @classmethod
     def from_state(cls, given: Mapping[str, Any]) -> Self:
-        """As the state machine hands it on."""
+        """What `to_state` has written."""
         return cls(
             id=given["page"],
             policy=given["policy"],
@@ -259,4 +274,5 @@ class Handed:
             ring_seconds=given["ring_seconds"],
             sms_before_call=given["sms_before_call"],
             decided_at=given["decided_at"],
+            timeout_seconds=given["timeout_seconds"],
         )

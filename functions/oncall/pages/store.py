@@ -13,7 +13,6 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from random import sample
-from typing import Any
 
 from oncall import incidents
 from oncall.incidents import Event, Headline
@@ -175,7 +174,7 @@ def _goes_on(new: Item, last: Page) -> Update:
     return _opening(new | {"incidents": last.incidents | new["incidents"]}, condition=condition, values=values)
 
 
-def _opening(new: Item, *, condition: str, values: Mapping[str, Any]) -> Update:
+def _opening(new: Item, *, condition: str, values: Mapping[str, object]) -> Update:
     """The write that puts a new page in the place of the last one."""
     remove = [name for name in _LEFT_BEHIND if name not in new]
     return Update(partition(new["policy"]), "CURRENT", set=new, remove=remove, condition=condition, values=values)
@@ -366,7 +365,7 @@ def carry_end(table: Table, page: Page, incident: str, *, now: int) -> None:
             detail={"via": page.acknowledged_via, "covered": len(page.incidents), **seconds},
             in_thread=incident == page.lead,
         )
-        changes: dict[str, Any] = {
+        changes: dict[str, object] = {
             "acknowledged_by": page.acknowledged_by,
             "acknowledged_at": page.acknowledged_at,
             "unanswered": False,
@@ -387,7 +386,7 @@ def carry_end(table: Table, page: Page, incident: str, *, now: int) -> None:
         incidents.tell(table, incident, event, now=now, unless=("resolved", "acknowledged"), set_={"unanswered": True})
 
 
-def lease(now: int, seconds: int) -> dict[str, Any]:
+def lease(now: int, seconds: int) -> dict[str, object]:
     """How long the owner may be silent when its next step comes after `seconds`: afterwards another execution takes over."""
     until = now + (seconds + LISTENING_SECONDS + LEASE_SECONDS) * 1000
     return {"lease_until": until, DUE: DUE, "due_at": until}
@@ -468,7 +467,7 @@ def ask_again(table: Table, page: Page, *, execution: str, token: str, now: int)
     )
 
 
-def update_call(table: Table, page: Page | PageKey, number: int, changes: Mapping[str, Any]) -> Page:
+def update_call(table: Table, page: Page | PageKey, number: int, changes: Mapping[str, object]) -> Page:
     """Notes what became of a call that has not ended. Raises ConditionFailedError with the page if it has, or is gone."""
     names = {f"over{index}": status for index, status in enumerate(OVER)}
     return _write(
@@ -523,7 +522,7 @@ def hold(table: Table, page: Page, *, execution: str, token: str, now: int, seco
     """
     number = page.attempt
     condition = "#page = :page AND #state = :open AND #owner = :me AND #attempt = :attempt"
-    values: dict[str, Any] = {"page": page.id, "open": "open", "me": execution, "attempt": number}
+    values: dict[str, object] = {"page": page.id, "open": "open", "me": execution, "attempt": number}
     if number:
         condition += (
             f" AND attribute_not_exists(#calls.#c{number}.#skipped)"
@@ -548,7 +547,7 @@ def rest(table: Table, page: Page, *, execution: str, now: int, seconds: int) ->
     )
 
 
-def note(table: Table, page: Page, changes: Mapping[str, Any], *, remove: Sequence[str] = ()) -> Page:
+def note(table: Table, page: Page, changes: Mapping[str, object], *, remove: Sequence[str] = ()) -> Page:
     """Notes something on the page that decides nothing. Raises ConditionFailedError if it is another page by now."""
     return _write(
         table,

@@ -63,7 +63,7 @@ def key_pressed(services: Services, callbacks: Callbacks, digits: str) -> str:
 
 def call_changed(services: Services, callbacks: Callbacks, status: str) -> None:
     """What Twilio says of a test call."""
-    changes: dict[str, Any] = {"status": status}
+    changes: dict[str, object] = {"status": status}
     if status in pages.ENDED:
         changes["ended_at"] = services.now()
     proofs.note(services.table, callbacks.policy.removeprefix(_PREFIX), callbacks.page, changes)

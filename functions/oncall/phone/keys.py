@@ -4,8 +4,6 @@ The table is written first and the word said second. A reply that is late, doubl
 is true by then, and is told so.
 """
 
-from typing import Any
-
 from aws_lambda_powertools import Logger
 
 from oncall import actions, incidents, pages
@@ -57,7 +55,7 @@ def call_changed(services: Services, callbacks: Callbacks, status: str, sid: str
 
     Unless the policy says so (`answer: connected`).
     """
-    changes: dict[str, Any] = {"sid": sid}
+    changes: dict[str, object] = {"sid": sid}
     if status in pages.ENDED:
         changes |= {"status": status, "ended_at": services.now()}
     elif status == "in-progress":

@@ -33,7 +33,7 @@ def begin(table: Table, responder: Responder, test: str, *, now: int) -> Item:
     )
 
 
-def note(table: Table, responder: str, test: str, changes: Mapping[str, Any]) -> None:
+def note(table: Table, responder: str, test: str, changes: Mapping[str, object]) -> None:
     """Notes what became of a test call, unless it has proven the number already or there is a later one."""
     with suppress(ConditionFailedError):
         table.update(

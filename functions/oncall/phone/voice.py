@@ -7,7 +7,7 @@ English one passes over Japanese.
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from twilio.twiml.voice_response import Gather, Say, VoiceResponse
 
@@ -194,9 +194,9 @@ class Voice:
             self._speak(self._gather(response), self._own("test"), pause_ms=LIFT_MS)
         return self._end(response, self._own("untested"))
 
-    def goodbye(self, word: str, **values: Any) -> str:
+    def goodbye(self, word: str, *, who: str = "", minutes: int | None = None) -> str:
         """One of the last words: taken, passed, other (with `who` and `minutes`), over, gone, unwritten, proven."""
-        return self._end(VoiceResponse(), self._own(word, **values))
+        return self._end(VoiceResponse(), self._own(word, who=who, minutes=minutes))
 
     def moment(self, digits: str, tries: int) -> str:
         """Asks for a moment and then brings the same key again."""
@@ -232,11 +232,11 @@ class Voice:
         response.hangup()
         return str(response)
 
-    def _own(self, word: str, **values: Any) -> list[Piece]:
+    def _own(self, word: str, *, minutes: int | None = None, **values: object) -> list[Piece]:
         """Words of our own. `minutes` become the time that has passed; `who` is named by the voice that can."""
         words = _WORDS[self.language]
-        if "minutes" in values:
-            values["ago"] = _ago(values.pop("minutes"), words)
+        if minutes is not None:
+            values["ago"] = _ago(minutes, words)
         before, _, after = words[word].partition("{who}")
         who = speech.spoken(str(values.pop("who", "")), self.language, _NAME) or words["somebody"]
         reader = speech.language_of(who, self.language)

@@ -11,9 +11,9 @@ import hashlib
 import re
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import Any, Literal
+from typing import Literal
 
-from oncall.alerts.alertmanager import AlertGroup, Status
+from oncall.alerts.group import AlertGroup, Status
 from oncall.clock import at
 from oncall.incidents import PROBE_POLICY
 from oncall.roster import Policy, Product, Responder, Roster, Step, read_table
@@ -66,7 +66,7 @@ def is_ours(table: Table, group: AlertGroup) -> bool:
     return bool(group.product == PRODUCT and found and read(table, found[1]))
 
 
-def webhook(run: str, status: Status, *, now: int) -> dict[str, Any]:
+def webhook(run: str, status: Status, *, now: int) -> dict[str, object]:
     """What the probe posts, shaped like Alertmanager's webhook, version 4."""
     labels = {"alertname": "On-call probe", "product": PRODUCT, "severity": "critical"}
     annotations = {"summary": "this is only the on-call probe, nobody has to do anything"}
@@ -130,12 +130,12 @@ def refuse(table: Table, run: str, *, now: int) -> None:
     note(table, run, {"ended_at": now, "hops": {}, "problem": problem, "expires_at": now // 1000 + KEPT_SECONDS})
 
 
-def note(table: Table, run: str, changes: Mapping[str, Any]) -> None:
+def note(table: Table, run: str, changes: Mapping[str, object]) -> None:
     """Notes how a run goes."""
     table.update(Update(PARTITION, f"RUN#{run}", set=changes))
 
 
-def end(table: Table, run: str, changes: Mapping[str, Any], *, now: int) -> None:
+def end(table: Table, run: str, changes: Mapping[str, object], *, now: int) -> None:
     """Notes how a run ended, and lets the next one begin."""
     note(table, run, {"ended_at": now, **changes})
     with suppress(ConditionFailedError):  # another one has begun since

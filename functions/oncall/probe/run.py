@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from http.client import HTTPException
-from typing import Any
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
@@ -55,7 +54,7 @@ class Outcome:
 @dataclass(slots=True)
 class _Run:
     services: Services
-    post: Callable[[Mapping[str, Any]], str]
+    post: Callable[[Mapping[str, object]], str]
     id: str
     started_at: int
     hops: dict[str, int] = field(default_factory=dict)
@@ -69,7 +68,7 @@ class _Run:
             record.note(self.services.table, self.id, {"hops": self.hops})
 
 
-def run(services: Services, run_id: str, *, owner: str, post: Callable[[Mapping[str, Any]], str]) -> Outcome | None:
+def run(services: Services, run_id: str, *, owner: str, post: Callable[[Mapping[str, object]], str]) -> Outcome | None:
     """Tries the whole way. `post` posts a webhook to the gateway and returns the execution's name.
 
     None if there is nothing to try: another run is under way, or this one is over.
@@ -172,7 +171,7 @@ def _page(run: _Run) -> Page | None:
 def _end(run: _Run, problem: str) -> Outcome:
     """Resolves the incident, waits for Slack, and writes and tells how it went."""
     services = run.services
-    told: dict[str, Any] = {"problem": problem}
+    told: dict[str, object] = {"problem": problem}
     told |= {hop: run.hops[hop] for hop in ("ringing", "acknowledged") if hop in run.hops}
     if run.incident:
         event = Event("probed", key=f"probed/{run.id}", detail=told)
@@ -229,7 +228,7 @@ def _wait_for_slack(run: _Run) -> str:
         run.services.sleep(EVERY_SECONDS)
 
 
-def post(url: str, token: str, webhook: Mapping[str, Any], *, pause: Callable[[float], None] = time.sleep) -> str:
+def post(url: str, token: str, webhook: Mapping[str, object], *, pause: Callable[[float], None] = time.sleep) -> str:
     """Posts a webhook as Alertmanager does; returns the name of the execution. Raises NotAcceptedError."""
     headers = {"Content-Type": "application/json", "Authorization": f"Bearer {token}"}
     body = json.dumps(webhook).encode()

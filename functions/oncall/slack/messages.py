@@ -343,7 +343,7 @@ def _duration(length: int, words: Words) -> str:
 # ---------------------------------------------------------------- Block Kit
 
 
-def _button(incident: Incident, words: Words, action: str, **more: Any) -> Json:
+def _button(incident: Incident, words: Words, action: str, **more: object) -> Json:
     return {"type": "button", "text": _plain_text(words[action]), "action_id": action, "value": incident.id, **more}
 
 
