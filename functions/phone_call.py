@@ -40,7 +40,7 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, s
     Or, from the command, `test`: a responder's id, the test's id and the gateway's address.
     Or, from PhoneReply, `text`: the policy, page and number of the call in which somebody took it.
     """
-    services = for_function(telephone=_telephone)
+    services = for_function(telephone=_telephone, callback_secret=lambda: _twilio_secrets()[1])
     if "test" in event:
         base = services.settings.public_url or str(event["test"]["gateway"])
         return call_test.ring(services, event["test"], base=base)
@@ -77,7 +77,7 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, s
 def _telephone() -> Telephone:
     """The telephone with the secrets as they are now; making it again costs next to nothing."""
     settings = read_settings()
-    account_sid, auth_token = aws.secrets("TWILIO_ACCOUNT_SID_PARAMETER", "TWILIO_AUTH_TOKEN_PARAMETER")
+    account_sid, auth_token = _twilio_secrets()
     return telephone(
         account_sid,
         auth_token,
@@ -85,3 +85,9 @@ def _telephone() -> Telephone:
         api_url=settings.twilio_api_url,
         text_sender=settings.text_sender,
     )
+
+
+def _twilio_secrets() -> tuple[str, str]:
+    """The account's SID and its auth token, of which there are two during a change: the first is ours."""
+    account_sid, auth_tokens = aws.secrets("TWILIO_ACCOUNT_SID_PARAMETER", "TWILIO_AUTH_TOKEN_PARAMETER")
+    return account_sid, auth_tokens.split()[0]

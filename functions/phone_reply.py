@@ -12,7 +12,7 @@ from twilio.request_validator import RequestValidator
 
 from oncall import aws
 from oncall.phone import call_test, keys, probe_number
-from oncall.phone.provider import Callbacks, callback_url
+from oncall.phone.provider import Callbacks, callback_url, is_late, is_sealed
 from oncall.phone.voice import Voice
 from oncall.services import Services, for_function
 from oncall.table import ConflictError
@@ -24,7 +24,8 @@ tracer = Tracer(patch_modules=["botocore"])
 metrics = Metrics()
 
 TRIES = 12  # at a key that cannot be written: more than half a minute
-QUERY = {"policy", "page", "call", "incident", "responder", "digits", "tries"}
+NEEDED = {"policy", "page", "call", "at", "seal"}
+QUERY = NEEDED | {"incident", "responder", "digits", "tries"}
 
 
 @answers_pings(lambda: (for_function(aws.HURRY).table, aws.client("ssm")))
@@ -40,18 +41,27 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, A
     query = {name: str(value) for name, value in (event.get("queryStringParameters") or {}).items()}
     form = dict(parse_qsl(event.get("body") or "", keep_blank_values=True))
     is_called = kind == "probe" and not query  # the probe's number itself, and no callback of a call
-    if not _is_signed(event, base, kind, query, form) or not (is_called or _is_complete(query)):
-        logger.warning("a request that Twilio has not signed was refused", path=kind)
-        metrics.add_metric(name="RequestsRefused", unit=MetricUnit.Count, value=1)
-        return {"statusCode": 403, "headers": {"Content-Type": "text/plain"}, "body": "Not signed by Twilio."}
+    if not (is_called or _is_complete(query)) or not _is_signed(event, base, kind, query, form):
+        return _refused(kind, "Not signed by Twilio.")
     if is_called:
         return _twiml(probe_number.answer())
+    if is_late(query, now=services.now()):
+        return _refused(kind, "The call ended long ago.")
     callbacks = _callbacks(base, query)
     if kind == "status":
         _call_changed(services, callbacks, form)
         return {"statusCode": 204, "headers": {}, "body": ""}
     digits = form.get("Digits") or query.get("digits", "")
-    return _twiml(_key_pressed(services, callbacks, digits, tries=int(query.get("tries", "0")) + 1))
+    try:
+        return _twiml(_key_pressed(services, callbacks, digits, tries=int(query.get("tries", "0")) + 1))
+    except keys.TooLateError:
+        return _refused(kind, "The call ended long ago.")
+
+
+def _refused(kind: str, why: str) -> dict[str, Any]:
+    logger.warning("a callback was refused", path=kind, reason=why)
+    metrics.add_metric(name="RequestsRefused", unit=MetricUnit.Count, value=1)
+    return {"statusCode": 403, "headers": {"Content-Type": "text/plain"}, "body": why}
 
 
 def _callbacks(base: str, query: dict[str, str]) -> Callbacks:
@@ -63,6 +73,8 @@ def _callbacks(base: str, query: dict[str, str]) -> Callbacks:
         int(query["call"]),
         incident=query.get("incident", ""),
         responder=query.get("responder", ""),
+        placed_at=int(query["at"]),
+        secret=_auth_tokens()[0],
     )
 
 
@@ -91,17 +103,28 @@ def _twiml(document: str) -> dict[str, Any]:
 
 def _is_complete(query: dict[str, str]) -> bool:
     numbers = (query.get("call", ""), query.get("tries", "0"))
-    return {"policy", "page"} <= query.keys() <= QUERY and all(re.fullmatch("[0-9]{1,6}", number) for number in numbers)
+    return NEEDED <= query.keys() <= QUERY and all(re.fullmatch("[0-9]{1,6}", number) for number in numbers)
 
 
 def _is_signed(event: dict[str, Any], base: str, kind: str, query: dict[str, str], form: dict[str, str]) -> bool:
-    """Twilio: HMAC-SHA1 of the full public address and the sorted form, compared in constant time."""
+    """Twilio: HMAC-SHA1 of the full public address and the sorted form, compared in constant time.
+
+    The address of a call's callback has to be sealed by us, too.
+    """
     headers = {name.lower(): value for name, value in (event.get("headers") or {}).items()}
     signature = str(headers.get("x-twilio-signature", ""))
     if not signature or not signature.isascii():
         return False
     url = callback_url(base, kind, query)
-    return any(
-        RequestValidator(aws.secret("TWILIO_AUTH_TOKEN_PARAMETER", fresh=fresh)).validate(url, form, signature)
-        for fresh in (False, True)  # the token may just have been changed
-    )
+    known: list[str] = []
+    for fresh in (False, True):  # the token may just have been changed
+        known += _auth_tokens(fresh=fresh)
+        is_sealed_by_us = not query or any(is_sealed(kind, query, token) for token in known)
+        if is_sealed_by_us and any(RequestValidator(token).validate(url, form, signature) for token in known):
+            return True
+    return False
+
+
+def _auth_tokens(*, fresh: bool = False) -> list[str]:
+    """Twilio's auth token; during a change two, separated by a space."""
+    return aws.secret("TWILIO_AUTH_TOKEN_PARAMETER", fresh=fresh).split()

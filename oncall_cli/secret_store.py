@@ -31,7 +31,9 @@ class Secrets:
     def twilio(self) -> TwilioAccount:
         """The account. Only if both its secrets are there."""
         values = self.values
-        return TwilioAccount(values["TwilioAccountSidParameter"], values["TwilioAuthTokenParameter"], self.twilio_url)
+        return TwilioAccount(
+            values["TwilioAccountSidParameter"], values["TwilioAuthTokenParameter"].split()[0], self.twilio_url
+        )
 
     @property
     def slack(self) -> SlackApp:

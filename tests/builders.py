@@ -615,6 +615,7 @@ class World:
             now=self.clock.now,
             sleep=self.clock.sleep,
             telephone=lambda: cast("Telephone", self.telephone),
+            callback_secret=lambda: "twilio-auth-token",
             slack=lambda: cast("WebClient", self.slack),
         )
 

@@ -28,6 +28,10 @@ def _no_telephone() -> "Telephone":
     raise NotImplementedError("this function rings nobody")
 
 
+def _no_secret() -> str:
+    raise NotImplementedError("this function places no calls")
+
+
 def _no_slack() -> "WebClient":
     raise NotImplementedError("this function does not post: it asks SlackNotification")
 
@@ -41,6 +45,7 @@ class Services:
     now: Callable[[], int] = clock.now
     sleep: Callable[[float], None] = time.sleep
     telephone: Callable[[], "Telephone"] = _no_telephone
+    callback_secret: Callable[[], str] = _no_secret  # what the addresses of a call's callbacks are sealed with
     slack: Callable[[], "WebClient"] = _no_slack
 
     @cached_property
@@ -79,9 +84,15 @@ def for_function(
     config: Config = aws.PATIENCE,
     *,
     telephone: Callable[[], "Telephone"] = _no_telephone,
+    callback_secret: Callable[[], str] = _no_secret,
     slack: Callable[[], "WebClient"] = _no_slack,
 ) -> Services:
     """The services of the function that runs; `config` says how long AWS is waited for."""
     return Services(
-        read_settings(), lambda service: aws.client(service, config), clock.now, telephone=telephone, slack=slack
+        read_settings(),
+        lambda service: aws.client(service, config),
+        clock.now,
+        telephone=telephone,
+        callback_secret=callback_secret,
+        slack=slack,
     )

@@ -14,12 +14,12 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import count
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlencode
 
 import requests
 from boto3.dynamodb.types import TypeSerializer
 from twilio.request_validator import RequestValidator
 
+from oncall.phone.provider import Callbacks
 from oncall.table import Item, Table, Update
 from tests.builders import alert, webhook
 from tests.devstack_fixture import Devstack, wait_until
@@ -267,10 +267,11 @@ class Story:
             SOON,
             f"the page knowing of {call['sid']}",
         )
-        query = {"call": str(written["number"]), "page": self.page()["page"], "policy": self.name}
-        url = f"{self.system.endpoints['gateway']}/calls/status?{urlencode(query)}"
+        gateway, token = self.system.endpoints["gateway"], self.system.endpoints["twilio_auth_token"]
+        known = (self.name, self.page()["page"], written["number"])
+        url = Callbacks(gateway, *known, placed_at=int(time.time()), secret=token).status
         form = {"CallSid": call["sid"], "CallStatus": status, "To": call["to"]}
-        signature = RequestValidator(self.system.endpoints["twilio_auth_token"]).compute_signature(url, form)
+        signature = RequestValidator(token).compute_signature(url, form)
         answer = requests.post(url, data=form, headers={"X-Twilio-Signature": signature}, timeout=30)
         assert answer.status_code == 204, (answer.status_code, answer.text)
 

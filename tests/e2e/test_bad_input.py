@@ -17,6 +17,7 @@ import pytest
 import requests
 from twilio.request_validator import RequestValidator
 
+from oncall.phone.provider import callback_url, sealed
 from tests.builders import alert
 from tests.devstack_fixture import wait_until
 from tests.e2e.story import Night, Story, readable
@@ -343,8 +344,9 @@ def _form(call: Mapping[str, Any], **more: str) -> dict[str, str]:
 
 
 def _url(story: Story, path: str, **more: str) -> str:
-    query = {"policy": story.name, "page": story.page()["page"], "call": "1", **more}
-    return f"{story.system.endpoints['gateway']}/{path}?{urlencode(sorted(query.items()))}"
+    endpoints, kind = story.system.endpoints, path.rsplit("/", 1)[-1]
+    query = {"policy": story.name, "page": story.page()["page"], "call": "1", "at": str(int(time.time())), **more}
+    return callback_url(endpoints["gateway"], kind, sealed(kind, query, endpoints["twilio_auth_token"]))
 
 
 def _signed_by_twilio(story: Story, url: str, form: Mapping[str, str]) -> str:
@@ -456,7 +458,9 @@ def _replayed(story: Story, sent: Mapping[str, Any]) -> requests.Response:
 
 
 @pytest.mark.parametrize(
-    "missing", [{"page": ""}, {"call": "first"}, {"call": "-1"}, {"more": "1"}], ids=["page", "word", "minus", "more"]
+    "missing",
+    [{"page": ""}, {"call": "first"}, {"call": "-1"}, {"more": "1"}, {"at": "now"}, {"at": ""}],
+    ids=["page", "word", "minus", "more", "at a word", "at nothing"],
 )
 def test_a_signed_address_that_is_none_of_ours_changes_nothing(night: Night, missing: dict[str, str]) -> None:
     story = night.story("alice")

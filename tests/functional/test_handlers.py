@@ -24,18 +24,18 @@ from devstack.shared import twiml
 from oncall import aws, probe, signals, warm
 from oncall.clock import at
 from oncall.errors import ConfigurationError, WebhookError
-from oncall.phone.provider import Callbacks
+from oncall.phone.provider import Callbacks, callback_url
 from oncall.services import for_function
 from oncall.settings import read_settings
 from oncall.signals import Answer
 from oncall.slack import people
 from oncall.slack.messages import ACKNOWLEDGE
-from tests.builders import AUTOMATIC, BASE, CHANNEL, GATEWAY, REGION, SATO, START, Call, World, webhook
+from tests.builders import AUTOMATIC, BASE, CHANNEL, GATEWAY, MINUTE, REGION, SATO, START, Call, World, webhook
 
 # An invocation that has nothing to count is no fault; Powertools warns of it all the same.
 pytestmark = pytest.mark.filterwarnings("ignore:No application metrics to publish")
 
-AUTH_TOKEN, SIGNING_SECRET = "twilio auth token", "slack signing secret"
+AUTH_TOKEN, SIGNING_SECRET = "twilio-auth-token", "slack signing secret"
 BEARER, HEARTBEAT = "bearer-token", "token-of-heartbeats"
 SECRETS = {
     "BEARER_TOKEN_PARAMETER": BEARER,
@@ -498,9 +498,29 @@ FORGERIES: dict[str, Callable[[Call], dict[str, Any]]] = {
         c, "key", {"Digits": "1"}, url=f"{BASE}/calls/key?call=%C2%B2&page=y&policy=z"
     ),
     "tries that are none": lambda c: twilio_event(
-        c, "key", {"Digits": "1"}, url=f"{BASE}/calls/key?call=1&digits=1&page=y&policy=z&tries=x"
+        c, "key", {"Digits": "1"}, url=f"{BASE}/calls/key?at=1&call=1&digits=1&page=y&policy=z&seal=x&tries=x"
     ),
+    # Whoever may use the account has Twilio sign any address; and Telnyx signs none.
+    "an address that is not sealed": lambda c: sealed_otherwise(c, seal=None),
+    "one with a seal of nothing": lambda c: sealed_otherwise(c, seal=""),
+    "one with the seal of the other callback": lambda c: sealed_otherwise(
+        c, seal=dict(parse_qsl(urlsplit(c.callbacks.status).query))["seal"]
+    ),
+    "one that is sealed with another secret": lambda c: twilio_event(
+        c, "key", {"Digits": "1"}, url=replace(c.callbacks, secret="another").key
+    ),
+    "a call of a later time": lambda c: sealed_otherwise(c, at=str(c.callbacks.placed_at + 1)),
+    "a digit more in the address": lambda c: sealed_otherwise(c, digits="1"),
+    "no time": lambda c: sealed_otherwise(c, at=None),
+    "another responder": lambda c: sealed_otherwise(c, responder="suzuki"),
 }
+
+
+def sealed_otherwise(call: Call, **changes: str | None) -> dict[str, Any]:
+    """A key whose address was changed after we had sealed it, and then signed by Twilio."""
+    query = dict(parse_qsl(urlsplit(call.callbacks.key).query)) | changes
+    kept = {name: value for name, value in query.items() if value is not None}
+    return twilio_event(call, "key", {"Digits": "1"}, url=callback_url(BASE, "key", kept))
 
 
 @pytest.mark.parametrize("forgery", FORGERIES)
@@ -513,6 +533,45 @@ def test_what_twilio_has_not_signed_is_refused_and_writes_nothing(
     assert answer["statusCode"] == 403
     assert stack.contents == before
     assert stack.stepfunctions.released == []
+
+
+@pytest.mark.parametrize(("minutes", "status"), [(9, 200), (11, 403), (60, 403)])
+def test_a_key_that_is_sent_again_counts_until_ten_minutes_after_its_call(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch, minutes: int, status: int
+) -> None:
+    ring(stack, monkeypatch)
+    call = stack.world.last_call
+    stack.call("phone_reply", twilio_event(call, "status", {"CallStatus": "completed", "CallSid": call.sid}))
+    stack.world.clock.time += minutes * MINUTE * 1000
+    before = stack.contents
+    answer = stack.call("phone_reply", twilio_event(call, "key", {"Digits": "1"}))
+    assert answer["statusCode"] == status
+    assert (stack.contents == before) == (status == 403)
+
+
+def test_a_key_of_an_hour_ago_does_not_silence_the_next_page(stack: Stack) -> None:
+    run = stack.world.fire()
+    first = stack.world.last_call
+    while stack.world.page().is_open:
+        stack.world.twilio_says(stack.world.last_call, "no-answer")
+        stack.world.passes(5 * MINUTE)
+    stack.world.passes(60 * MINUTE)
+    stack.world.fire()  # nobody took it, so the repeat rings anew
+    before = stack.contents
+    assert stack.call("phone_reply", twilio_event(first, "key", {"Digits": "1"}))["statusCode"] == 403
+    assert stack.contents == before
+    assert stack.world.page().state == "open"
+    assert stack.world.incident(run).state == "triggered"
+
+
+def test_during_a_change_of_twilios_token_no_key_is_lost(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    ring(stack, monkeypatch)
+    call = stack.world.last_call
+    store("TWILIO_AUTH_TOKEN_PARAMETER", f"new {AUTH_TOKEN}")
+    monkeypatch.setattr(aws, "_secrets", {})  # a function that has just started
+    for token in (AUTH_TOKEN, "new"):
+        event = twilio_event(call, "key", {"Digits": "3"}, token=token)
+        assert stack.call("phone_reply", event)["statusCode"] == 200
 
 
 def test_a_key_that_cannot_be_written_is_brought_again_after_a_moment(

@@ -17,9 +17,17 @@ from tests.benchmarks import speech as length
 from tests.builders import BASE
 from tests.records import headline, incident
 
-CALLBACKS = Callbacks(BASE, "default", "0123456789abcdef", 3)
+CALLBACKS = Callbacks(BASE, "default", "0123456789abcdef", 3, placed_at=1_795_402_800, secret="a secret")
 # The longest that the parts may be: a custom domain with a path, a policy's id, many tries.
-LONG = Callbacks(f"https://{'a' * 60}.{'b' * 60}.example.com/{'s' * 40}", "p" * 63, "f" * 16, 999)
+LONG = Callbacks(
+    f"https://{'a' * 60}.{'b' * 60}.example.com/{'s' * 40}",
+    "p" * 63,
+    "f" * 16,
+    999,
+    "20261123-030000-b8e6af",
+    "r" * 63,
+    10**10,
+)
 pieces = st.one_of(
     st.text(max_size=30),
     st.sampled_from(
@@ -108,7 +116,7 @@ def test_any_key_is_brought_again_to_the_same_call(digits: str, language: Langua
     redirect = ET.fromstring(Voice(language, CALLBACKS).moment(digits, 3)).find("Redirect")  # noqa: S314  our own
     assert redirect is not None
     assert redirect.text
-    assert redirect.text.startswith(f"{BASE}/calls/key?call=3&digits=")
+    assert redirect.text.startswith(f"{BASE}/calls/key?at=1795402800&call=3&digits=")
     assert redirect.text.isascii()
 
 

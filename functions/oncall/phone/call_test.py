@@ -32,7 +32,8 @@ def ring(services: Services, request: Mapping[str, Any], *, base: str) -> dict[s
     if responder is None:
         return {"problem": f"the roster has no responder {request['responder']!r}"}
     test = str(request["id"])
-    callbacks = Callbacks(base, f"{_PREFIX}{responder.id}", test, 1)
+    policy, placed_at = f"{_PREFIX}{responder.id}", services.now() // 1000
+    callbacks = Callbacks(base, policy, test, 1, placed_at=placed_at, secret=services.callback_secret())
     proofs.begin(services.table, responder, test, now=services.now())
     voice = Voice(responder.language or services.settings.language, callbacks)
     try:

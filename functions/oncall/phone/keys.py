@@ -10,7 +10,7 @@ from oncall import actions, incidents, pages
 from oncall.actions import Taken
 from oncall.incidents import PROBE_POLICY
 from oncall.pages import Call, Page, PageKey
-from oncall.phone.provider import Callbacks
+from oncall.phone.provider import LATE_SECONDS, Callbacks
 from oncall.phone.voice import Voice
 from oncall.services import Services
 from oncall.signals import Answer
@@ -19,14 +19,20 @@ from oncall.table import ConditionFailedError
 logger = Logger(child=True)
 
 
+class TooLateError(Exception):
+    """A key comes too long after its call has ended to be one that was pressed in it."""
+
+
 def key_pressed(services: Services, callbacks: Callbacks, digits: str) -> str:
-    """What a pressed key does; returns what the call says next (TwiML)."""
+    """What a pressed key does; returns what the call says next (TwiML). Raises TooLateError."""
     page = pages.read(services.table, callbacks.policy)
     call = _call(page, callbacks)
     language = (call and call.language) or (page and page.headline.language) or services.settings.language
     voice = Voice(language, callbacks)
     if page is None or call is None:
         return _late(services, voice, digits)
+    if call.ended_at and services.now() - call.ended_at > LATE_SECONDS * 1000:
+        raise TooLateError
     match digits:
         case "1":
             taken = actions.acknowledge_page(

@@ -3,14 +3,20 @@
 Each is one file: twilio.py, telnyx.py.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import base64
+import hashlib
+import hmac
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Literal, Protocol
 from urllib.parse import urlencode
 
 TIMEOUT_SECONDS = 6.0  # of a request for a call; two of them fit into the function's time limit
 LOOK_SECONDS = 3.0  # of a look at one, and of its end
 CALL_SECONDS = 300  # a provider ends a call then, whatever keys are pressed in it
+RING_SECONDS = 605  # no phone rings longer: a policy's ring_seconds may be 600, and Twilio may add five
+LATE_SECONDS = 600  # for so long after a call has ended what comes of it is taken
 
 
 class NumberRefusedError(Exception):
@@ -94,7 +100,11 @@ class Provider(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Callbacks:
-    """Where a provider posts what happens in one call. The addresses are all that a callback is known by, and are signed."""
+    """Where a provider posts what happens in one call. The addresses are all that a callback is known by.
+
+    So they say when the call was placed, and are sealed by us: whoever has the provider sign a request, or sends one again
+    later, presses no key with it.
+    """
 
     base: str  # the gateway's address, stage included
     policy: str
@@ -102,6 +112,8 @@ class Callbacks:
     number: int  # of the call in its page
     incident: str = ""  # that the call is about, and whom it rings: for a key that comes when another page is open
     responder: str = ""
+    placed_at: int = 0  # epoch seconds
+    secret: str = field(default="", repr=False)  # what the addresses are sealed with
 
     @property
     def key(self) -> str:
@@ -120,10 +132,35 @@ class Callbacks:
     def _url(self, kind: Literal["key", "status"], **more: str) -> str:
         known = {"incident": self.incident, "responder": self.responder}
         about = {name: value for name, value in known.items() if value}
-        query = {"policy": self.policy, "page": self.page, "call": str(self.number), **about, **more}
-        return callback_url(self.base, kind, query)
+        call = {"policy": self.policy, "page": self.page, "call": str(self.number), "at": str(self.placed_at)}
+        query = {**call, **about, **more}
+        return callback_url(self.base, kind, sealed(kind, query, self.secret))
 
 
 def callback_url(base: str, kind: str, query: dict[str, str]) -> str:
     """The address of a callback. Written in one way only, so that it can be rebuilt to check a signature."""
     return f"{base}/calls/{kind}{'?' if query else ''}{urlencode(sorted(query.items()))}"
+
+
+def sealed(kind: str, query: Mapping[str, str], secret: str) -> dict[str, str]:
+    """The query of a callback's address with our seal."""
+    return {**query, "seal": _seal(kind, query, secret)}
+
+
+def is_sealed(kind: str, query: Mapping[str, str], secret: str) -> bool:
+    """Whether an address of a callback is one that we have made. Compared in constant time."""
+    unsealed = {name: value for name, value in query.items() if name != "seal"}
+    return hmac.compare_digest(_seal(kind, unsealed, secret).encode(), query.get("seal", "").encode())
+
+
+def is_late(query: Mapping[str, str], *, now: int) -> bool:
+    """Whether a callback comes too long after its call can have ended (`now` in epoch milliseconds)."""
+    placed = query.get("at", "")
+    longest = RING_SECONDS + CALL_SECONDS + LATE_SECONDS
+    return not re.fullmatch("[0-9]{1,12}", placed) or now // 1000 - int(placed) > longest
+
+
+def _seal(kind: str, query: Mapping[str, str], secret: str) -> str:
+    """HMAC-SHA256 of an address, without what the gateway is called; 128 bits of it, in 22 characters."""
+    written = f"callback {kind}?{urlencode(sorted(query.items()))}"
+    return base64.urlsafe_b64encode(hmac.digest(secret.encode(), written.encode(), hashlib.sha256)[:16]).decode()[:22]

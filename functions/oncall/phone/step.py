@@ -145,7 +145,7 @@ def _place(services: Services, turn: Turn, page: Page) -> Answer | None:
     """Asks Twilio for the page's current call, which the table already knows."""
     call = page.call(page.attempt)
     number = call.number
-    callbacks = _callbacks(page, call)
+    callbacks = _callbacks(services, page, call)
     try:
         page = _hang_up_left(services, page)
         sid = services.telephone().call(
@@ -371,12 +371,20 @@ def _goodbye(services: Services, page: Page, call: Call) -> str:
 
 def _voice(services: Services, page: Page, call: Call) -> Voice:
     language: Language = call.language or page.headline.language or services.settings.language
-    return Voice(language, _callbacks(page, call))
+    return Voice(language, _callbacks(services, page, call))
 
 
-def _callbacks(page: Page, call: Call) -> Callbacks:
-    incident = page.lead
-    return Callbacks(page.base, page.policy, page.id, call.number, incident, call.responder)
+def _callbacks(services: Services, page: Page, call: Call) -> Callbacks:
+    return Callbacks(
+        page.base,
+        page.policy,
+        page.id,
+        call.number,
+        incident=page.lead,
+        responder=call.responder,
+        placed_at=services.now() // 1000,
+        secret=services.callback_secret(),
+    )
 
 
 def _lead(services: Services, page: Page) -> Page | None:
