@@ -1,7 +1,7 @@
 """Reconcile: resumes what is due and nobody works on. Runs every minute.
 
-It has Slack's user group follow the rotation, too, looks after the alarm that watches the monitoring, and after heartbeats,
-and keeps the functions on the way of a page warm.
+Before that it speaks with the other stack, if there is one. It has Slack's user group follow the rotation, too, looks
+after the alarm that watches the monitoring, and after heartbeats, and keeps the functions on the way of a page warm.
 """
 
 from typing import Any
@@ -10,9 +10,10 @@ from aws_lambda_powertools import Logger, Metrics, Tracer
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from oncall import reconciler, silence, warm
+from oncall import reconciler, silence, warm, wire
 from oncall.alerts import heartbeats
 from oncall.fallback import Fallback
+from oncall.peer import minute
 from oncall.services import Services, for_function
 from oncall.slack import user_group
 from oncall.text import log_line
@@ -27,11 +28,17 @@ metrics = Metrics()
 @metrics.log_metrics(raise_on_empty_metrics=False)
 def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, int]:
     """A schedule's event, or one of Step Functions that an execution failed, timed out or was stopped."""
-    services = for_function()
+    services = for_function(peer=wire.peer)
     settings = services.settings
     detail = event.get("detail", {})
     if detail.get("status") in ("ABORTED", "TIMED_OUT"):
         reconciler.bury(services, str(detail["executionArn"]))
+    failed: Exception | None = None
+    try:
+        minute.look(services, base=settings.public_url or settings.gateway_url)
+    except Exception as error:  # whatever is wrong between the stacks: this one has to go on
+        logger.exception("the other stack could not be followed", error=type(error).__name__)
+        failed = error
     # What an execution that failed has left comes back with its lease: at once it would only fail again.
     resumed = reconciler.reconcile(services)
     if settings.slack_user_group and user_group.is_behind(
@@ -45,6 +52,8 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, i
     _watch_monitoring(services)
     if detail.get("status") in ("FAILED", "TIMED_OUT", "ABORTED"):  # last: whatever SNS does, the rest is done
         _tell_of_end(services.fallback, str(detail["executionArn"]), detail["status"])
+    if failed:
+        raise failed
     return {"resumed": resumed}
 
 

@@ -10,12 +10,14 @@ from aws_lambda_powertools import Logger, Metrics, Tracer
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from slack_sdk import WebClient
 
-from oncall import aws
+from oncall import aws, wire
+from oncall.peer import shared
 from oncall.services import for_function
 from oncall.settings import read_settings
 from oncall.slack import api, channel, user_group
 from oncall.text import log_line
 from oncall.warm import answers_pings
+from oncall.wire import NoAnswerError
 
 logger = Logger(json_serializer=log_line)
 tracer = Tracer(patch_modules=["botocore", "httplib"])
@@ -31,10 +33,11 @@ SPARE_MS = 35_000  # what one incident may still take: a queue's turn, a look fo
 def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """`incidents` names the incidents; returns whether the channel is up to date, or when to ask again.
 
+    The other stack, if there is one, hears first of what it may ring for too.
     Asked for beside the state machine, `event` may have one of these instead: `tell` ("response_url", "text"), `home`
     ("user", "notice"), `user_group` (its id), `person` (a user's id).
     """
-    services = for_function(slack=_slack)
+    services = for_function(slack=_slack, peer=wire.peer)
     match event:
         case {"tell": wish}:
             api.tell(str(wish["response_url"]), str(wish["text"]), api_url=services.settings.slack_api_url)
@@ -50,6 +53,10 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, A
             return {}
     incidents: list[str] = event["incidents"]
     logger.set_correlation_id(next(iter(incidents), None))
+    try:
+        shared.tell(services, incidents)
+    except NoAnswerError as error:
+        logger.warning("the other stack hears of it by the reconciler", reason=str(error))
     until = services.now() + context.get_remaining_time_in_millis() - SPARE_MS
     progress = channel.bring_up_to_date(services, incidents, me=context.aws_request_id, until=until)
     logger.info("brought up to date", done=progress.done, wait_seconds=progress.wait_seconds)

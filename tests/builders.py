@@ -41,6 +41,7 @@ from oncall.signals import Answer
 from oncall.slack import channel as slack_channel
 from oncall.slack.channel import Progress
 from oncall.table import Table, Update
+from oncall.wire import Peer
 
 if TYPE_CHECKING:
     from botocore.awsrequest import AWSPreparedRequest
@@ -576,6 +577,7 @@ class World:
         self.language = language
         self.settings: dict[str, Any] = {}  # where the stack differs from what is usual here
         self.probe_schedule = "rate(7 days)"
+        self.peer: Peer | None = None  # the other stack
         self._released: list[tuple[str, Answer]] = []
         self.texts: list[Json] = []  # asked for: of calls in which somebody took a page
         self._numbers = count(1)
@@ -601,6 +603,7 @@ class World:
             gateway_url=BASE,
             probe_number=AUTOMATIC,
             probe_schedule=self.probe_schedule,
+            peer_url=self.peer.url if self.peer else "",
             **self.settings,
         )
         clients = {
@@ -617,6 +620,7 @@ class World:
             telephone=lambda: cast("Telephone", self.telephone),
             callback_secret=lambda: "twilio-auth-token",
             slack=lambda: cast("WebClient", self.slack),
+            peer=lambda: self.peer,
         )
 
     # ---- what happens

@@ -20,6 +20,8 @@ from oncall.errors import WebhookError
 from oncall.incidents import Change, Event, Incident, Route
 from oncall.incidents.known import Heard, hear
 from oncall.pages import Handed, Page
+from oncall.peer import takeover
+from oncall.peer.takeover import Verdict
 from oncall.roster import Responder, Roster, is_shadow, schedules
 from oncall.roster.schedules import OnCall
 from oncall.roster.sources import CLOUDWATCH, Source
@@ -31,7 +33,8 @@ logger = Logger(child=True)
 
 # The loudest first.
 # page: SlackAlert beside the PhoneCall loop. alert: SlackAlert. notify: SlackNotification. none: nothing is left to do.
-Action = Literal["page", "alert", "notify", "none"]
+# follow: a standby waits, and looks again.
+Action = Literal["page", "alert", "notify", "none", "follow"]
 
 NO_CALL_SECONDS = 60  # time limit of a PhoneCall step that rings nobody
 
@@ -41,7 +44,8 @@ class Decision:
     """What an execution does about some incidents.
 
     `page` is the page that it owns, when phones have to ring; `responders` are those on call, in the order in which they
-    are rung, if the first one can be rung at once.
+    are rung, if the first one can be rung at once. A standby that follows looks again after `wait_seconds`, with `request` as
+    its input.
     """
 
     action: Action
@@ -49,18 +53,22 @@ class Decision:
     incidents: tuple[str, ...] = ()  # ids
     page: Handed | None = None
     responders: tuple[Responder, ...] = ()
+    wait_seconds: int = 0
+    request: Mapping[str, Any] | None = None  # an execution's input: each source has a form of its own
 
     def to_state(self) -> dict[str, object]:
         """As the state machine hands it on. Of responders no numbers: who may read executions has no business with them."""
         needs_no_call: dict[str, object] = {"call": False, "timeout_seconds": NO_CALL_SECONDS}
         page = self.page.to_state() if self.page else needs_no_call if self.action == "page" else {}
         responders = [{"id": one.id, "name": one.name, "language": one.language} for one in self.responders]
+        following = {"wait_seconds": self.wait_seconds, "request": self.request} if self.action == "follow" else {}
         return {
             "action": self.action,
             "severity": self.severity,
             "incidents": list(self.incidents),
             "page": page,
             "responders": responders,
+            **following,
         }
 
 
@@ -81,11 +89,16 @@ def receive(services: Services, request: Mapping[str, Any], *, execution: str) -
         return Decision("none", "critical")
     if request.get("said") == "acknowledged":
         return _acknowledge(services, group, by=str(request.get("by") or request["source"]))
-    if group.is_over:
-        return _resolve(services, group)
-    return _fire(
-        services, group, execution=execution, base=services.settings.public_url or f"https://{request['gateway']}"
-    )
+    if group.is_over and (ended := _resolve(services, group)).incidents:
+        return ended
+    verdict = takeover.judge(services, group, request)
+    if verdict.wait_seconds:
+        given = {**request, "followed": verdict.followed}
+        return Decision("follow", group.severity, wait_seconds=verdict.wait_seconds, request=given)
+    if group.is_over or verdict.leaves:
+        return Decision("none", group.severity)
+    base = services.settings.public_url or f"https://{request['gateway']}"
+    return _fire(services, group, verdict, execution=execution, base=base)
 
 
 def _read(services: Services, request: Mapping[str, Any]) -> AlertGroup | None:
@@ -146,15 +159,16 @@ def _acknowledge(services: Services, group: AlertGroup, *, by: str) -> Decision:
     return Decision("notify", taken[0].severity, tuple(incident.id for incident in taken))
 
 
-def _fire(services: Services, group: AlertGroup, *, execution: str, base: str) -> Decision:
+def _fire(services: Services, group: AlertGroup, verdict: Verdict, *, execution: str, base: str) -> Decision:
     """Something of a group fires, or may: each product that its alerts name has an incident, and its people."""
     known = roster.read_table(services.table)
-    shares = by_product(group, known.severities)
+    takeover.recall(services, known, group, base=base)
+    shares = tuple(one for one in by_product(group, known.severities) if one.product not in verdict.besides)
     rings = [share for share in shares if share.firing and share.severity == "critical"]
     unseen = unseen_share(group, known.severities)
     if unseen and not any(known.product(share.product).call for share in rings):
         shares += (unseen,)  # none of what was shown rings, and perhaps something of what was cut off has to
-    outcomes = [_hear(services, known, share, execution=execution, base=base) for share in shares]
+    outcomes = [_hear(services, known, share, verdict, execution=execution, base=base) for share in shares]
     heard = [outcome for outcome in outcomes if outcome]
     if not group.left_out and not (len(shares) == 1 and heard and heard[0].is_new):  # no request more before it rings
         besides = {share.product for share in shares}
@@ -214,7 +228,9 @@ def _start(services: Services, incident: Incident, *, execution: str) -> None:
         logger.warning("the reconciler pages it", incident=incident.id, error=type(error).__name__)
 
 
-def _hear(services: Services, known: Roster, group: AlertGroup, *, execution: str, base: str) -> Outcome | None:
+def _hear(
+    services: Services, known: Roster, group: AlertGroup, verdict: Verdict, *, execution: str, base: str
+) -> Outcome | None:
     """What a group says of one product. None if that is nothing."""
     if not group.firing:
         return _fall_silent(services, group)
@@ -230,9 +246,14 @@ def _hear(services: Services, known: Roster, group: AlertGroup, *, execution: st
         base=base,
         language=product.language,
     )
-    opened = incidents.open_incident(services.table, group, execution=execution, now=services.now(), route=route)
+    theirs = verdict.adopted.get(group.product)
+    opened = incidents.open_incident(
+        services.table, group, execution=execution, now=services.now(), route=route, theirs=theirs
+    )
     incident = opened.incident
     if opened.is_new:
+        if verdict.takes_over:
+            incident = takeover.take(services, incident, execution=execution)
         if opened.is_known:  # this is a retry: somebody may have it
             incident = _settled(services, incident)
         if incident.state != "triggered":  # or its resolution was faster
@@ -242,7 +263,7 @@ def _hear(services: Services, known: Roster, group: AlertGroup, *, execution: st
         return Outcome("page", incident, is_new=True, is_known=opened.is_known)
     if opened.is_late:
         return Outcome("notify", incident)
-    return _update(services, known, incident, group, execution=execution, base=base)
+    return _update(services, known, incident, group, verdict, execution=execution, base=base)
 
 
 def _fall_silent(services: Services, group: AlertGroup) -> Outcome | None:
@@ -279,7 +300,14 @@ def _fall_silent(services: Services, group: AlertGroup) -> Outcome | None:
 
 
 def _update(
-    services: Services, known: Roster, incident: Incident, group: AlertGroup, *, execution: str, base: str
+    services: Services,
+    known: Roster,
+    incident: Incident,
+    group: AlertGroup,
+    verdict: Verdict,
+    *,
+    execution: str,
+    base: str,
 ) -> Outcome | None:
     """What fires again: a repeat changes nothing but a line in the timeline; what is new in it may ring."""
     product, policy = known.product(group.product), known.policy_for(group.product)
@@ -318,7 +346,7 @@ def _update(
         if incident.state != "resolved":
             return Outcome("notify", incident)  # another word was newer
         # Resolved in between, by a word that is older than this one: it fires anew.
-        return _hear(services, known, group, execution=execution, base=base)
+        return _hear(services, known, group, verdict, execution=execution, base=base)
     return Outcome("page" if needs_page(changed) else "notify", changed)
 
 
@@ -375,7 +403,8 @@ def _page(services: Services, known: Roster, incident: Incident, *, execution: s
             if not joined.is_ours:
                 return Decision("notify", "critical", (incident.id,))
     if joined.is_ours:
-        return _own(services, known, on_call, joined.page, [incident.id])
+        is_held = incident.peer_until > now
+        return _own(services, known, on_call, joined.page, [incident.id], is_held=is_held)
     if joined.is_new:
         lead = joined.page.lead
         event = Event("joined", key=f"joined/{joined.page.id}", detail={"incident": lead}, in_thread=False)
@@ -398,8 +427,19 @@ def _leave(services: Services, incident: Incident) -> None:
         services.release(ended.token, Answer("skip", "resolved", "call"))
 
 
-def _own(services: Services, known: Roster, on_call: Sequence[OnCall], page: Page, covered: Sequence[str]) -> Decision:
-    """What an execution that owns a page is handed: the page, and the responders in the order in which they are rung."""
+def _own(
+    services: Services,
+    known: Roster,
+    on_call: Sequence[OnCall],
+    page: Page,
+    covered: Sequence[str],
+    *,
+    is_held: bool = False,
+) -> Decision:
+    """What an execution that owns a page is handed: the page, and the responders in the order in which they are rung.
+
+    None of them if the other stack may ring for it.
+    """
     now = services.now()
     if not on_call:
         logger.error("nobody is on call", policy=page.policy)
@@ -419,7 +459,7 @@ def _own(services: Services, known: Roster, on_call: Sequence[OnCall], page: Pag
         timeout_seconds=pages.waits(page),
     )
     # Else the step looks who is due when, on which number.
-    at_once = on_call if on_call and _rings_at_once(page, on_call[0]) else ()
+    at_once = on_call if on_call and _rings_at_once(page, on_call[0]) and not is_held else ()
     return Decision("page", "critical", tuple(covered), handed, tuple(entry.responder for entry in at_once))
 
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from slack_sdk import WebClient
 
     from oncall.phone.twilio import Telephone
+    from oncall.wire import Peer
 
 
 def _no_telephone() -> "Telephone":
@@ -36,6 +37,11 @@ def _no_slack() -> "WebClient":
     raise NotImplementedError("this function does not post: it asks SlackNotification")
 
 
+def _alone() -> "Peer | None":
+    """A function that speaks to no other stack, or a stack that has none."""
+    return None
+
+
 @dataclass(frozen=True)
 class Services:
     """`client` makes AWS's clients by their service's name; `now` is in epoch milliseconds, `sleep` takes seconds."""
@@ -47,6 +53,7 @@ class Services:
     telephone: Callable[[], "Telephone"] = _no_telephone
     callback_secret: Callable[[], str] = _no_secret  # what the addresses of a call's callbacks are sealed with
     slack: Callable[[], "WebClient"] = _no_slack
+    peer: Callable[[], "Peer | None"] = _alone
 
     @cached_property
     def table(self) -> Table:
@@ -86,6 +93,7 @@ def for_function(
     telephone: Callable[[], "Telephone"] = _no_telephone,
     callback_secret: Callable[[], str] = _no_secret,
     slack: Callable[[], "WebClient"] = _no_slack,
+    peer: Callable[[], "Peer | None"] = _alone,
 ) -> Services:
     """The services of the function that runs; `config` says how long AWS is waited for."""
     return Services(
@@ -95,4 +103,5 @@ def for_function(
         telephone=telephone,
         callback_secret=callback_secret,
         slack=slack,
+        peer=peer,
     )

@@ -41,6 +41,8 @@ class Settings:
     mode: Mode = "live"
     shadow_channel: str = ""
     shadow_ring_seconds: int = 0  # how long a supposed call rings; 0: as long as a phone would
+    peer_url: str = ""  # the other stack's gateway: a primary's standby, a standby's primary
+    takeover_seconds: int = 0  # how long a standby waits; 0 for a primary
     slack_workspace: str = ""  # its id and the app's; see people.Pinned
     members_may_all: bool = False
     guests_may_acknowledge: bool = False
@@ -83,6 +85,8 @@ def read_settings() -> Settings:
         mode=cast("Mode", env("MODE", "live")),
         shadow_channel=env("SHADOW_CHANNEL", ""),
         shadow_ring_seconds=int(env("SHADOW_RING_SECONDS", "0")),
+        peer_url=env("PEER_URL", ""),
+        takeover_seconds=int(env("TAKEOVER_SECONDS", "0")),
         slack_workspace=env("SLACK_WORKSPACE", ""),
         members_may_all=env("SLACK_MEMBERS_MAY") == "everything",
         guests_may_acknowledge=env("SLACK_GUESTS_MAY") == "acknowledge",

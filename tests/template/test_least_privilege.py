@@ -19,6 +19,7 @@ ACTIONS = {
         "dynamodb:UpdateItem",
         "states:SendTaskSuccess",
         "states:StartExecution",
+        "ssm:GetParameters",
     },
     "PhoneCallFunction": {
         "dynamodb:GetItem",
@@ -69,9 +70,22 @@ ACTIONS = {
         "lambda:InvokeFunction",
         "ssm:GetParameters",
     },
+    "PeerFunction": {
+        "dynamodb:GetItem",
+        "dynamodb:Query",
+        "dynamodb:PutItem",
+        "dynamodb:UpdateItem",
+        "states:SendTaskSuccess",
+        "sns:Publish",
+        "lambda:InvokeFunction",
+        "ssm:GetParameters",
+    },
     "ReconcileFunction": {
         "dynamodb:GetItem",
         "dynamodb:Query",
+        "dynamodb:PutItem",
+        "states:SendTaskSuccess",
+        "ssm:GetParameters",
         "lambda:InvokeFunction",
         "dynamodb:UpdateItem",
         "dynamodb:Query on the index",
@@ -297,6 +311,6 @@ def test_only_our_alarms_may_publish_to_the_topic_beside_our_own_roles(translate
 
 def test_whoever_invokes_a_function_is_named(translated: Any) -> None:
     permissions = [each for each in translated["Resources"].values() if each["Type"] == "AWS::Lambda::Permission"]
-    assert len(permissions) == 21
+    assert len(permissions) == 22
     for permission in permissions:
         assert "SourceArn" in permission["Properties"]

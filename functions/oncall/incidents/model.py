@@ -54,6 +54,7 @@ class InSlack:
     turn: int = 0  # when its turn to post in the channel comes
     wrong: str = ""  # what a person has to fix before Slack takes it
     behind_since: int = 0
+    is_own: bool = False  # whether the other stack, which has the incident too, has another message for it
 
     @classmethod
     def from_item(cls, item: Item) -> Self:
@@ -71,6 +72,7 @@ class InSlack:
             turn=item.get("slack_turn", 0),
             wrong=item.get("slack_wrong", ""),
             behind_since=item.get("slack_behind_since", 0),
+            is_own=item.get("slack_own", False),
         )
 
 
@@ -157,6 +159,7 @@ class Incident:
     remind_at: int = 0
     reminded: bool = False
     probe: ProbeResult | None = None
+    peer_until: int = 0  # until when the other stack rings and tells for it, if it does not say so again
 
     @property
     def is_probe(self) -> bool:
@@ -217,6 +220,7 @@ class Incident:
             remind_at=item.get("remind_at", 0),
             reminded=item.get("reminded", False),
             probe=ProbeResult(**probe) if probe else None,
+            peer_until=item.get("peer_until", 0),
         )
 
 
@@ -297,6 +301,14 @@ class Route:
     channel: str
     base: str
     language: Language | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Theirs:
+    """What the other stack has of an incident that this one goes on with: its id, and its message as an item has it."""
+
+    incident: str
+    message: Mapping[str, str | int] = field(default_factory=dict)
 
 
 def changed(incident: Incident, changes: Mapping[str, Any]) -> Incident:

@@ -30,6 +30,7 @@ from oncall.incidents.model import (
     Pointer,
     Route,
     State,
+    Theirs,
     TimelineEvent,
     changed,
 )
@@ -38,6 +39,7 @@ from oncall.table import DUE, ConditionFailedError, ConflictError, Item, Put, Ta
 
 KEPT_DAYS = 400  # how long a resolved incident and its timeline stay
 GRACE_MS = 45_000  # after a change, so long may Slack take before the reconciler looks after it
+PEER = "peer"  # opened an incident that came from the other stack
 TRIES = 12  # at a write that others keep changing under our hands
 
 
@@ -93,13 +95,23 @@ def _listed(table: Table, since: int, *, now: int) -> list[Item]:
 
 def pointer(table: Table, group: AlertGroup) -> Pointer | None:
     """What the table knows of a product's share of a group."""
-    item = table.get(*_pointer(group.id, group.product))
-    return Pointer.from_item(item) if item else None
+    return pointer_of(table, group.id, group.product)
 
 
 def pointers(table: Table, group: AlertGroup) -> list[Pointer]:
     """The same of all products of a group."""
-    return [Pointer.from_item(item) for item in table.query(f"GROUP#{group.id}")]
+    return pointers_of(table, group.id)
+
+
+def pointer_of(table: Table, group: str, product: str) -> Pointer | None:
+    """The same of a product's share of a group, by the group's id."""
+    item = table.get(*_pointer(group, product))
+    return Pointer.from_item(item) if item else None
+
+
+def pointers_of(table: Table, group: str) -> list[Pointer]:
+    """The same of all products of a group, by its id."""
+    return [Pointer.from_item(item) for item in table.query(f"GROUP#{group}")]
 
 
 def _pointer(group: str, product: str) -> tuple[str, str]:
@@ -107,17 +119,21 @@ def _pointer(group: str, product: str) -> tuple[str, str]:
     return f"GROUP#{group}", f"PRODUCT#{hashlib.sha256(product.encode()).hexdigest()[:16]}"
 
 
-def open_incident(table: Table, group: AlertGroup, *, execution: str, now: int, route: Route) -> Opened:
+def open_incident(
+    table: Table, group: AlertGroup, *, execution: str, now: int, route: Route, theirs: Theirs | None = None
+) -> Opened:
     """Opens an incident for a share of a group that fires, or finds the open one, or the one that this execution opened.
 
     One that was resolved after this webhook was received gets an incident that is resolved from the start: it ends
     in Slack and rings nobody. Unless that resolution ended an incident: then this is a late repeat, and finds that one.
-    One round trip when it is new.
+    One round trip when it is new. `theirs` is what the other stack has of it, which this one goes on with.
     """
     ended = 0
     for attempt in range(TRIES):
         try:
-            return _open(table, group, execution=execution, now=now, route=route, ended_received_at=ended)
+            return _open(
+                table, group, execution=execution, now=now, route=route, ended_received_at=ended, theirs=theirs
+            )
         except ConditionFailedError as refused:
             known = Pointer.from_item(refused.item) if refused.item else Pointer(group.product)
             is_late = known.ended_received_at > group.received_at
@@ -142,12 +158,13 @@ def _open(
     now: int,
     route: Route,
     ended_received_at: int,
+    theirs: Theirs | None,
 ) -> Opened:
     """Writes the pointer, the state and the first event. Raises ConditionFailedError with the pointer, ConflictError.
 
     `ended_received_at` is when the gateway took its resolution, if that was faster; else 0.
     """
-    new = incident_id(execution, group.product, now)
+    new = theirs.incident if theirs else incident_id(execution, group.product, now)
     state: State = "resolved" if ended_received_at else "triggered"
     item: Item = {
         "pk": partition(new),
@@ -166,6 +183,7 @@ def _open(
         **hear(None, group).changes,
         **asdict(route),
         "language": route.language or "",
+        **(theirs.message if theirs else {}),
     }
     pointer_set: dict[str, object] = {"incident": new, "opened_by": execution, "product": group.product}
     if state == "triggered":
@@ -191,6 +209,32 @@ def _open(
         ]
     )
     return Opened(incident, is_new=True, is_known=False)
+
+
+def adopt(table: Table, adopted: Mapping[str, object], *, now: int) -> Incident:
+    """Writes an open incident that the other stack has, under its id.
+
+    Raises ConditionFailedError if another one is open, or this one was once; ConflictError.
+    """
+    item: Item = {**adopted, "sk": "STATE", "opened_by": PEER, "changed_at": now, "version": 1}
+    item["pk"] = partition(item["id"])
+    incident = Incident.from_item(item)
+    opening = Event("adopted", key="adopted", in_thread=False)
+    opened = {"incident": incident.id, "opened_by": PEER, "product": incident.product, "open": True}
+    table.transact(
+        [
+            Update(
+                *_pointer(incident.group, incident.product),
+                set=opened,
+                condition="attribute_not_exists(#open) OR #open = :no",
+                values={"no": False},
+            ),
+            Put(item, condition="attribute_not_exists(pk)"),
+            Put(_event_item(incident, opening, number=1, now=now)),
+            Put({"pk": _month(at(incident.opened_at)), "sk": incident.id, "resolved": False, **_expiry(incident)}),
+        ]
+    )
+    return incident
 
 
 def resolve_group(table: Table, group: AlertGroup, *, now: int) -> list[Incident]:

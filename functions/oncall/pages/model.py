@@ -150,6 +150,7 @@ class Page:
     acknowledged_at: int = 0
     acknowledged_via: str = ""
     settled_at: int = 0  # when all had followed from its end
+    away_since: int = 0  # since when its step waits, because its stack was away
     left: tuple[str, ...] = ()  # calls that may still ring, to be hung up by whoever comes next
 
     @property
@@ -232,6 +233,7 @@ class Page:
             acknowledged_at=item.get("acknowledged_at", 0),
             acknowledged_via=item.get("acknowledged_via", ""),
             settled_at=item.get("settled_at", 0),
+            away_since=item.get("away_since", 0),
             left=tuple(item.get("left", ())),
         )
 

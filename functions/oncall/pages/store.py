@@ -37,6 +37,7 @@ _LEFT_BEHIND = (
         "skipped_at",
         "remedy",
         "text_remedies",
+        "away_since",
     ),
     *("acknowledged_by", "acknowledged_responder", "acknowledged_at", "acknowledged_via"),
 )

@@ -17,7 +17,7 @@ from oncall.pages import Call, GiveUp, Handed, Page, Pause, Ring, Skip
 from oncall.phone import refusals, sms
 from oncall.phone.provider import Callbacks, Known, NumberRefusedError, UnavailableError
 from oncall.phone.voice import Voice
-from oncall.roster import Language, Responder, schedules
+from oncall.roster import Language, Responder, Roster, schedules
 from oncall.services import Services
 from oncall.signals import Answer
 from oncall.table import ConditionFailedError
@@ -32,6 +32,8 @@ HELD_MS = 86_400_000  # after a day without a call the page ends as unanswered: 
 # So long after it was asked for, a call that Twilio does not list may still come: the request may be under way (its time
 # limit is 6 s), from a step that runs beside this one, or the list may be behind.
 IN_FLIGHT_MS = 8_000
+AWAY_WAIT_MS = 90_000  # how long the reconciler, which runs every minute, is waited for
+HELD_SECONDS = 15  # when it is looked again whether the other stack still has it
 LOOKS = 5  # at a page that others keep changing under our hands
 
 
@@ -96,14 +98,21 @@ def _step(services: Services, turn: Turn, page: Page) -> Answer | None:
         page, call = ended, ended.call(call.number)
     if call:
         _tell(services, page, _ended_event(page, call))
-    lead = _lead(services, page)
-    return Answer("skip", "resolved", "call") if lead is None else _go_on(services, turn, lead)
+    match _lead(services, page):
+        case None:
+            return Answer("skip", "resolved", "call")
+        case Pause() as pause:
+            return _wait(services, turn, page, pause)
+        case lead:
+            return _go_on(services, turn, lead)
 
 
 def _go_on(services: Services, turn: Turn, page: Page) -> Answer | None:
     """Rings the next responder by the roster as it is now, or pauses, or gives up."""
     now = services.now()
     known = probe.roster_of(services.table, page.policy, services.settings.probe_number)
+    if pause := _was_away(services, page, known):
+        return _wait(services, turn, page, pause)
     policy = known.policy(page.policy)
     if page.is_shadow and shadow.take_live(services, known, page):
         return Answer("skip", "what has gone live since rings", "call")
@@ -118,6 +127,19 @@ def _go_on(services: Services, turn: Turn, page: Page) -> Answer | None:
             return _wait(services, turn, page, pause)
         case GiveUp(reason):
             return _finish(services, pages.give_up(services.table, page, reason=reason))
+
+
+def _was_away(services: Services, page: Page, known: Roster) -> Pause | None:
+    """After an absence the reconciler asks first what the standby did meanwhile; but it is not waited for for long."""
+    now = services.now()
+    if not known.was_away(now):
+        return None
+    since = page.away_since if now - page.away_since < 2 * AWAY_WAIT_MS else 0
+    if not since:
+        pages.note(services.table, page, {"away_since": now})
+    elif now - since > AWAY_WAIT_MS:
+        return None
+    return Pause(HELD_SECONDS, "this stack was away")
 
 
 def _ring(services: Services, turn: Turn, page: Page | Handed, ring: Ring) -> Answer | None:
@@ -387,19 +409,26 @@ def _callbacks(services: Services, page: Page, call: Call) -> Callbacks:
     )
 
 
-def _lead(services: Services, page: Page) -> Page | None:
-    """The page with an incident that is still open as what it is about; None if there is none left."""
+def _lead(services: Services, page: Page) -> Page | Pause | None:
+    """The page with an incident that is still open as what it is about; None if there is none left.
+
+    A pause if the other stack rings for all that are left.
+    """
     candidates = sorted(page.incidents, key=lambda incident: incident != page.lead)
+    is_held = False
     for candidate in candidates:
         incident = incidents.read(services.table, candidate)
         if incident and incident.state == "triggered" and incident.policy == page.policy:
+            if incident.peer_until > services.now():
+                is_held = True
+                continue
             if candidate == page.lead:
                 return page
             return pages.note(services.table, page, {"about": incidents.headline_of(incident).to_item()})
         pages.leave(services.table, page.policy, candidate)
     if not candidates:  # whoever took the last one off has died before the page could end
         pages.leave(services.table, page.policy, page.lead)
-    return None
+    return Pause(HELD_SECONDS, "the other stack rings") if is_held else None
 
 
 def _tell(services: Services, page: Page, event: Event) -> Incident | None:

@@ -1,6 +1,7 @@
 """The roster: who can be rung, when, for what."""
 
 from oncall.roster.model import (
+    AWAY_MS,
     EVERYONE,
     META,
     NOBODY,
@@ -28,6 +29,7 @@ from oncall.roster.model import (
 )
 
 __all__ = [
+    "AWAY_MS",
     "EVERYONE",
     "META",
     "NOBODY",

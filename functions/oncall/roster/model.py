@@ -66,6 +66,7 @@ _KINDS = {
     "WATCHED": "heartbeats",  # META is read first: their kind has to sort after it
 }
 _SETTINGS = ("time_zone", "default", "severities")  # of the whole roster; in the table they are META's
+AWAY_MS = 75_000  # more than a minute after the last run of the reconciler, which runs every minute
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 _PRODUCT_ID = re.compile(r"[^\x00-\x1f\x7f]{1,200}")  # a label's value; a sort key takes 1,024 bytes
 _CHANNEL = re.compile(r"[CG][A-Z0-9]{2,20}")  # Slack reads a channel's messages by its ID only
@@ -219,6 +220,11 @@ class Roster:
     heartbeats: Mapping[str, Heartbeat] = field(default_factory=dict)
     version: int = 0
     applied_at: datetime | None = None
+    alive_at: int = 0  # when the reconciler of a stack with a standby last ran, epoch milliseconds; 0: not known
+
+    def was_away(self, now: int) -> bool:
+        """Whether the stack, by the last run of its reconciler, has just come back and knows little of what happened."""
+        return 0 < self.alive_at < now - AWAY_MS
 
     def product(self, name: str) -> Product:
         """The product, or for an unknown or empty name one with the default policy."""
@@ -283,6 +289,7 @@ def read_items(items: Iterable[Mapping[str, Any]]) -> tuple[Roster, tuple[Proble
             groups[_KINDS[kind]].setdefault(str(item.get("id", rest)), item)
     groups["responders"] = dict(sorted(groups["responders"].items(), key=lambda pair: (_position(pair[1]), pair[0])))
     roster, problems = parse(document | groups)
+    roster = replace(roster, alive_at=int(meta.get("alive_at", 0)))
     rows = {group: kind for kind, group in _KINDS.items()}
     return roster, tuple(
         Problem((f"{rows[str(p.path[0])]}#{p.path[1]}", *p.path[2:]), p.message)

@@ -103,6 +103,17 @@ def _project(services: Services, incident_id: str, *, me: str) -> Progress:
     incident = incidents.read(services.table, incident_id)
     if incident is None or incident.slack.version >= incident.version:
         return DONE
+    if incident.peer_until > now and not incident.slack.is_own:
+        with suppress(ConditionFailedError):  # it changed meanwhile: still due
+            incidents.note(
+                services.table,
+                incident_id,
+                {"slack_version": incident.version},
+                remove=(DUE, "due_at"),
+                condition="#version = :version",
+                values={"version": incident.version},
+            )
+        return DONE  # the other stack tells it, in the same message
     if incident.is_probe and incident.state != "resolved":
         return DONE  # told in one quiet line, when it is over
     try:

@@ -1,0 +1,89 @@
+"""The other stack, every minute: the standby tells its primary what it has, and each hears that the other lives.
+
+Nobody but the standby asks while both live. A primary that was away asks at once, before it goes on with what it had.
+The item PEER has when the other one was heard last, and since when the fallback topic knows that it was not.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from aws_lambda_powertools import Logger
+
+from oncall import roster
+from oncall.peer import merge, shared
+from oncall.services import Services
+from oncall.table import Item, Update
+from oncall.wire import NoAnswerError
+
+logger = Logger(child=True)
+
+PARTITION, KEY = "PEER", "STATE"
+QUIET_MS = 150_000  # when a primary that does not hear its standby asks it
+SILENT_MS = 300_000  # when people are told
+
+
+def hear(services: Services) -> Item:
+    """Notes that the other stack lives, and tells people if they were told otherwise."""
+    now = services.now()
+    before = services.table.get(PARTITION, KEY) or {}
+    after = services.table.update(Update(PARTITION, KEY, set={"heard_at": now}, remove=("told_at",)))
+    if "told_at" in before:
+        services.fallback.tell(
+            f"the {_other(services)} answers again",
+            f"The {_other(services)} is heard again, after {(now - before['heard_at']) // 60_000} minutes.",
+        )
+    return after
+
+
+def look(services: Services, *, base: str) -> None:
+    """What the reconciler does first. Raises nothing for the other stack's sake, but botocore's errors."""
+    peer = services.peer()
+    if peer is None:
+        return
+    now = services.now()
+    is_primary = peer.role == "primary"
+    known = (services.table.get(roster.PARTITION, roster.META) or {}) if is_primary else {}
+    alive_at = int(known.get("alive_at", 0))
+    was_away = is_primary and not 0 <= now - alive_at <= roster.AWAY_MS
+    state = services.table.get(PARTITION, KEY) or services.table.update(
+        Update(PARTITION, KEY, set={"heard_at": now})  # it has not been heard yet: that counts from now on
+    )
+    if not is_primary or was_away or now - state["heard_at"] > QUIET_MS:
+        try:
+            _ask(services, base=base, everything=was_away)
+        except NoAnswerError as error:
+            logger.warning("the other stack does not answer", reason=str(error))
+            _tell_of_silence(services, state, str(error))
+    if is_primary:
+        services.table.update(Update(roster.PARTITION, roster.META, set={"alive_at": services.now()}))
+
+
+def _ask(services: Services, *, base: str, everything: bool) -> Mapping[str, Any]:
+    answered = merge.exchange(services, shared.items(services.table), base=base, everything=everything)
+    hear(services)
+    return answered
+
+
+def _tell_of_silence(services: Services, state: Item, reason: str) -> None:
+    now = services.now()
+    if "told_at" in state or now - state["heard_at"] < SILENT_MS:
+        return
+    minutes = (now - state["heard_at"]) // 60_000
+    is_standby = bool(services.settings.takeover_seconds)
+    means = (
+        "This stack, its standby, rings for what the primary does not take, and waits "
+        f"{services.settings.takeover_seconds} seconds before."
+        if is_standby
+        else "This stack, the primary, rings as ever. If it fails now, nobody rings."
+    )
+    services.fallback.tell(
+        f"the {_other(services)} does not answer",
+        f"The {_other(services)} ({services.settings.peer_url}) has not answered for {minutes} minutes: {reason}.\n{means}\n"
+        "Look at its region, at its stack, and whether both have the same token (docs/regions.md). You are told when it "
+        "answers again.",
+    )
+    services.table.update(Update(PARTITION, KEY, set={"told_at": now}))
+
+
+def _other(services: Services) -> str:
+    return "primary" if services.settings.takeover_seconds else "standby"
