@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from oncall import incidents, pages
-from oncall.alerts.alertmanager import AlertGroup
+from oncall.alerts.group import AlertGroup
 from oncall.incidents import Incident
 from oncall.incidents.known import MOST_KNOWN
 from oncall.services import Services

@@ -12,7 +12,7 @@ from typing import Any
 from aws_lambda_powertools import Logger
 
 from oncall import incidents, roster
-from oncall.alerts.alertmanager import AlertGroup, by_product
+from oncall.alerts.group import AlertGroup, by_product
 from oncall.alerts.heartbeats import SOURCE as HEARTBEAT
 from oncall.incidents import Event, Incident, Theirs
 from oncall.peer import groups, merge, shared
