@@ -16,14 +16,14 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.exceptions import BotoCoreError, ClientError
 
 from oncall import aws
-from oncall.authorization import Kind, Parameters
+from oncall.authorization import Parameters
 from oncall.services import for_function
 from oncall.settings import read_settings
 from oncall.slack import buttons, people, signature
 from oncall.slack import command as slash_command
 from oncall.slack.buttons import Press
 from oncall.slack.command import Command
-from oncall.slack.people import Access
+from oncall.slack.people import Access, Person
 from oncall.text import log_line
 from oncall.warm import answers_pings
 
@@ -75,6 +75,7 @@ def _pressed(body: str) -> dict[str, Any]:
         user=str(user.get("id", "")),
         name=str(user.get("name") or user.get("username") or user.get("id", "")),
         seen_at=_seen_at(str(action.get("block_id", ""))),
+        channel=str(_first([payload.get("channel")]).get("id", "")),
     )
     logger.set_correlation_id(pressed.value)
     said = buttons.press(for_function(aws.HURRY), _access(), pressed)
@@ -140,14 +141,14 @@ def _strange(payload: dict[str, Any]) -> str:
 def _access() -> Access:
     settings = read_settings()
     parameters = Parameters(settings.members_may_all, settings.guests_may_acknowledge)
-    return Access(_kind, parameters, _count_refused)
+    return Access(_person, parameters, _count_refused)
 
 
 def _count_refused(_: str) -> None:
     metrics.add_metric(name="SlackActionsRefused", unit=MetricUnit.Count, value=1)
 
 
-def _kind(user: str) -> Kind | None:
+def _person(user: str, channel: str) -> Person | None:
     """What Slack says of a user, by SlackNotification: nothing else has the bot's token."""
     services = for_function(aws.HURRY)
 
@@ -159,7 +160,7 @@ def _kind(user: str) -> Kind | None:
         except (ClientError, BotoCoreError) as error:
             logger.warning("who somebody is was not said in time", error=type(error).__name__)
 
-    return people.kind_of(services.table, user, ask, now=services.now())
+    return people.person_of(services.table, user, ask, now=services.now(), channel=channel)
 
 
 def _ask_slack(wish: dict[str, Any], *, must: bool = False) -> None:

@@ -29,6 +29,7 @@ from oncall_cli.roster_check import numbers, old_time_zones
 from oncall_cli.roster_coverage import DAYS_AHEAD, gaps, idle_steps, never_on_call, unreachable
 from oncall_cli.roster_table import read as read_table
 from oncall_cli.secret_store import SECRETS, Secrets
+from oncall_cli.slack_app import deploy_pinned
 from oncall_cli.slack_app import scopes as scopes_of_manifest
 from oncall_cli.target import Stack, Target
 from oncall_cli.when import shown
@@ -300,6 +301,7 @@ def _slack(patient: Patient) -> Iterator[Check]:
         yield Check("Slack", "failed", f"the app lacks {', '.join(sorted(missing))}", do)
     else:
         yield Check("Slack", "good", f"{identity.get('user', 'the app')} in {identity.get('team', 'the workspace')}")
+        yield from _pinned(patient, slack.pin(identity))
     products = patient.roster.products.values()
     channels = {patient.stack.parameters["SlackChannel"], *(one.slack_channel for one in products if one.slack_channel)}
     for channel in sorted(channels):
@@ -314,6 +316,19 @@ def _slack(patient: Patient) -> Iterator[Check]:
             yield Check(name, "failed", str(error), _SLACK_ADVICE.get(error.code, "look at the app's settings"))
         else:
             yield Check(name, "good", "the app is in it and reads it")
+
+
+def _pinned(patient: Patient, pin: str) -> Iterator[Check]:
+    """Whether buttons and /oncall count from this workspace and app alone."""
+    pinned = patient.stack.parameters.get("SlackWorkspace", "")
+    if not pinned:
+        do = deploy_pinned(pin)
+        yield Check("Slack's workspace", "warning", "buttons and /oncall count from any workspace and app", do)
+    elif set(pinned.split()) != set(pin.split()):
+        says = f"SlackWorkspace is {pinned}, and the token is of {pin}: what people press is refused"
+        yield Check("Slack's workspace", "failed", says, deploy_pinned(pin))
+    else:
+        yield Check("Slack's workspace", "good", f"buttons and /oncall count from {pin} alone")
 
 
 _SLACK_ADVICE = {

@@ -15,6 +15,7 @@ from oncall_cli.output import confirm, note, print_json
 from oncall_cli.phone_numbers import advise
 from oncall_cli.providers import ProviderError, SlackApp, TwilioAccount
 from oncall_cli.secret_store import SECRETS, Secrets
+from oncall_cli.slack_app import deploy_pinned
 from oncall_cli.target import Stack, describe, open_session
 
 ROSTER = Path("roster.yaml")
@@ -53,7 +54,7 @@ def guide(*, stack_name: str, region: str | None, profile: str | None, endpoint_
         note(f"{ROSTER} is there already")
     else:
         _write_roster()
-    _tell_next(stack, stack_name)
+    _tell_next(stack, stack_name, _pin(SlackApp(found["SlackBotTokenParameter"], known.slack_url)))
     if as_json:
         print_json({"stored": sorted(known.names[parameter] for parameter in changed), "roster": ROSTER.exists()})
 
@@ -114,6 +115,16 @@ def _ask_slack(known: Secrets) -> dict[str, str]:
     return {"SlackBotTokenParameter": token}
 
 
+def _pin(slack: SlackApp) -> str:
+    """The workspace and the app that buttons have to come from; empty if Slack does not say."""
+    identity, _ = slack.identity()
+    try:
+        return slack.pin(identity)
+    except ProviderError as error:
+        note(f"SlackWorkspace is not known yet: {error}. oncall doctor says what to do.")
+        return ""
+
+
 def _write_roster() -> None:
     note(
         f"\nA first roster, {ROSTER}: everybody is on duty, and called in this order. Enter without a name ends the list."
@@ -155,10 +166,12 @@ def _time_zone() -> str:
     raise CommandError("nothing was written to the roster")
 
 
-def _tell_next(stack: Stack | None, stack_name: str) -> None:
+def _tell_next(stack: Stack | None, stack_name: str, pin: str) -> None:
     note("\nNext:")
     if stack is None:
-        note("  make build && sam deploy --guided")
+        note(f"  make build && sam deploy --guided{f'; at SlackWorkspace type: {pin}' if pin else ''}")
+    elif pin and stack.parameters.get("SlackWorkspace", "") != pin:
+        note(f"  make build && {deploy_pinned(pin)}")
     note(f"  oncall roster check {ROSTER} && oncall roster apply {ROSTER} --stack-name {stack_name}")
     note(
         f"  oncall monitoring render monitoring --stack-name {stack_name}; its README.md says where Alertmanager's two tokens go"

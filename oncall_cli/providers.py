@@ -94,6 +94,11 @@ class SlackApp:
         answer, headers = self._post("auth.test")
         return answer, frozenset(filter(None, headers.get("x-oauth-scopes", "").replace(" ", "").split(",")))
 
+    def pin(self, identity: dict[str, Any]) -> str:
+        """What SlackWorkspace is to have: the ids of the workspace, of its organisation if any, and of the app."""
+        app = self._post("bots.info", bot=str(identity["bot_id"]))[0]["bot"]["app_id"]
+        return " ".join(filter(None, (identity["team_id"], identity.get("enterprise_id"), app)))
+
     def read(self, channel: str) -> None:
         """Reads a channel, by its id, as the projector does. Raises ProviderError if the app is not in it."""
         self._post("conversations.history", channel=channel, limit="1")

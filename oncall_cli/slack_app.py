@@ -27,6 +27,11 @@ def scopes() -> frozenset[str]:
     return frozenset(_document()["oauth_config"]["scopes"]["bot"])
 
 
+def deploy_pinned(pin: str) -> str:
+    """The command after which buttons and /oncall count from this workspace and app alone. SAM wants the inner quotes."""
+    return f"sam deploy --parameter-overrides 'SlackWorkspace=\"{pin}\"'"
+
+
 def show(stack: Stack | None, *, as_json: bool) -> None:
     """Prints the manifest: with the stack's addresses, or without a stack without what needs them."""
     text = manifest(stack)

@@ -57,7 +57,7 @@ LARGEST_VIEW = 250_000  # bytes of JSON; Slack: view_too_large
 DEFAULT_CHANNELS = {"C012AB3CD": "on-call"}
 SCOPES = (  # of an app that is given no others; Slack names them in every answer
     *("chat:write", "channels:history", "groups:history", "channels:read", "users:read", "users:read.email"),
-    *("usergroups:read", "usergroups:write", "reactions:write", "commands", "channels:join"),
+    *("usergroups:read", "usergroups:write", "reactions:write", "commands", "channels:join", "groups:read"),
 )
 _TS = re.compile(r"\d{10}\.\d{6}")
 _CONTENT = frozenset({"text", "blocks", "attachments", "markdown_text"})
@@ -216,6 +216,12 @@ class _Slack:
                 self._replies, _RANGE | {"channel", "ts"}, ("channel", "ts"), scope="channels:history"
             ),
             "users.info": Method(self._user, frozenset({"user", "include_locale"}), ("user",), scope="users:read"),
+            "users.conversations": Method(
+                self._conversations_of,
+                frozenset({"user", "types", "cursor", "exclude_archived", "limit"}),
+                scope="channels:read",
+            ),
+            "bots.info": Method(self._bot, frozenset({"bot"}), scope="users:read"),
             "users.lookupByEmail": Method(
                 self._user_by_email, frozenset({"email"}), ("email",), scope="users:read.email"
             ),
@@ -417,6 +423,30 @@ class _Slack:
             "channels": [_channel_resource(channel) for channel in page],
             "response_metadata": {"next_cursor": cursor},
         }
+
+    def _conversations_of(self, arguments: dict[str, Any]) -> dict[str, Any]:
+        """Slack: with a bot's token, of a user the channels that the bot shares with them."""
+        user = arguments.get("user", workspace.BOT_USER)
+        if user != workspace.BOT_USER and user not in self._workspace.users:
+            raise SlackError("user_not_found")
+        hide = _flag(arguments, "exclude_archived")
+        channels = [
+            channel
+            for channel in self._workspace.channels.values()
+            if channel.member and not (hide and channel.archived) and not channel.id.startswith("D")
+            if user == workspace.BOT_USER or channel.members is None or user in channel.members
+        ]
+        page, cursor = _page(channels, arguments, 100)
+        return {
+            "channels": [_channel_resource(channel) for channel in page],
+            "response_metadata": {"next_cursor": cursor},
+        }
+
+    def _bot(self, arguments: dict[str, Any]) -> dict[str, Any]:
+        if arguments.get("bot", workspace.BOT) != workspace.BOT:
+            raise SlackError("bot_not_found")
+        bot = {"id": workspace.BOT, "app_id": workspace.APP, "user_id": workspace.BOT_USER, "name": "on-call"}
+        return {"bot": {**bot, "deleted": False}}
 
     def _join(self, arguments: dict[str, Any]) -> dict[str, Any]:
         channel = self._channel(arguments, member=False)
@@ -859,7 +889,7 @@ class _Slack:
             return json_response({"channels": channels, "users": users, "bot": workspace.BOT_USER})
 
     def _sim_channel(self, request: Request, channel: str) -> Response:
-        checks = {"name": is_text, "member": is_flag, "archived": is_flag}
+        checks = {"name": is_text, "member": is_flag, "archived": is_flag, "members": _are_users}
         body = checked(control_body(request), checks, what="channels")
         if not re.fullmatch(r"[CG][A-Z0-9]{2,}", channel):
             raise ControlError(f"channels: {channel!r} is no id of a channel")
@@ -884,7 +914,7 @@ class _Slack:
             return json_response(self._workspace.usergroups)
 
     def _sim_usergroup(self, request: Request, group: str) -> Response:
-        checks = {"users": lambda value: isinstance(value, list) and all(map(_is_user, value))}
+        checks = {"users": _are_users}
         body = checked(control_body(request), checks, what="usergroups")
         if not re.fullmatch(r"S[A-Z0-9]{2,}", group):
             raise ControlError(f"usergroups: {group!r} is no id of a user group")
@@ -936,6 +966,10 @@ class _Slack:
 
 def _is_user(value: object) -> bool:
     return isinstance(value, str) and re.fullmatch(r"[UW][A-Z0-9_]+", value) is not None
+
+
+def _are_users(value: object) -> bool:
+    return isinstance(value, list) and all(map(_is_user, value))
 
 
 def _is_command(value: object) -> bool:

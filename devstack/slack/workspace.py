@@ -30,12 +30,13 @@ TRIGGER_LIFE = 3.0  # seconds
 
 @dataclass
 class Channel:
-    """A channel. `member`: the bot is in it."""
+    """A channel. `member`: the bot is in it. `members`: the people who are; None: everybody."""
 
     id: str
     name: str
     member: bool = True
     archived: bool = False
+    members: list[str] | None = None
 
 
 @dataclass

@@ -5,11 +5,13 @@ from typing import Any, cast
 
 import pytest
 
+from devstack.slack.api import create_app as slack_app
 from oncall.roster import parse
 from oncall_cli import doctor, roster_check
 from oncall_cli.doctor import Check, Patient
 from oncall_cli.secret_store import Secrets
 from oncall_cli.target import Stack, Target
+from tests.devstack.application import serving
 
 NOW = datetime.now(UTC)
 
@@ -73,3 +75,26 @@ def test_whose_turn_never_comes_is_told(target: Target) -> None:
         ("coverage", "policies p steps 1 the last step"),
     ]
     assert all(isinstance(check, Check) and check.do for check in warnings)
+
+
+@pytest.mark.parametrize(
+    ("pinned", "level", "says"),
+    [
+        ("", "warning", "buttons and /oncall count from any workspace and app"),
+        (
+            "T0OTHER A0SIMULATED",
+            "failed",
+            "SlackWorkspace is T0OTHER A0SIMULATED, and the token is of T0SIMULATED A0SIMULATED",
+        ),
+        ("A0SIMULATED T0SIMULATED", "good", "buttons and /oncall count from T0SIMULATED A0SIMULATED alone"),
+    ],
+)
+def test_a_workspace_that_is_not_pinned_is_told(target: Target, pinned: str, level: str, says: str) -> None:
+    values = {"SlackBotTokenParameter": "xoxb-1"}
+    with serving(slack_app(bot_token="xoxb-1", signing_secret="s", channels={"C0": "on-call"})) as url:
+        secrets = Secrets({}, values, "", f"{url}/api/")
+        stack = Stack("on-call", "CREATE_COMPLETE", NOW, {}, {"SlackWorkspace": pinned, "SlackChannel": "C0"})
+        found = list(doctor._slack(Patient(target, stack, parse({})[0], secrets)))
+    (check,) = [one for one in found if one.name == "Slack's workspace"]
+    assert (check.level, check.says.partition(":")[0]) == (level, says)
+    assert ('SlackWorkspace="T0SIMULATED A0SIMULATED"' in check.do) is (level != "good")

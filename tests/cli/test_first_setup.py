@@ -84,7 +84,7 @@ def test_what_is_checked_is_stored(set_up: SetUp, ssm: "SSMClient") -> None:
         "/oncall/slack-bot-token": BOT,
         "/oncall/slack-signing-secret": SIGNING,
     }
-    assert "sam deploy --guided" in done.said
+    assert "sam deploy --guided; at SlackWorkspace type: T0SIMULATED A0SIMULATED" in done.said
     assert not any(secret in done.shown for secret in (TWILIO, BOT, SIGNING))
 
 

@@ -133,8 +133,8 @@ def test_each_method_that_is_called_has_its_scope_and_no_scope_is_without_one() 
     assert {"chat_postMessage", "chat_update", "views_publish", "usergroups_users_update"} <= names
     assert all(hasattr(WebClient, name) for name in names)
     needed = {method.scope for name, method in simulated().items() if name.replace(".", "_") in names} - {""}
-    # A slash command needs a scope and no method; groups:history is channels:history in private channels.
-    assert slack_app.scopes() == needed | {"commands", "groups:history"}
+    # A slash command needs a scope and no method; groups:history is channels:history in private channels, groups:read likewise.
+    assert slack_app.scopes() == needed | {"commands", "groups:history", "groups:read"}
 
 
 def test_every_event_and_command_of_the_manifest_is_understood() -> None:

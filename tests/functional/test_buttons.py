@@ -11,8 +11,8 @@ from oncall.clock import at
 from oncall.incidents import TimelineEvent
 from oncall.slack import buttons, messages
 from oncall.slack.buttons import Press
-from oncall.slack.people import Access
-from tests.builders import MINUTE, SATO, SUZUKI, TAKAHASHI, Execution, World, webhook
+from oncall.slack.people import Access, Person
+from tests.builders import CHANNEL, MINUTE, SATO, SUZUKI, TAKAHASHI, Execution, World, webhook
 
 PEOPLE: dict[str, Any] = {
     "RESPONDER#suzuki": {"name": "Suzuki", "phone": SUZUKI, "position": 2, "slack_user": "U0SUZUKI"},
@@ -24,7 +24,7 @@ PRIMARY: dict[str, Any] = {
     "POLICY#default": {"steps": [{"schedule": "primary"}, "everyone"], "rounds": 2},
 }
 
-ACCESS = Access(lambda _: "member")
+ACCESS = Access(lambda *_: Person("member", frozenset({CHANNEL})))
 
 
 @pytest.fixture(autouse=True)
@@ -299,7 +299,8 @@ def test_a_press_that_is_not_allowed_changes_nothing_and_says_why(
     run = world.fire()
     contents = world.dynamo.client.scan(TableName=world.table.name)["Items"]
     counted: list[str] = []
-    access = Access(lambda _: kind, refused=counted.append)
+    person = Person(kind, frozenset({CHANNEL})) if kind else None
+    access = Access(lambda *_: person, refused=counted.append)
     said = buttons.press(world.services, access, Press(action, incident_of(run), "U0EVIL", "Sato"))
     world.settles_down()
     assert said
@@ -310,6 +311,42 @@ def test_a_press_that_is_not_allowed_changes_nothing_and_says_why(
         assert len(counted) == 1
     if kind == "member" and action in ("ring_next", "resolve"):
         assert "You can acknowledge it" in said
+
+
+ELSEWHERE = Person("member", frozenset({"C0ELSEWHERE"}))
+
+
+@pytest.mark.parametrize("user", ["U0GUEST", "U0SUZUKI"])
+@pytest.mark.parametrize(
+    ("person", "channel", "counts"),
+    [
+        (Person("member", frozenset({CHANNEL})), CHANNEL, True),
+        (Person("member", frozenset({CHANNEL})), "", True),
+        (Person("member", None), CHANNEL, True),  # Slack has shown them the message
+        (Person("member", None), "", False),
+        (ELSEWHERE, CHANNEL, False),
+        (ELSEWHERE, "C0ELSEWHERE", False),
+        (ELSEWHERE, "", False),
+        (Person("member", frozenset({CHANNEL, "C0ELSEWHERE"})), "C0ELSEWHERE", False),
+    ],
+)
+def test_a_press_counts_from_the_incidents_channel_if_they_are_in_it(
+    world: World, user: str, person: Person, channel: str, counts: bool
+) -> None:
+    world.roster({"POLICY#default": {"steps": [{"responder": "sato"}]}})
+    incident = incident_of(world.fire())
+    said = buttons.press(
+        world.services, Access(lambda *_: person), Press("acknowledge", incident, user, "x", channel=channel)
+    )
+    world.settles_down()
+    assert (world.ringing == []) is counts
+    assert ("You are not in the channel of this incident" in said) is not counts
+
+
+def test_a_responder_of_the_policy_acts_from_anywhere(world: World) -> None:
+    incident = incident_of(world.fire())
+    pressed = Press("acknowledge", incident, "U0SUZUKI", "x", channel="C0ELSEWHERE")
+    assert buttons.press(world.services, Access(lambda *_: ELSEWHERE), pressed) == ""
 
 
 def test_a_responder_of_another_policy_may_not_resolve(world: World) -> None:

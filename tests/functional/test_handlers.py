@@ -30,6 +30,7 @@ from oncall.settings import read_settings
 from oncall.signals import Answer
 from oncall.slack import people
 from oncall.slack.messages import ACKNOWLEDGE
+from oncall.slack.people import Person
 from tests.builders import AUTOMATIC, BASE, CHANNEL, GATEWAY, MINUTE, REGION, SATO, START, Call, World, webhook
 
 # An invocation that has nothing to count is no fault; Powertools warns of it all the same.
@@ -806,7 +807,9 @@ def test_whoever_presses_a_button_that_is_out_of_date_is_told_beside_us(
     stack.call("phone_reply", twilio_event(stack.world.last_call, "key", {"Digits": "1"}))
     stack.functions.invoked.clear()
     url = "https://hooks.slack.com/actions/T0/1/x"
-    people.keep(stack.world.table, "U0GUEST", "member", is_sure=True, now=stack.world.clock.now())
+    people.keep(
+        stack.world.table, "U0GUEST", Person("member", frozenset({CHANNEL})), is_sure=True, now=stack.world.clock.now()
+    )
     late = {**button(decision["incidents"][0]), "user": {"id": "U0GUEST", "name": "guest"}, "response_url": url}
     assert stack.call("slack_reply", slack_event(late)) == {
         "statusCode": 200,

@@ -11,8 +11,10 @@ from slack_sdk import WebClient
 
 from devstack.slack.api import create_app as slack_app
 from devstack.slack.workspace import User
+from oncall.authorization import Kind
 from oncall.services import Services
-from oncall.slack import api
+from oncall.slack import api, people
+from oncall.slack.people import Person
 from oncall.slack.user_group import RefusedError
 from tests.builders import CHANNEL, World
 from tests.devstack.application import Application, serving
@@ -136,3 +138,64 @@ def test_a_refusal_says_whether_somebody_has_to_mend_something(
     with pytest.raises(RefusedError, match=error) as refused:
         api.set_members(there.client, GROUP, [SATO.id])
     assert refused.value.may_pass == may_pass
+
+
+# ---------------------------------------------------------------- who somebody is
+
+
+def known(world: World, there: Slack, user: str = SATO.id, *, channel: str = "") -> Person | None:
+    """What is known of somebody, who is looked up when that is asked for."""
+    services = on(world, there)
+    return people.person_of(
+        world.table, user, lambda one: api.look_up(services, one), now=world.clock.now(), channel=channel
+    )
+
+
+@pytest.mark.parametrize(
+    ("user", "kind"),
+    [
+        ({}, "member"),
+        ({"is_restricted": True}, "guest"),
+        ({"is_ultra_restricted": True}, "guest"),
+        ({"is_stranger": True}, "outsider"),
+    ],
+)
+def test_what_slack_says_of_somebody(world: World, there: Slack, user: dict[str, bool], kind: Kind) -> None:
+    there.control("PUT", f"users/{SATO.id}", user)
+    there.control("PUT", "channels/C0SECRET", {"name": "secret", "members": ["U0OTHER"]})
+    there.control("PUT", "channels/C0OURS", {"name": "ours", "members": [SATO.id]})
+    person = known(world, there)
+    assert person == Person(kind, frozenset({CHANNEL, "#on-call", "C0OURS", "#ours"}))
+
+
+def test_whoever_has_joined_a_channel_counts_from_then_on(world: World, there: Slack) -> None:
+    there.control("PUT", "channels/C0SECRET", {"name": "secret", "members": []})
+    assert (known(world, there) or Person("guest")).channels == frozenset({CHANNEL, "#on-call"})
+    there.control("PUT", "channels/C0SECRET", {"members": [SATO.id]})
+    world.clock.time += people.FRESH_MS
+    for channel, is_in in (("", False), ("C0SECRET", True), ("", True)):
+        person = known(world, there, channel=channel)
+        assert person
+        assert ("C0SECRET" in (person.channels or ())) is is_in
+    there.control("PUT", "channels/C0SECRET", {"members": []})
+    world.clock.time += people.KNOWN_MS
+    person = known(world, there)
+    assert person
+    assert "C0SECRET" not in (person.channels or ())
+
+
+@pytest.mark.parametrize("method", ["users.info", "users.conversations"])
+def test_whom_slack_does_not_know_is_a_member_for_a_minute(world: World, there: Slack, method: str) -> None:
+    there.control("PUT", f"users/{SATO.id}", {"is_restricted": True})
+    there.control("PUT", "faults", {"method": method, "error": "missing_scope", "times": 1})
+    person = known(world, there)
+    assert person
+    assert (person.kind, person.channels is None) == (("member", False) if method == "users.info" else ("guest", True))
+    world.clock.time += people.UNSURE_MS
+    assert known(world, there) == Person("guest", frozenset({CHANNEL, "#on-call"}))
+
+
+def test_whom_slack_does_not_find_is_no_member(world: World, there: Slack) -> None:
+    person = known(world, there, "U0NOBODY")
+    assert person
+    assert person.kind == "outsider"

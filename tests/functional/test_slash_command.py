@@ -9,12 +9,14 @@ from hypothesis import strategies as st
 
 from devstack.slack import blocks as block_kit
 from oncall import actions, roster
+from oncall.authorization import Parameters
 from oncall.clock import at
 from oncall.phone import keys
 from oncall.slack import command, home
 from oncall.slack.command import Command
-from oncall.slack.people import Access
-from tests.builders import CHANNEL, DATABASE, GATEWAY, MINUTE, SATO, SUZUKI, TAKAHASHI, World, webhook
+from oncall.slack.people import Access, Person, Reader
+from oncall.table import Update
+from tests.builders import CHANNEL, DATABASE, GATEWAY, MINUTE, SATO, SUZUKI, TAKAHASHI, World, alert, webhook
 
 PEOPLE: dict[str, Any] = {
     "RESPONDER#suzuki": {"name": "Suzuki", "phone": SUZUKI, "position": 2, "slack_user": "U0SUZUKI"},
@@ -31,7 +33,7 @@ PEOPLE: dict[str, Any] = {
     "PRODUCT#point of sale": {"slack_channel": "C0SALE"},
 }
 
-ACCESS = Access(lambda _: "member")
+ACCESS = Access(lambda *_: Person("member", frozenset({CHANNEL, "C0SALE"})))
 
 
 @pytest.fixture(autouse=True)
@@ -41,7 +43,16 @@ def _people(world: World) -> None:
 
 def types(world: World, text: str, user: str = "U0SUZUKI", trigger: str = "1.2.3", name: str = "suzuki.k") -> str:
     """Somebody types /oncall; returns what they alone read."""
-    return command.answer(world.services, ACCESS, Command(text, user, name, trigger, GATEWAY))
+    return answered(world, ACCESS, text, user, trigger, name)
+
+
+def answered(world: World, access: Access, text: str, user: str, trigger: str = "1.2.3", name: str = "x") -> str:
+    return command.answer(world.services, access, Command(text, user, name, trigger, GATEWAY))
+
+
+def reader(world: World, user: str, access: Access = ACCESS) -> Reader:
+    known, _ = roster.read_items(world.table.query(roster.PARTITION))
+    return Reader(user, known, access, at(world.clock.now()))
 
 
 def read(part: Any) -> str:
@@ -268,7 +279,7 @@ def test_one_person_pages_three_times_a_minute(world: World) -> None:
 def test_nothing_is_open(world: World) -> None:
     world.fire()
     world.resolve()
-    assert types(world, "incidents") == ":large_green_circle: Nothing is open."
+    assert types(world, "incidents") == ":large_green_circle: Nothing is open in your channels."
 
 
 def test_open_incidents_are_listed_with_links_the_newest_first(world: World) -> None:
@@ -316,7 +327,7 @@ def test_an_incident_that_somebody_takes_while_the_list_is_read_is_listed_as_tak
         world.dynamo.before("GetItem", lambda: world.hears(call, "1"))
 
     world.dynamo.before("GetItem", has_read)
-    (listed,), _ = command.open_incidents(world.table, world.clock.now(), 10)
+    (listed,), _ = command.open_incidents(world.table, world.clock.now(), 10, lambda _: True)
 
     assert world.page().is_settled
     assert (listed.state, listed.acknowledged_by) == ("acknowledged", "Sato")
@@ -331,6 +342,44 @@ def test_of_many_open_incidents_the_newest_are_read(world: World) -> None:
     assert "… and 4 more" in said
     assert "group 18" in said
     assert "group 3 " not in said
+
+
+OF_SALE = webhook(key="sale", product="point of sale", alerts=[alert("sale", labels={"product": "point of sale"})])
+ONLY_SHOP = Access(lambda *_: Person("member", frozenset({CHANNEL})))
+UNSURE = Access(lambda *_: Person("member", None))
+
+
+@pytest.mark.parametrize("user", ["U0GUEST", "U0SUZUKI"])
+def test_a_list_has_what_its_readers_channels_show(world: World, user: str) -> None:
+    world.roster(
+        {"POLICY#sale": {"steps": [{"responder": "sato"}]}, "POLICY#default": {"steps": [{"responder": "sato"}]}}
+    )
+    world.roster({"PRODUCT#point of sale": {"policy": "sale", "slack_channel": "C0SALE"}})
+    world.fire()
+    world.fire(OF_SALE)
+    for access, seen in ((ACCESS, {"shop", "sale"}), (ONLY_SHOP, {"shop"}), (UNSURE, set())):
+        listed = answered(world, access, "incidents", user)
+        shown = json.dumps(view(world, user, access=access))
+        for name in ("shop", "sale"):
+            assert (f"{name} alert" in listed or f"{name} is down" in listed) is (name in seen), listed
+            assert (f"{name} alert" in shown or f"{name} is down" in shown) is (name in seen)
+        assert (f"*{len(seen)} open*" in listed) is bool(seen)
+        assert ("which channels you are in" in listed) is ("which channels you are in" in shown) is (access is UNSURE)
+
+
+def test_whoever_is_rung_for_them_sees_them_in_whichever_channels_they_are(world: World) -> None:
+    world.fire(OF_SALE)
+    for access in (ONLY_SHOP, UNSURE, Access(lambda *_: None)):
+        assert "*1 open*" in answered(world, access, "incidents", "U0SUZUKI")
+        assert "sale is down" in json.dumps(view(world, access=access))
+
+
+def test_an_incident_that_was_opened_before_its_channel_was_noted_is_as_well_hidden(world: World) -> None:
+    run = world.fire(OF_SALE)
+    partition = f"INCIDENTS#{at(world.clock.now()):%Y-%m}"
+    world.table.update(Update(partition, run.decision["incidents"][0], remove=("channel", "policy", "product")))
+    assert "Nothing is open" in answered(world, ONLY_SHOP, "incidents", "U0GUEST")
+    assert "*1 open*" in answered(world, ACCESS, "incidents", "U0GUEST")
 
 
 # ---------------------------------------------------------------- help
@@ -362,18 +411,10 @@ def test_whatever_is_typed_mentions_nobody(world: World, text: str, before: str)
 # ---------------------------------------------------------------- the app's home
 
 
-def view(world: World, user: str = "U0SUZUKI", notice: str = "") -> dict[str, Any]:
-    known, _ = roster.read_items(world.table.query(roster.PARTITION))
-    found, count = command.open_incidents(world.table, world.clock.now(), home.MOST_INCIDENTS)
-    shown = home.view(
-        known,
-        found,
-        count=count,
-        user=user,
-        now=at(world.clock.now()),
-        language="en",
-        notice=notice,
-    )
+def view(world: World, user: str = "U0SUZUKI", notice: str = "", access: Access = ACCESS) -> dict[str, Any]:
+    who = reader(world, user, access)
+    found, count = command.open_incidents(world.table, world.clock.now(), home.MOST_INCIDENTS, who.sees)
+    shown = home.view(who, found, count=count, language="en", notice=notice)
     assert shown["type"] == "home"
     assert block_kit.problems(shown["blocks"], view=True) == []
     assert len(json.dumps(shown)) < 100_000
@@ -404,6 +445,40 @@ def test_the_home_says_who_is_on_call_what_is_open_and_my_next_shifts(world: Wor
     theirs = view(world, "U0SATO")
     assert ("take_schedule", "primary") not in buttons_of(theirs), "it is Sato's shift already"
     assert "• primary: now, until <!date^1795424400^" in json.dumps(theirs, ensure_ascii=False)
+
+
+def test_the_home_has_only_buttons_that_its_reader_may_use(world: World) -> None:
+    world.roster({"POLICY#default": {"steps": [{"schedule": "primary"}]}, "SCHEDULE#primary": {"members": ["sato"]}})
+    world.roster({"POLICY#other": {"steps": [{"responder": "takahashi"}]}})
+    incident = world.fire().decision["incidents"][0]
+    offered = {user: buttons_of(view(world, user)) for user in ("U0SATO", "U0TAKA", "U0GUEST")}
+    assert offered["U0SATO"] == [("acknowledge", incident), ("resolve", incident)], "the shift is Sato's"
+    assert offered["U0TAKA"] == [("acknowledge", incident)]
+    assert offered["U0GUEST"] == [("acknowledge", incident)]
+    everything = Access(ACCESS.person, Parameters(members_may_all=True))
+    taken = ("take_schedule", "primary")
+    assert buttons_of(view(world, "U0TAKA", access=everything)) == [
+        taken,
+        ("acknowledge", incident),
+        ("resolve", incident),
+    ]
+    assert buttons_of(view(world, "U0GUEST", access=everything)) == [("acknowledge", incident), ("resolve", incident)]
+
+
+@pytest.mark.parametrize(
+    ("person", "said"),
+    [
+        (Person("guest", frozenset({CHANNEL})), "Guests of this"),
+        (Person("outsider"), "another org"),
+        (None, "has not said"),
+    ],
+)
+def test_the_home_of_whoever_may_not_look_shows_nothing(world: World, person: Person | None, said: str) -> None:
+    world.fire()
+    shown = view(world, "U0GUEST", access=Access(lambda *_: person))
+    assert said in json.dumps(shown)
+    assert "shop alert" not in json.dumps(shown)
+    assert buttons_of(shown) == []
 
 
 def test_the_home_of_somebody_unknown_says_how_to_get_in(world: World) -> None:

@@ -162,6 +162,11 @@ class Incident:
     peer_until: int = 0  # until when the other stack rings and tells for it, if it does not say so again
 
     @property
+    def channels(self) -> frozenset[str]:
+        """Its channel: as it is configured, which may be by name, and as Slack calls it once it was told there."""
+        return frozenset({self.channel, self.slack.channel or self.channel})
+
+    @property
     def is_probe(self) -> bool:
         """Whether it is the probe's: nobody has to look at it."""
         return self.policy == PROBE_POLICY
@@ -222,6 +227,21 @@ class Incident:
             probe=ProbeResult(**probe) if probe else None,
             peer_until=item.get("peer_until", 0),
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """An open incident as the month's list has it: as much as says who sees it."""
+
+    id: str
+    policy: str
+    product: str
+    channel: str
+
+    @property
+    def channels(self) -> frozenset[str]:
+        """Its channel, as it is configured."""
+        return frozenset({self.channel})
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,6 +27,7 @@ from oncall.incidents.model import (
     Headline,
     Incident,
     KeptAlert,
+    Listed,
     Pointer,
     Route,
     State,
@@ -81,6 +82,18 @@ def opened_since(table: Table, since: int, *, now: int) -> list[str]:
 def open_since(table: Table, since: int, *, now: int) -> list[str]:
     """The same of those that are not resolved."""
     return [str(item["sk"]) for item in _listed(table, since, now=now) if not item.get("resolved")]
+
+
+def listed_open(table: Table, since: int, *, now: int) -> list[Listed | Incident]:
+    """The same with whom they concern; the incident itself if it is older than these notes in the list."""
+    items = [item for item in _listed(table, since, now=now) if not item.get("resolved")]
+    found = (
+        Listed(item["sk"], item["policy"], item["product"], item["channel"])
+        if "channel" in item
+        else read(table, item["sk"])
+        for item in items
+    )
+    return [one for one in found if one]
 
 
 def _listed(table: Table, since: int, *, now: int) -> list[Item]:
@@ -205,7 +218,17 @@ def _open(
             Update(*_pointer(group.id, group.product), set=pointer_set, condition=condition, values=values),
             Put(item, condition="attribute_not_exists(pk)"),
             Put(_event_item(incident, opening, number=1, now=now)),
-            Put({"pk": _month(at(now)), "sk": new, "resolved": state == "resolved", **_expiry(incident)}),
+            Put(
+                {
+                    "pk": _month(at(now)),
+                    "sk": new,
+                    "resolved": state == "resolved",
+                    "policy": incident.policy,
+                    "product": incident.product,
+                    "channel": incident.channel,
+                    **_expiry(incident),
+                }
+            ),
         ]
     )
     return Opened(incident, is_new=True, is_known=False)

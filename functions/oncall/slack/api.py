@@ -1,4 +1,7 @@
-"""What SlackNotification does for others beside incidents: a word to one person, somebody's home, the user group."""
+"""What SlackNotification does for others beside incidents: a word to one person, somebody's home, the user group.
+
+And who somebody is, which nobody else may ask Slack.
+"""
 
 from http.client import HTTPException
 from urllib.parse import urlsplit
@@ -9,15 +12,17 @@ from slack_sdk.errors import SlackApiError
 from slack_sdk.webhook import WebhookClient
 
 from oncall import roster
-from oncall.authorization import Kind
+from oncall.authorization import Kind, Parameters
 from oncall.clock import at
 from oncall.services import Services
 from oncall.slack import command, home, people
+from oncall.slack.people import Access, Person, Reader
 from oncall.slack.user_group import RefusedError
 
 logger = Logger(child=True)
 
 TIMEOUT_SECONDS = 10  # of one request to Slack
+MOST_CHANNELS = 999  # of one answer (Slack: limit)
 # Slack's errors that pass by themselves.
 PASSING = frozenset({"ratelimited", "internal_error", "fatal_error", "service_unavailable", "request_timeout"})
 
@@ -56,17 +61,10 @@ def _is_slacks(url: str, api_url: str) -> bool:
 def publish_home(services: Services, user: str, notice: str = "") -> None:
     """Shows a user the app's home as it is now. Done again, it is the same."""
     known, _ = roster.read_items(services.table.query(roster.PARTITION))
-    found, count = command.open_incidents(services.table, services.now(), home.MOST_INCIDENTS)
+    reader = Reader(user, known, _access(services), at(services.now()))
+    found, count = command.open_incidents(services.table, services.now(), home.MOST_INCIDENTS, reader.sees)
     try:
-        shown = home.view(
-            known,
-            found,
-            count=count,
-            user=user,
-            now=at(services.now()),
-            language=services.settings.language,
-            notice=notice,
-        )
+        shown = home.view(reader, found, count=count, language=services.settings.language, notice=notice)
         services.slack().views_publish(user_id=user, view=shown)
     except SlackApiError as error:
         logger.warning("a home could not be shown", error=_code(error))
@@ -74,11 +72,23 @@ def publish_home(services: Services, user: str, notice: str = "") -> None:
         logger.warning("a home could not be shown", error=type(error).__name__)
 
 
+def _access(services: Services) -> Access:
+    """As SlackReply has it, but that Slack is asked here."""
+
+    def person(user: str, channel: str) -> Person | None:
+        now = services.now()
+        return people.person_of(services.table, user, lambda one: look_up(services, one), now=now, channel=channel)
+
+    settings = services.settings
+    return Access(person, Parameters(settings.members_may_all, settings.guests_may_acknowledge))
+
+
 def look_up(services: Services, user: str) -> None:
     """Keeps what Slack says of a user. Slack: `is_restricted` a guest, `is_ultra_restricted` one of a single channel,
     `is_stranger` of another organisation. If Slack cannot say it (a scope is missing, it is ill), they count as a member for a
     minute: nobody who is awake is locked out, and members may only acknowledge.
     """
+    channels = _channels_of(services, user)
     kind: Kind = "member"
     is_sure = True
     try:
@@ -97,7 +107,26 @@ def look_up(services: Services, user: str) -> None:
             kind = "outsider"
         elif found.get("is_restricted") or found.get("is_ultra_restricted"):
             kind = "guest"
-    people.keep(services.table, user, kind, is_sure=is_sure, now=services.now())
+    is_sure = is_sure and channels is not None
+    people.keep(services.table, user, Person(kind, channels), is_sure=is_sure, now=services.now())
+
+
+def _channels_of(services: Services, user: str) -> frozenset[str] | None:
+    """The channels that a user shares with the app, by their ids and by their names after #; None if Slack does not say.
+
+    Slack: with a bot's token users.conversations lists those that the bot is in, too; so no others are lost that matter.
+    """
+    try:
+        found = services.slack().users_conversations(
+            user=user, types="public_channel,private_channel", exclude_archived=True, limit=MOST_CHANNELS
+        )["channels"]
+    except SlackApiError as error:
+        logger.warning("Slack does not say which channels somebody is in", error=_code(error))
+        return None
+    except (OSError, HTTPException) as error:
+        logger.warning("Slack does not say which channels somebody is in", error=type(error).__name__)
+        return None
+    return frozenset(name for one in found for name in (str(one["id"]), f"#{one.get('name', '')}"))
 
 
 def set_members(slack: WebClient, group: str, users: list[str]) -> None:

@@ -16,7 +16,7 @@ from oncall.services import Services
 from oncall.slack import messages, people
 from oncall.slack.messages import escape
 from oncall.slack.mrkdwn import code, moment
-from oncall.slack.people import Access
+from oncall.slack.people import Access, Reader
 
 logger = Logger(child=True)
 
@@ -70,16 +70,18 @@ class Press:
     user: str  # Slack's id
     name: str  # as Slack shows it
     seen_at: int | None = None
+    channel: str = ""  # the id of the channel whose message has the button; empty in the app's home
 
 
 def press(services: Services, access: Access, pressed: Press) -> str:
     """Does what a pressed button says. Returns what whoever pressed it has to be told, if anything (mrkdwn)."""
     known, _ = roster.read_items(services.table.query(roster.PARTITION))
-    responder = by_slack_user(known, pressed.user)
+    reader = Reader(pressed.user, known, access, at(services.now()))
+    responder = reader.responder
     language = (responder and responder.language) or services.settings.language
     words = _WORDS[language]
     asked = _ACTIONS.get(pressed.action)
-    if asked and (refused := _refusal(services, access, pressed, known, responder, asked, language)):
+    if asked and (refused := _refusal(services, reader, pressed, asked, language)):
         logger.warning("not allowed", action=asked, user=pressed.user)
         access.refused(asked)
         return refused
@@ -113,46 +115,32 @@ _ACTIONS: Mapping[str, Action] = {
 }
 
 
-def _refusal(
-    services: Services,
-    access: Access,
-    pressed: Press,
-    known: Roster,
-    responder: Responder | None,
-    action: Action,
-    language: Language,
-) -> str:
+def _refusal(services: Services, reader: Reader, pressed: Press, action: Action, language: Language) -> str:
     """Why somebody may not press a button, who may, and what to do instead; empty if they may."""
+    incident = None
     if pressed.action == TAKE_SCHEDULE:
-        if pressed.value not in overrides.schedules_in_use(known):
-            return ""  # which is said
-        concerned = authorization.holders(known, pressed.value, at(services.now()))
-        named = {"schedule": schedule_words(language, pressed.value)}
+        is_known = pressed.value in overrides.schedules_in_use(reader.known)
+        concerned = authorization.holders(reader.known, pressed.value, reader.now)
     else:
         incident = incidents.read(services.table, pressed.value)
-        if incident is None:
-            return ""
-        policy = known.policies.get(incident.policy) or known.policy_for(incident.product)
-        concerned = authorization.people(known, policy, at(services.now()))
-        named = {"policy": escape(policy.id, 100)}
-    kind = "member" if responder else access.kind(pressed.user)
-    if kind is None:
+        is_known = incident is not None
+        concerned = reader.concerned(incident) if incident else ()
+    if not is_known:
+        return ""  # which is said
+    stands = reader.stands(concerned)
+    if stands is None:
         return people.words(language, "again")
-    stands = authorization.standing(responder, kind, concerned)
-    if action == "take_shift" and responder is None and stands not in ("guest", "outsider"):
+    if action == "take_shift" and reader.responder is None and stands not in ("guest", "outsider"):
         return stranger_words(language, pressed.user)
-    if authorization.may(action, stands, access.parameters):
-        return ""
-    if stands in ("guest", "outsider"):
-        return people.words(language, stands, concerned)
-    if "schedule" in named:
-        return people.words(language, "schedule", concerned, **named)
-    return people.words(language, "policy", concerned, instead="acknowledge", **named)
-
-
-def by_slack_user(known: Roster, user: str) -> Responder | None:
-    """Whom the roster knows by a Slack user's id."""
-    return next((one for one in known.responders.values() if user and one.slack_user == user), None)
+    if not authorization.may(action, stands, reader.access.parameters):
+        if stands in ("guest", "outsider"):
+            return people.words(language, stands, concerned)
+        if incident is None:
+            return people.words(language, "schedule", concerned, schedule=schedule_words(language, pressed.value))
+        policy = escape(reader.policy(incident).id, 100)
+        return people.words(language, "policy", concerned, instead="acknowledge", policy=policy)
+    is_there = incident is None or reader.acts_from(incident, pressed.channel)
+    return "" if is_there else people.words(language, "channel", concerned)
 
 
 def shift_words(language: Language, taken: overrides.TakenShift, known: Roster, responder: Responder, name: str) -> str:

@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -13,14 +13,14 @@ from oncall.alerts import by_hand
 from oncall.alerts.by_hand import NobodyRingsError
 from oncall.authorization import Action
 from oncall.clock import at
-from oncall.incidents import Incident
+from oncall.incidents import Incident, Listed
 from oncall.roster import Language, Responder, Roster, overrides
 from oncall.roster.overview import Rung, overview
 from oncall.services import Services
 from oncall.slack import buttons, people
 from oncall.slack.messages import escape
 from oncall.slack.mrkdwn import code, moment, typed
-from oncall.slack.people import Access
+from oncall.slack.people import Access, Reader
 from oncall.table import ConditionFailedError, Table, Update
 
 logger = Logger(child=True)
@@ -54,7 +54,8 @@ _WORDS: Mapping[Language, Mapping[str, str]] = {
         "nobody": "nobody",
         "more_policies": "… and {count} more policies",
         "no_roster": "There is no roster yet: `oncall roster apply roster.yaml`",
-        "none_open": ":large_green_circle: Nothing is open.",
+        "none_open": ":large_green_circle: Nothing is open in your channels.",
+        "unsure": "Slack has not said which channels you are in, so only incidents of your own policies are listed.",
         "open": "*{count} open*",
         "incident": "{sign} {what} ({product}, since {since}): {state}",
         "triggered": "nobody has it",
@@ -93,7 +94,8 @@ _WORDS: Mapping[Language, Mapping[str, str]] = {
         "nobody": "なし",
         "more_policies": "… ほか{count}件のポリシー",
         "no_roster": "名簿がまだありません：`oncall roster apply roster.yaml`",
-        "none_open": ":large_green_circle: 未解決のインシデントはありません。",
+        "none_open": ":large_green_circle: 参加しているチャンネルに未解決のインシデントはありません。",
+        "unsure": "参加しているチャンネルをSlackから確認できないため、自分のポリシーのインシデントだけを表示しています。",
         "open": "*未解決 {count}件*",
         "incident": "{sign} {what}（{product}、{since}から）：{state}",
         "triggered": "未対応",
@@ -131,9 +133,18 @@ class _Caller:
     """Who has typed it, and what is known of them."""
 
     command: Command
-    known: Roster
-    responder: Responder | None
+    reader: Reader
     language: Language
+
+    @property
+    def known(self) -> Roster:
+        """The roster."""
+        return self.reader.known
+
+    @property
+    def responder(self) -> Responder | None:
+        """Whom the roster knows them as."""
+        return self.reader.responder
 
     def say(self, key: str, /, **values: object) -> str:
         """The caller's language; values are written as they are."""
@@ -143,8 +154,9 @@ class _Caller:
 def answer(services: Services, access: Access, command: Command) -> str:
     """Does what was typed; returns what the one who typed it is told (mrkdwn). Done twice, it has one effect."""
     known, _ = roster.read_items(services.table.query(roster.PARTITION))
-    responder = buttons.by_slack_user(known, command.user)
-    caller = _Caller(command, known, responder, (responder and responder.language) or services.settings.language)
+    reader = Reader(command.user, known, access, at(services.now()))
+    responder = reader.responder
+    caller = _Caller(command, reader, (responder and responder.language) or services.settings.language)
     word, _, rest = typed(command.text).partition(" ")
     if word.lower() != "help" and (refused := _refusal(access, caller, "look", known.responders.values())):
         return refused
@@ -170,10 +182,9 @@ def _refusal(
 ) -> str:
     """Why somebody may not do something, and who may; empty if they may."""
     named = tuple(concerned)
-    kind = "member" if caller.responder else access.kind(caller.command.user)
-    if kind is None:
+    stands = caller.reader.stands(named)
+    if stands is None:
         return people.words(caller.language, "again")
-    stands = authorization.standing(caller.responder, kind, named)
     if authorization.may(action, stands, access.parameters):
         return ""
     logger.warning("not allowed", action=action, user=caller.command.user)
@@ -346,23 +357,25 @@ def _product(known: Roster, rest: str) -> tuple[str, str]:
 
 
 def _incidents(services: Services, caller: _Caller) -> str:
-    found, count = open_incidents(services.table, services.now(), SHOWN)
-    if not found:
-        return caller.say("none_open")
+    found, count = open_incidents(services.table, services.now(), SHOWN, caller.reader.sees)
     lines = [incident_words(caller.language, one) for one in found]
     if count > len(found):
         lines.append(caller.say("more_incidents", count=count - len(found)))
-    return "\n".join([caller.say("open", count=count), *lines])
+    if caller.reader.is_unsure:
+        lines.append(caller.say("unsure"))
+    return "\n".join([caller.say("open", count=count) if found else caller.say("none_open"), *lines])
 
 
-def open_incidents(table: Table, now: int, most: int) -> tuple[list[Incident], int]:
-    """The incidents that are open, the newest first and at most so many; and how many there are in all."""
-    ids = incidents.open_since(table, now - SINCE_MS, now=now)
-    listed = ids[-most:]
+def open_incidents(
+    table: Table, now: int, most: int, sees: Callable[[Incident | Listed], bool]
+) -> tuple[list[Incident], int]:
+    """The open incidents that somebody sees, the newest first and at most so many; and how many they are in all."""
+    theirs = [one.id for one in incidents.listed_open(table, now - SINCE_MS, now=now) if sees(one)]
+    listed = theirs[-most:]
     read = (incidents.read(table, one) for one in reversed(listed))
     are_open = (one for one in read if one and one.state != "resolved" and not one.is_probe)
     found = [_as_its_page_says(table, one) for one in are_open]
-    return found, len(ids) - len(listed) + len(found)
+    return found, len(theirs) - len(listed) + len(found)
 
 
 def _as_its_page_says(table: Table, incident: Incident) -> Incident:

@@ -7,12 +7,14 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from oncall import authorization
 from oncall.incidents import Incident
 from oncall.roster import Language, Responder, Roster, overview
 from oncall.roster.schedules import Shift
-from oncall.slack import buttons, messages
+from oncall.slack import buttons, messages, people
 from oncall.slack.command import incident_words, rung_words
 from oncall.slack.mrkdwn import moment
+from oncall.slack.people import Reader
 
 MOST_POLICIES = 15
 MOST_INCIDENTS = 10
@@ -27,7 +29,8 @@ _WORDS: Mapping[Language, Mapping[str, str]] = {
         "take_text": "You are called first from now until the shift ends: {schedule}.",
         "take_deny": "No",
         "open": "Open incidents",
-        "none_open": ":large_green_circle: Nothing is open.",
+        "none_open": ":large_green_circle: Nothing is open in your channels.",
+        "unsure": "Slack has not said which channels you are in, so only incidents of your own policies are listed.",
         "more_incidents": "… and {count} more: `/oncall incidents`",
         "acknowledge": "Acknowledge",
         "resolve": "Resolve",
@@ -50,7 +53,8 @@ _WORDS: Mapping[Language, Mapping[str, str]] = {
         "take_text": "いまから当番の終わりまで、最初に電話がかかります：{schedule}",
         "take_deny": "やめる",
         "open": "未解決のインシデント",
-        "none_open": ":large_green_circle: 未解決のインシデントはありません。",
+        "none_open": ":large_green_circle: 参加しているチャンネルに未解決のインシデントはありません。",
+        "unsure": "参加しているチャンネルをSlackから確認できないため、自分のポリシーのインシデントだけを表示しています。",
         "more_incidents": "… ほか{count}件：`/oncall incidents`",
         "acknowledge": "対応する",
         "resolve": "解決済みにする",
@@ -70,46 +74,47 @@ _WORDS: Mapping[Language, Mapping[str, str]] = {
 
 
 def view(
-    known: Roster,
-    found: Sequence[Incident],
-    *,
-    count: int,
-    user: str,
-    now: datetime,
-    language: Language,
-    notice: str = "",
+    reader: Reader, found: Sequence[Incident], *, count: int, language: Language, notice: str = ""
 ) -> dict[str, Any]:
-    """The home of a Slack user. `found` are the open incidents to show, of `count` in all; `notice` is told on top."""
-    responder = buttons.by_slack_user(known, user)
-    reader = (responder and responder.language) or language
-    words = _WORDS[reader]
+    """The home of a reader. `found` are the open incidents to show, of `count` in all; `notice` is told on top.
+
+    It has the buttons that the reader may use.
+    """
+    responder, known = reader.responder, reader.known
+    language = (responder and responder.language) or language
+    words = _WORDS[language]
     blocks: list[dict[str, Any]] = []
     if notice:
         blocks += [_section(f":information_source: {notice}"), {"type": "divider"}]
-    blocks += _on_call(known, responder, now, reader)
+    everybody = tuple(known.responders.values())
+    if not reader.may("look", everybody):
+        why = reader.stands(everybody) or "again"
+        return {"type": "home", "blocks": [*blocks, _section(people.words(language, why, everybody))]}
+    blocks += _on_call(reader, language)
     blocks.append(_header(words["open"]))
-    blocks += _incidents(found, count, reader)
+    blocks += _incidents(reader, found, count, language)
     if responder:
-        blocks += [_header(words["shifts"]), _section(_shifts(known, responder, now, reader))]
+        blocks += [_header(words["shifts"]), _section(_shifts(known, responder, reader.now, language))]
     elif known.responders:
-        blocks += [{"type": "divider"}, _section(buttons.stranger_words(reader, user))]
+        blocks += [{"type": "divider"}, _section(buttons.stranger_words(language, reader.user))]
     blocks.append({"type": "context", "elements": [_text(words["commands"])]})
     return {"type": "home", "blocks": blocks}
 
 
-def _on_call(known: Roster, responder: Responder | None, now: datetime, reader: Language) -> list[dict[str, Any]]:
-    words = _WORDS[reader]
+def _on_call(reader: Reader, language: Language) -> list[dict[str, Any]]:
+    words, responder, known = _WORDS[language], reader.responder, reader.known
     blocks = [_header(words["on_call"])]
     if not known.responders:
         return [*blocks, _section(words["no_roster"])]
-    rungs = overview.overview(known, now)
+    rungs = overview.overview(known, reader.now)
     offered: set[str] = set()
     for rung in rungs[:MOST_POLICIES]:
-        blocks.append(_section(rung_words(reader, rung)))
+        blocks.append(_section(rung_words(language, rung)))
         mine = [
-            _take(turn.schedule, number, words, reader)
+            _take(turn.schedule, number, words, language)
             for number, turn in enumerate(rung.turns)
             if responder and turn.now != responder and turn.schedule not in offered and len(turn.schedule) < LONGEST_ID
+            if reader.may("take_shift", authorization.holders(known, turn.schedule, reader.now))
         ]
         offered |= {turn.schedule for turn in rung.turns}
         if mine:
@@ -119,8 +124,8 @@ def _on_call(known: Roster, responder: Responder | None, now: datetime, reader: 
     return blocks
 
 
-def _take(schedule: str, number: int, words: Mapping[str, str], reader: Language) -> dict[str, Any]:
-    named = buttons.schedule_words(reader, schedule)
+def _take(schedule: str, number: int, words: Mapping[str, str], language: Language) -> dict[str, Any]:
+    named = buttons.schedule_words(language, schedule)
     return {
         "type": "button",
         "text": _plain(words["take"].format(schedule=named)),
@@ -135,20 +140,22 @@ def _take(schedule: str, number: int, words: Mapping[str, str], reader: Language
     }
 
 
-def _incidents(found: Sequence[Incident], count: int, reader: Language) -> list[dict[str, Any]]:
-    words = _WORDS[reader]
-    if not found:
-        return [_section(words["none_open"])]
-    blocks = []
+def _incidents(reader: Reader, found: Sequence[Incident], count: int, language: Language) -> list[dict[str, Any]]:
+    words = _WORDS[language]
+    blocks = [] if found else [_section(words["none_open"])]
     for incident in found[:MOST_INCIDENTS]:
-        blocks.append(_section(incident_words(reader, incident)))
-        blocks.append({"type": "actions", "elements": _incident_buttons(incident, words)})
+        blocks.append(_section(incident_words(language, incident)))
+        if offered := _incident_buttons(reader, incident, words):
+            blocks.append({"type": "actions", "elements": offered})
     if count > len(found):
         blocks.append(_section(words["more_incidents"].format(count=count - len(found))))
+    if reader.is_unsure:
+        blocks.append(_section(words["unsure"]))
     return blocks
 
 
-def _incident_buttons(incident: Incident, words: Mapping[str, str]) -> list[dict[str, Any]]:
+def _incident_buttons(reader: Reader, incident: Incident, words: Mapping[str, str]) -> list[dict[str, Any]]:
+    concerned = reader.concerned(incident)
     resolve = {
         "type": "button",
         "text": _plain(words["resolve"]),
@@ -162,8 +169,6 @@ def _incident_buttons(incident: Incident, words: Mapping[str, str]) -> list[dict
             "style": "danger",
         },
     }
-    if incident.state == "acknowledged":
-        return [resolve]
     acknowledge = {
         "type": "button",
         "text": _plain(words["acknowledge"]),
@@ -171,18 +176,19 @@ def _incident_buttons(incident: Incident, words: Mapping[str, str]) -> list[dict
         "action_id": messages.ACKNOWLEDGE,
         "value": incident.id,
     }
-    return [acknowledge, resolve]
+    offered = [acknowledge] if incident.state != "acknowledged" and reader.may("acknowledge", concerned) else []
+    return [*offered, resolve] if reader.may("resolve", concerned) else offered
 
 
-def _shifts(known: Roster, responder: Responder, now: datetime, reader: Language) -> str:
-    words = _WORDS[reader]
+def _shifts(known: Roster, responder: Responder, now: datetime, language: Language) -> str:
+    words = _WORDS[language]
     own: list[tuple[str, Shift]] = overview.own_shifts(known, responder.id, now)
     lines = []
     for name, shift in own[:MOST_SHIFTS]:
         is_endless = shift.end >= now + overview.AHEAD
         word = "shift" if shift.start > now else "shift_always" if is_endless else "shift_now"
         values = {"start": moment(shift.start), "end": moment(shift.end)}
-        lines.append(words[word].format(schedule=buttons.schedule_words(reader, name), **values))
+        lines.append(words[word].format(schedule=buttons.schedule_words(language, name), **values))
     return "\n".join(lines) or words["no_shifts"]
 
 
