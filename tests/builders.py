@@ -573,6 +573,7 @@ class World:
         self.slack = FakeSlack(self.clock)
         self.slack_asked: list[str] = []  # incidents for which Slack was asked to be brought up to date
         self.executions: dict[str, Execution] = {}
+        self.measured: list[tuple[str, float]] = []  # metrics and their values
         self.started: list[tuple[str, Json]] = []  # by the reconciler, or for the other policies of a group
         self.language = language
         self.settings: dict[str, Any] = {}  # where the stack differs from what is usual here
@@ -621,6 +622,7 @@ class World:
             callback_secret=lambda: "twilio-auth-token",
             slack=lambda: cast("WebClient", self.slack),
             peer=lambda: self.peer,
+            measure=lambda metric, _unit, value: self.measured.append((metric, value)),
         )
 
     # ---- what happens

@@ -204,9 +204,10 @@ def acknowledge_page(
             return taken
         page, was_open = there, True  # whoever wrote it may have died before anybody heard of it
     else:
-        seconds = (now - page.opened_at) // 1000  # becomes a metric
         if page.policy != PROBE_POLICY and not page.is_shadow:  # that has a metric of its own, and this is no answer
+            seconds = (now - page.opened_at) // 1000
             logger.info("acknowledged", incident=page.lead, who=who, via=via, seconds=seconds)
+            services.measure("SecondsToAcknowledge", "Seconds", seconds)
     ringing = page.current_call
     waiting = was_open and ringing is not None and (ringing.number == call or not ringing.has_ended)
     # The step that is released hangs up, and carries this to the incidents and to Slack. While Twilio takes no calls it

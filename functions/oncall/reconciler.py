@@ -60,6 +60,7 @@ def reconcile(services: Services) -> int:
     for first in range(0, len(behind), MOST_IN_ONE):
         some = behind[first : first + MOST_IN_ONE]
         logger.warning("Slack is behind", incidents=len(some))
+        services.measure("SlackBehind", "Count", len(some))
         services.start(_name(services, *some), {"source": "reconciler", "incidents": some})
     if failed:
         raise failed[0]

@@ -8,8 +8,9 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
+from aws_lambda_powertools import Metrics
 from botocore.config import Config
 
 from oncall import aws, clock, signals
@@ -23,6 +24,20 @@ if TYPE_CHECKING:
 
     from oncall.phone.twilio import Telephone
     from oncall.wire import Peer
+
+
+_metrics = Metrics()  # the one that the handlers write out
+
+Unit = Literal["Count", "Seconds"]
+
+
+def _measure_nothing(metric: str, unit: Unit, value: float) -> None:
+    """Outside of functions (the command) nothing is measured: CloudWatch reads metrics from their logs."""
+
+
+def _measure(metric: str, unit: Unit, value: float) -> None:
+    """Adds a point to those that the function writes when it ends, in CloudWatch's embedded metric format."""
+    _metrics.add_metric(name=metric, unit=unit, value=value)
 
 
 def _no_telephone() -> "Telephone":
@@ -54,6 +69,7 @@ class Services:
     callback_secret: Callable[[], str] = _no_secret  # what the addresses of a call's callbacks are sealed with
     slack: Callable[[], "WebClient"] = _no_slack
     peer: Callable[[], "Peer | None"] = _alone
+    measure: Callable[[str, Unit, float], None] = _measure_nothing  # a point of a metric of ours
 
     @cached_property
     def table(self) -> Table:
@@ -104,4 +120,5 @@ def for_function(
         callback_secret=callback_secret,
         slack=slack,
         peer=peer,
+        measure=_measure,
     )

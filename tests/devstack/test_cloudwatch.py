@@ -96,13 +96,13 @@ def test_some_of_the_periods_are_enough(values: list[float | None], state: str) 
 
 
 FILTER = {
-    "LogGroupName": "of-a-function",
-    "FilterPattern": '{ $.message = "Slack is behind" }',
+    "LogGroupName": "of-a-gateway",
+    "FilterPattern": '{ $.status = "4*" }',
     "MetricTransformations": [
         {
             "MetricNamespace": "OnCall",
-            "MetricName": "SlackBehind",
-            "MetricValue": "$.incidents",
+            "MetricName": "BytesRefused",
+            "MetricValue": "$.bytes",
             "Dimensions": [{"Key": "service", "Value": "$.service"}],
         }
     ],
@@ -110,10 +110,10 @@ FILTER = {
 
 
 def test_a_metric_filter_makes_points_of_the_lines_that_it_sees() -> None:
-    line = {"message": "Slack is behind", "incidents": 3, "service": "on-call"}
-    assert list(filtered(FILTER, line)) == [(("OnCall", "SlackBehind", (("service", "on-call"),)), 3)]
-    assert not list(filtered(FILTER, line | {"message": "something else"}))
-    assert not list(filtered(FILTER, {"message": "Slack is behind", "incident": "one", "service": "on-call"}))
+    line = {"status": "413", "bytes": 3, "service": "on-call"}
+    assert list(filtered(FILTER, line)) == [(("OnCall", "BytesRefused", (("service", "on-call"),)), 3)]
+    assert not list(filtered(FILTER, line | {"status": "202"}))
+    assert not list(filtered(FILTER, {"status": "413", "service": "on-call"}))
 
 
 def test_a_pattern_that_is_not_read_here_is_said() -> None:

@@ -157,6 +157,16 @@ def store(name: str, value: str) -> None:
     )
 
 
+def published(capsys: pytest.CaptureFixture[str]) -> dict[str, float]:
+    """The metrics that were written to the log."""
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines() if line.startswith('{"_aws"')]
+    return {
+        metric["Name"]: line[metric["Name"]][0]
+        for line in lines
+        for metric in line["_aws"]["CloudWatchMetrics"][0]["Metrics"]
+    }
+
+
 # ---------------------------------------------------------------- the bearer token
 
 
@@ -385,6 +395,23 @@ def test_a_signed_key_is_written_said_and_releases_the_step(stack: Stack, monkey
     assert "You have it" in answer["body"]
     assert stack.world.page().state == "acknowledged"
     assert [token for token, _ in stack.stepfunctions.released] == ["task-token"]
+
+
+def test_how_long_it_took_to_acknowledge_is_a_metric(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ring(stack, monkeypatch)
+    stack.world.clock.time += 41_000
+    capsys.readouterr()
+    for _ in range(2):  # the same key once more is no other acknowledgement
+        stack.call("phone_reply", twilio_event(stack.world.last_call, "key", {"Digits": "1"}))
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines() if line.startswith('{"_aws"')]
+    [line] = lines
+    [directive] = line["_aws"]["CloudWatchMetrics"]
+    assert directive["Namespace"] == "OnCall"
+    assert directive["Dimensions"] == [["service"]]
+    assert directive["Metrics"] == [{"Name": "SecondsToAcknowledge", "Unit": "Seconds"}]
+    assert (line["SecondsToAcknowledge"], line["service"]) == ([41], "on-call")
 
 
 def test_whoever_takes_it_is_texted_by_phone_call_after_the_step_is_released(
@@ -994,6 +1021,17 @@ def test_reconcile_on_its_schedule_finds_nothing_while_nothing_is_wrong(stack: S
     assert stack.call("reconcile", {"source": "aws.events", "detail-type": "Scheduled Event"}) == {"resumed": 0}
 
 
+def test_how_many_incidents_slack_has_not_heard_of_is_a_metric(
+    stack: Stack, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for number in range(3):
+        stack.world.fire(webhook(key=f"group {number}", product="silent"))
+    stack.world.clock.time += 60_000
+    capsys.readouterr()
+    stack.call("reconcile", {})
+    assert published(capsys)["SlackBehind"] == 3
+
+
 def test_the_reconcilers_minute_follows_the_heartbeat_alarm(stack: Stack) -> None:
     cloudwatch = boto3.client("cloudwatch", region_name=REGION)
     stack.call("reconcile", {})
@@ -1043,16 +1081,6 @@ def test_the_reconcilers_minute_has_the_user_group_follow_only_when_it_has_to(
 
 
 # ---------------------------------------------------------------- Probe
-
-
-def published(capsys: pytest.CaptureFixture[str]) -> dict[str, float]:
-    """The metrics that were written to the log."""
-    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines() if line.startswith('{"_aws"')]
-    return {
-        metric["Name"]: line[metric["Name"]][0]
-        for line in lines
-        for metric in line["_aws"]["CloudWatchMetrics"][0]["Metrics"]
-    }
 
 
 def test_the_probe_publishes_how_long_an_alert_takes(

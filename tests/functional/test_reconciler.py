@@ -135,6 +135,7 @@ def test_slack_that_is_behind_is_brought_up_to_date_for_many_incidents_at_once(w
     started = world.reconcile()
     assert [sorted(run.decision["incidents"]) for run in started] == [sorted(r.decision["incidents"][0] for r in runs)]
     assert started[0].decision["action"] == "notify"
+    assert world.measured == [("SlackBehind", 5)]
 
 
 def test_an_incident_that_slack_shows_is_not_due_any_more(world: World) -> None:
