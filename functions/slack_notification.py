@@ -10,7 +10,7 @@ from aws_lambda_powertools import Logger, Metrics, Tracer
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from slack_sdk import WebClient
 
-from oncall import aws, wire
+from oncall import aws, redirects, wire
 from oncall.peer import shared
 from oncall.services import for_function
 from oncall.settings import read_settings
@@ -22,6 +22,7 @@ from oncall.wire import NoAnswerError
 logger = Logger(json_serializer=log_line)
 tracer = Tracer(patch_modules=["botocore", "httplib"])
 metrics = Metrics()
+redirects.refuse()
 
 SPARE_MS = 35_000  # what one incident may still take: a queue's turn, a look for a lost post, two requests
 

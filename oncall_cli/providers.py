@@ -3,12 +3,13 @@
 import json
 from base64 import b64encode
 from dataclasses import dataclass, field
-from http.client import HTTPException
+from http.client import HTTPException, HTTPResponse
 from typing import Any
 from urllib.error import HTTPError
 from urllib.parse import quote, urlencode
-from urllib.request import Request, urlopen
+from urllib.request import Request
 
+from oncall.redirects import open_unfollowed
 from oncall_cli.errors import CommandError
 
 TWILIO = "https://api.twilio.com"
@@ -123,11 +124,11 @@ def ask(who: str, request: Request) -> tuple[int, dict[str, Any], dict[str, str]
     """Status, JSON and headers (their names in small letters) of an answer. Raises ProviderError if there is none."""
     try:
         try:
-            answer = urlopen(request, timeout=TIMEOUT_SECONDS)  # noqa: S310  http(s)
+            answer: HTTPResponse | HTTPError = open_unfollowed(request, timeout=TIMEOUT_SECONDS)
         except HTTPError as error:
             answer = error
         with answer:
-            status, body, headers = answer.status, answer.read(), answer.headers
+            status, body, headers = answer.status or 0, answer.read(), answer.headers
     except (OSError, HTTPException, ValueError) as error:  # a secret with a line break is a ValueError, too
         raise ProviderError(f"{who} did not answer ({type(error).__name__})") from error
     try:

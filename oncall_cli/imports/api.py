@@ -12,8 +12,9 @@ from http.client import HTTPException
 from typing import Any
 from urllib.error import HTTPError
 from urllib.parse import quote, urlencode, urlsplit
-from urllib.request import Request, urlopen
+from urllib.request import Request
 
+from oncall.redirects import open_unfollowed
 from oncall_cli.errors import CommandError
 from oncall_cli.imports.documents import MAX_BYTES, Document
 from oncall_cli.imports.goalert import LISTS, query
@@ -43,6 +44,13 @@ def fetch(source: str, now: datetime) -> list[Document]:
     return list(readers[source](api, now))
 
 
+_REMEDIES = {
+    401: "the token may not read this",
+    403: "the token may not read this",
+    300: "it points elsewhere, where the token is not sent; use that address",
+}
+
+
 class _Api:
     """One system's API. A 429 is waited for; everything else that is no 2xx is told."""
 
@@ -65,7 +73,7 @@ class _Api:
             except HTTPError as error:
                 error.close()
                 if error.code != 429:
-                    what = "the token may not read this" if error.code in (401, 403) else "see its status page"
+                    what = _REMEDIES.get(error.code if error.code >= 400 else 300, "see its status page")
                     raise CommandError(f"{where}: answered {error.code}: {what}; nothing was written") from error
                 seconds = error.headers.get("Retry-After", "")
                 time.sleep(min(int(seconds) if seconds.isdecimal() else 10, 60))
@@ -81,7 +89,7 @@ def read(url: str, headers: Mapping[str, str], data: bytes | None = None) -> byt
     if data is not None:
         headers = {**headers, "Content-Type": "application/json"}
     request = Request(url, data=data, headers=dict(headers))  # noqa: S310  fetch looks at the scheme
-    with urlopen(request, timeout=60) as answer:  # noqa: S310
+    with open_unfollowed(request, timeout=60) as answer:
         body: bytes = answer.read(MAX_BYTES)
     return body
 

@@ -1,13 +1,15 @@
 """Twilio's calls: placing, looking up, ending; and text messages. Nothing else in the project talks to Twilio."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from requests.exceptions import RequestException
+from requests.exceptions import InvalidJSONError, RequestException
 from twilio.base.exceptions import TwilioException, TwilioRestException
 from twilio.http.http_client import TwilioHttpClient
+from twilio.http.response import Response
 from twilio.request_validator import RequestValidator
 from twilio.rest import Client
 
@@ -176,11 +178,24 @@ def telephone(
 
 def _client(account_sid: str, auth_token: str, api_url: str, timeout: float) -> Client:
     # No pooled connections: a function sleeps between two calls, and a connection that died meanwhile costs an answer.
-    http = TwilioHttpClient(pool_connections=False, timeout=timeout)
+    http = _Http(pool_connections=False, timeout=timeout)
     client = Client(account_sid, auth_token, http_client=http)
     if api_url:
         client.api.base_url = api_url
     return client
+
+
+class _Http(TwilioHttpClient):  # type: ignore[misc]  # the library has no types
+    """Twilio's own, for which an answer without an error that is not of its API (a proxy's page, a redirect) is none."""
+
+    def request(self, *args: Any, **kwargs: Any) -> Response:
+        answer = super().request(*args, **kwargs)
+        if answer.status_code < 400:
+            try:
+                json.loads(answer.text)
+            except ValueError as error:
+                raise InvalidJSONError from error
+        return answer
 
 
 def _known(call: "CallInstance") -> Known:

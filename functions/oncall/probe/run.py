@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from http.client import HTTPException
 from urllib.error import HTTPError
-from urllib.request import Request, urlopen
+from urllib.request import Request
 
 from aws_lambda_powertools import Logger
 
@@ -19,6 +19,7 @@ from oncall.errors import ConfigurationError
 from oncall.incidents import PROBE_POLICY, Event
 from oncall.pages import Page
 from oncall.probe import record
+from oncall.redirects import open_unfollowed
 from oncall.services import Services
 
 logger = Logger(child=True)
@@ -237,7 +238,7 @@ def post(url: str, token: str, webhook: Mapping[str, object], *, pause: Callable
         if attempt:
             pause(2**attempt)
         try:
-            with urlopen(Request(url, body, headers), timeout=POST_SECONDS) as answer:  # noqa: S310  http(s)
+            with open_unfollowed(Request(url, body, headers), timeout=POST_SECONDS) as answer:  # noqa: S310  http(s)
                 return str(json.loads(answer.read()).get("execution", ""))
         except HTTPError as error:
             with error:
