@@ -102,11 +102,21 @@ bench: setup build ## Measure webhook to ring, storms, and how long an alert is 
 	@$(PYTHON) -m tests.benchmarks storm
 	@PYTHONPATH=functions $(PYTHON) -m tests.benchmarks.speech
 
-requirements: .venv/.complete ## Write functions/requirements.txt from the lock file
-	@$(UV) export --quiet --frozen --only-group functions --no-hashes --no-header --no-annotate --output-file functions/requirements.txt
+requirements: .venv/.complete ## Write functions/requirements.txt, with hashes, from the lock file
+	@$(UV) export --quiet --frozen --only-group functions --no-header --no-annotate --output-file functions/requirements.txt
+
+# CycloneDX. What devstack/system/artifact.py leaves out of the artifact is in it all the same.
+sbom: .venv/.complete ## Write what the functions ship with, and its hashes (OUT=.aws-sam/sbom.cdx.json)
+	@mkdir -p .aws-sam
+	@$(UV) export --quiet --frozen --only-group functions --format cyclonedx1.5 --output-file $(or $(OUT),.aws-sam/sbom.cdx.json)
+	@echo $(or $(OUT),.aws-sam/sbom.cdx.json)
+
+# Of all that is in the lock file, tools too. It asks osv.dev.
+audit: .venv/.complete ## Look for known vulnerabilities in what we use
+	@$(UV) audit --frozen --preview-features audit
 
 clean: ## Remove what was built and what the devstack left
 	@rm -rf .aws-sam .devstack .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 .PHONY: help setup monitors browser build up demo monitoring pictures style types lint check quick-tests test fresh newest soak bench \
-	requirements clean
+	requirements sbom audit clean

@@ -8,7 +8,7 @@ REQUIREMENTS = Path(__file__).parents[1] / "functions/requirements.txt"
 
 def shipped_packages() -> set[str]:
     """The packages and modules of functions/requirements.txt."""
-    shipped = {line.partition("==")[0] for line in REQUIREMENTS.read_text().splitlines()}
+    shipped = {line.partition("==")[0] for line in REQUIREMENTS.read_text().splitlines() if "==" in line}
     return {
         name
         for name, owners in packages_distributions().items()

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from devstack.aws.template import parse
+from devstack.system import wheels
 from devstack.system.artifact import leave_out
 
 ROOT = Path(__file__).parents[2]
@@ -33,7 +34,7 @@ def build() -> None:
         own = shared | properties
         key = json.dumps([own.get(name) for name in ("CodeUri", "Runtime", "Architectures", "Layers")])
         if key not in archives:
-            _sam_build(logical_id)
+            _sam_build(logical_id, wheels.checked(wheels.REQUIREMENTS, own["Runtime"], own["Architectures"][0]))
             freed = leave_out(BUILT / logical_id)
             _compile(BUILT / logical_id)
             archives[key] = _zip(BUILT / logical_id)
@@ -60,14 +61,14 @@ def _functions(template: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
     ]
 
 
-def _sam_build(logical_id: str) -> None:
+def _sam_build(logical_id: str, checked: Path) -> None:
     sam = Path(sys.executable).with_name("sam")
     command = [str(sam), "build", logical_id, "--cached", "--build-dir", str(BUILT)]
     path = f"{sam.parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"  # SAM looks for a Python with pip
     done = subprocess.run(
         command,
         cwd=ROOT,
-        env={**os.environ, "PATH": path},
+        env={**os.environ, "PATH": path, **wheels.only(checked)},
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
