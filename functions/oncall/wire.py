@@ -14,11 +14,12 @@ from dataclasses import dataclass
 from http.client import HTTPException
 from typing import Any, Literal
 from urllib.error import HTTPError
-from urllib.request import Request, urlopen
+from urllib.request import Request
 from uuid import uuid4
 
 from oncall import aws, clock
 from oncall.errors import ConfigurationError
+from oncall.redirects import open_unfollowed
 from oncall.settings import read_settings
 from oncall.table import ConditionFailedError, Table, Update
 
@@ -49,7 +50,7 @@ class Reply:
 def post(url: str, headers: Mapping[str, str], body: bytes, seconds: float) -> Reply:
     """One HTTP request. Raises NoAnswerError."""
     try:
-        with urlopen(Request(url, body, dict(headers)), timeout=seconds) as answer:  # noqa: S310  http(s)
+        with open_unfollowed(Request(url, body, dict(headers)), timeout=seconds) as answer:  # noqa: S310  http(s)
             return Reply(answer.status, answer.read(), str(answer.headers.get(SIGNATURE, "")))
     except HTTPError as error:
         with error:

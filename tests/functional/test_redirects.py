@@ -14,7 +14,7 @@ from slack_sdk.errors import SlackApiError
 from slack_sdk.webhook import WebhookClient
 from werkzeug.wrappers import Request, Response
 
-from oncall import redirects
+from oncall import redirects, wire
 from oncall.phone.provider import UnavailableError
 from oncall.phone.telnyx import Telnyx
 from oncall.phone.twilio import telephone
@@ -82,6 +82,10 @@ def to_the_gateway(url: str) -> None:
         post(url, TOKEN, {}, pause=lambda _: None)
 
 
+def to_the_other_stack(url: str) -> None:
+    assert wire.post(url, {"x-oncall-signature": TOKEN}, b"{}", 5).status >= 300
+
+
 def of_the_command(url: str) -> None:
     status, _, _ = providers.ask("Slack", urllib_request.Request(url, b"x", {"Authorization": TOKEN}))  # noqa: S310  http
     assert status >= 300
@@ -92,7 +96,16 @@ def of_an_import(url: str) -> None:
         api.read(url, {"Authorization": TOKEN})
 
 
-CLIENTS = (through_slacks_client, to_a_response_url, to_twilio, to_telnyx, to_the_gateway, of_the_command, of_an_import)
+CLIENTS = (
+    through_slacks_client,
+    to_a_response_url,
+    to_twilio,
+    to_telnyx,
+    to_the_gateway,
+    to_the_other_stack,
+    of_the_command,
+    of_an_import,
+)
 
 
 @pytest.mark.parametrize("client", CLIENTS, ids=lambda client: client.__name__)

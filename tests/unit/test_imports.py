@@ -12,7 +12,7 @@ DEVSTACK = ROOT / "devstack"
 
 # The packages and modules of the domain, the lowest first. Those of a line know nothing of each other.
 LAYERS = (
-    ("clock", "errors", "severities", "table", "text"),
+    ("clock", "errors", "redirects", "severities", "table", "text"),
     ("aws", "fallback", "roster"),
     ("settings", "signals", "warm", "alerts", "authorization"),
     ("wire", "incidents"),
