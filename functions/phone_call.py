@@ -60,7 +60,9 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, s
         answer = step.advance(services, turn)
     except ConfigurationError as error:
         services.fallback.tell(
-            "nobody can be called", f"{error}. Until then nobody is rung for incident {page['incident']}."
+            "nobody can be called",
+            f"{error}. Until then nobody is rung for incident {page['incident']}: take it with oncall acknowledge "
+            f"{page['incident']}, or in Slack.",
         )
         raise
     if answer is None:

@@ -28,7 +28,7 @@ UNSEEN_MS = 3_000
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """What came of an acknowledgement: whether it is ours, or who has it (since when).
+    """What came of an acknowledgement: whether it is ours, with how many incidents, or who has it (since when).
 
     Or that it is over, since it was resolved; or that its page is gone: there is another by now.
     """
@@ -38,6 +38,7 @@ class Taken:
     at: int = 0
     over: bool = False
     gone: bool = False
+    covered: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,7 +216,7 @@ def acknowledge_page(
     released = waiting and _releases(services, page, Answer("success", f"acknowledged by {who}", "call"))
     if not released or page.unavailable_since:
         services.show_in_slack(pages.settle(services.table, page, now=services.now()))
-    return taken or Taken(ours=True, by=who, at=page.acknowledged_at)
+    return taken or taken_by(page, call=call, ours=True)
 
 
 def _releases(services: Services, page: Page, answer: Answer) -> bool:
@@ -228,9 +229,9 @@ def _releases(services: Services, page: Page, answer: Answer) -> bool:
     return True
 
 
-def taken_by(page: Page, call: int | None = None) -> Taken:
+def taken_by(page: Page, call: int | None = None, *, ours: bool = False) -> Taken:
     """What came of an acknowledgement of a page that has ended; `call` is the call in which it was said."""
     if page.state != "acknowledged":
         return Taken(ours=False, over=True)
     own = call is not None and page.call(call).status == "taken"  # the same key once more
-    return Taken(ours=own, by=page.acknowledged_by, at=page.acknowledged_at)
+    return Taken(ours or own, page.acknowledged_by, page.acknowledged_at, covered=len(page.incidents))

@@ -19,6 +19,7 @@ from xml.etree import ElementTree as ET
 import yaml
 
 from oncall.incidents import Headline
+from oncall.pages import Storm
 from oncall.phone.provider import Callbacks
 from oncall.phone.voice import KEY_SECONDS, LIFT_MS, PAUSE_MS, Piece, Voice
 from oncall.roster import Language
@@ -57,9 +58,11 @@ def seconds(told: Iterable[Piece], english: Callable[[str], float]) -> float:
     return sum(english(text) if language == "en" else _japanese(text) for language, text in told)
 
 
-def to_the_keys(about: Headline, language: Language, english: Callable[[str], float]) -> float:
+def to_the_keys(
+    about: Headline, language: Language, english: Callable[[str], float], *, storm: Storm | None = None
+) -> float:
     """From the moment when the phone is answered."""
-    return LIFT_MS / 1000 + seconds(_voice(language).message(about), english)
+    return LIFT_MS / 1000 + seconds(_voice(language).message(about, storm), english)
 
 
 def to_the_end(about: Headline, language: Language, english: Callable[[str], float]) -> float:

@@ -8,7 +8,9 @@ import pytest
 from oncall import actions, incidents, intake, pages
 from oncall.phone import keys, refusals, step
 from oncall.phone.provider import UnavailableError
-from tests.builders import MINUTE, SATO, SUZUKI, TAKAHASHI, World, alert, webhook
+from tests.builders import DATABASE, MINUTE, SATO, SUZUKI, TAKAHASHI, World, alert, webhook
+
+HONDA = "+12025550103"
 
 
 def test_the_first_responder_is_rung_at_once_and_hears_the_alert(world: World) -> None:
@@ -246,6 +248,83 @@ def test_when_every_number_is_refused_the_page_ends_loudly(world: World) -> None
     assert world.topic.subjects == ["nobody took a page"]
 
 
+def test_the_mail_of_a_page_that_nobody_took_says_what_to_do_and_whom_the_phones_reached(world: World) -> None:
+    world.roster({"POLICY#default": {"rounds": 2}, "RESPONDER#honda": {"name": "Honda", "phone": HONDA, "position": 4}})
+    run = world.fire()
+    other = world.fire(webhook(key=DATABASE))
+    assert world.project(run.decision["incidents"][0]).done
+    world.twilio_says(world.last_call, "no-answer")
+    world.twilio_says(world.last_call, "in-progress")
+    world.twilio_says(world.last_call, "completed")
+    world.telephone.refuses.add(HONDA)
+    world.hears(world.last_call, "2")
+    world.passes(MINUTE)
+    for status in ("busy", "no-answer", "no-answer"):
+        world.twilio_says(world.last_call, status)
+    link = f"https://example.slack.com/archives/C012AB3CD/p{world.slack.posts[0].ts.replace('.', '')}"
+    first, second = (one.decision["incidents"][0] for one in (run, other))
+    assert (
+        world.topic.published[0]["Message"]
+        == f"""\
+Nobody has taken this page: 8 calls in 2 rounds.
+
+What: shop alert is down
+Product: not named
+Since: 2026-11-23 02:59 UTC
+Escalation policy: default
+Incidents: 2
+- {first} shop alert is down
+- {second} database alert is down
+
+Now:
+- Take it in Slack: {link}
+- Or with the command: oncall acknowledge {first}
+  Either takes all 2.
+- Left alone, the next repeat of the alert calls everybody again, unless the policy has repeat_page: false.
+
+Called:
+- Sato: no answer, then busy
+- Suzuki: answered, no key pressed, then no answer
+- Takahashi: passed it on, then no answer
+- Honda: could not be called (Correct the number in the roster) (2 times)"""
+    )
+
+
+def test_the_mail_is_in_the_language_of_the_page(world: World) -> None:
+    world.roster({"PRODUCT#silent": None, "PRODUCT#shop": {"language": "ja"}, "POLICY#default": {"rounds": 1}})
+    run = world.fire(webhook(product="shop"))
+    for status in ("no-answer", "busy", "no-answer"):
+        world.twilio_says(world.last_call, status)
+    message = world.topic.published[0]["Message"]
+    assert message.startswith(
+        "誰も引き受けませんでした（1巡、電話3回）。\n\n内容：shop alert is down\nプロダクト：shop\n"
+    )
+    assert "- Slackで「対応する」を押す。\n- またはコマンドで引き受ける：oncall acknowledge " in message
+    assert message.endswith("電話した人：\n- Satoさん：応答なし\n- Suzukiさん：話し中\n- Takahashiさん：応答なし")
+    assert world.incident(run).unanswered
+
+
+def test_the_mail_of_a_page_without_anybody_on_call_says_how_somebody_is(world: World) -> None:
+    world.roster({f"RESPONDER#{one}": None for one in ("sato", "suzuki", "takahashi")} | {"SCHEDULE#everyone": None})
+    world.fire()
+    message = world.topic.published[0]["Message"]
+    assert message.startswith("Nobody was called, because nobody is on call.\n")
+    assert "- Put somebody on call: oncall take NAME" in message
+    assert "Called:" not in message
+
+
+def test_while_twilio_takes_no_calls_the_mail_says_how_somebody_is_reached_all_the_same(world: World) -> None:
+    world.telephone.is_away = True
+    run = world.fire(webhook(product="shop"))
+    world.passes(MINUTE)
+    message = world.topic.published[0]["Message"]
+    assert message.startswith(
+        "Twilio takes no calls, so no phone rings: Twilio answered 503 (error 20503). It is tried again"
+    )
+    assert f"- Or with the command: oncall acknowledge {world.incident(run).id}\n" in message
+    assert "- Call somebody yourself: oncall who --product shop" in message
+
+
 def test_a_page_that_nobody_takes_is_told_to_the_fallback_once_and_the_incident_says_so(world: World) -> None:
     run = world.fire()
     for _ in range(6):
@@ -256,7 +335,11 @@ def test_a_page_that_nobody_takes_is_told_to_the_fallback_once_and_the_incident_
     assert world.topic.subjects == ["nobody took a page"]
     message = world.topic.published[0]["Message"]
     assert "shop alert is down" in message
-    assert "Sato: no-answer" in message
+    assert "Nobody has taken this page: 6 calls in 2 rounds." in message
+    assert message.endswith(
+        "Called:\n- Sato: no answer (2 times)\n- Suzuki: no answer (2 times)\n- Takahashi: no answer (2 times)"
+    )
+    assert f"oncall acknowledge {world.incident(run).id}" in message
     assert "+1202" not in message
     incident = world.incident(run)
     assert (incident.state, incident.unanswered) == ("triggered", True)

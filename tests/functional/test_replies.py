@@ -2,6 +2,7 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from itertools import permutations
+from xml.etree import ElementTree as ET
 
 import pytest
 
@@ -84,7 +85,7 @@ def test_zero_tells_the_details_and_the_keys_again(world: World) -> None:
     world.fire(webhook(*several))
     world.clock.time += 12 * MINUTE * 1000
     said = world.hears(world.last_call, "0")
-    assert "The alert is called URL Alert, critical. It began 12 minutes ago. 3 alerts fire." in said
+    assert "The alert is called URL Alert, critical. It began 13 minutes ago. 3 alerts fire." in said  # at 02:59
     assert "GET shop dot example dot com, cart does not answer: probe success is 0." in said
     assert (
         "There are also: db zero 1 has a full disk at var lib. db zero 2 has 95 percent of its processors busy." in said
@@ -94,12 +95,89 @@ def test_zero_tells_the_details_and_the_keys_again(world: World) -> None:
     assert "You have it" in world.hears(world.last_call, "1")
 
 
+def test_the_details_tell_when_the_alert_began_and_not_when_we_heard_of_it(world: World) -> None:
+    world.fire(webhook(alert(startsAt="2026-11-23T02:57:00Z"), alert("Disk Alert", startsAt="2026-11-23T02:40:00Z")))
+    assert "It began 20 minutes ago." in world.hears(world.last_call, "0")
+
+
+def heard(twiml: str) -> str:
+    """What a call says, in one line."""
+    return " ".join(" ".join(ET.fromstring(twiml).itertext()).split())  # noqa: S314  our own
+
+
+def storm(world: World, count: int = 30) -> None:
+    """So many groups of one cluster fire; the first one rings, and the others join its page while it rings."""
+    for number in range(count):
+        world.clock.time += 1000
+        labels = {"cluster": "eu-1", "instance": f"web-{number:02}:9100"}
+        one = alert("InstanceDown", labels=labels, annotations={"summary": f"web-{number:02} is down"})
+        world.fire(webhook(one, key=f"web-{number:02}", product="shop"))
+    assert len(world.page().incidents) == count
+    assert world.rung == [SATO]
+
+
+def test_who_takes_a_storm_hears_how_many_incidents_that_are(world: World) -> None:
+    storm(world)
+    call = world.last_call
+    assert "Thank you. You have all 30 incidents." in world.hears(call, "1")
+    assert "Thank you. You have all 30 incidents." in world.hears(call, "1")  # the same key once more
+    assert all(one.acknowledged_by == "Sato" for one in world_incidents(world))
+
+
+def world_incidents(world: World) -> list[incidents.Incident]:
+    found = [incidents.read(world.table, one) for one in world.page().incidents]
+    return [one for one in found if one]
+
+
+def test_a_call_in_a_storm_says_how_many_and_what_all_have_in_common(world: World) -> None:
+    storm(world)
+    again = world.hears(world.last_call, "3")
+    assert "30 incidents in all. They have in common: cluster eu 1. Press" in heard(again)
+    world.twilio_says(world.last_call, "no-answer")
+    assert world.ringing == [SUZUKI]
+    assert "30 incidents in all. They have in common: cluster eu 1." in world.last_call.twiml
+
+
+def test_zero_in_a_storm_tells_what_all_have_in_common_and_names_others(world: World) -> None:
+    storm(world)
+    said = world.hears(world.last_call, "0")
+    assert "30 incidents in all. They have in common: cluster eu 1. alert Instance Down." in heard(said)
+    assert "Among the others: web zero 1 is down. web zero 2 is down. web zero 3 is down." in heard(said)
+
+
+def test_nothing_is_said_to_be_in_common_that_one_incident_has_not(world: World) -> None:
+    storm(world, 3)
+    world.fire(webhook(alert("DiskFull"), key="disk", product="billing"))
+    said = world.hears(world.last_call, "3")
+    assert "4 incidents in all, of several products. Press" in heard(said)
+    assert world.page().in_common == {"region": "", "namespace": "", "service": "", "node": "", "host": "", "zone": "",
+                                      "availability_zone": ""}  # fmt: skip
+
+
+def test_an_alert_that_joins_an_incident_later_ends_what_it_had_in_common(world: World) -> None:
+    down = [alert("InstanceDown", labels={"instance": host}, fingerprint=host) for host in ("db-01:9100", "web-01")]
+    world.fire(webhook(down[0]))
+    world.fire(webhook(alert("DiskFull", labels={"instance": "db-01:9187"}), key=DATABASE))
+    assert world.page().in_common["instance"] == "db-01"
+    world.fire(webhook(*down))
+    assert "instance" not in world.page().in_common
+    world.resolve(webhook(*down, status="resolved"))
+    world.fire(webhook(down[1], key="web"))
+    assert "instance" not in world.page().in_common
+
+
+def test_a_storm_writes_each_value_that_differs_a_few_times_at_most(world: World) -> None:
+    """A page of hundreds of incidents stays small: what is known not to be in common is not kept for each."""
+    storm(world, 40)
+    assert len([trait for trait in world.page().traits if trait.startswith("instance=")]) <= 3
+
+
 @pytest.mark.parametrize("digits", ["4", "9", "*", "#", "", "11"])
-def test_another_key_explains_and_repeats(world: World, digits: str) -> None:
+def test_another_key_explains_the_keys(world: World, digits: str) -> None:
     world.fire()
     said = world.hears(world.last_call, digits)
-    assert "Only 1, 2, 3 and 0 mean something here" in said
-    assert "shop alert is down" in said
+    assert heard(said).startswith("That key does nothing. Press 1 to take it")
+    assert "shop alert is down" not in said
     assert world.page().state == "open"
 
 

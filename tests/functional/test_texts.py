@@ -47,7 +47,7 @@ def test_who_takes_several_incidents_reads_how_many(shown: World) -> None:
 def test_without_a_message_in_slack_the_text_names_the_incident(world: World) -> None:
     run = world.fire()
     world.hears(world.last_call, "1")
-    assert world.telephone.texts[0][1].endswith(f"Incident {run.decision['incidents'][0]}")
+    assert world.telephone.texts[0][1].endswith(f"oncall incident {run.decision['incidents'][0]}")
 
 
 def test_the_text_is_in_the_readers_language(world: World) -> None:
@@ -132,10 +132,27 @@ def test_a_policy_can_text_each_responder_before_the_phone_rings(world: World) -
     run = world.fire()
     world.twilio_says(world.last_call, "no-answer")
     incident = run.decision["incidents"][0]
-    words = f"On-call alert: shop alert is down\nYour phone rings now. Incident {incident}"
+    words = (
+        f"On-call alert: shop alert is down\nYour phone rings now: press 1 to take it, or oncall acknowledge {incident}"
+    )
     assert world.telephone.texts == [(SATO, words), (SUZUKI, words)]
     assert world.rung == [SATO, SUZUKI]
     assert [who for kind, who in events(world) if kind == "texted"] == ["Sato", "Suzuki"]
+
+
+def test_a_text_before_a_call_leads_to_the_message_in_slack_as_soon_as_there_is_one(world: World) -> None:
+    world.roster({"POLICY#default": {"sms_before_call": True}})
+    run = world.fire()
+    assert world.project(run.decision["incidents"][0]).done
+    world.fire(webhook(key=DATABASE))
+    world.twilio_says(world.last_call, "no-answer")
+    link = f"https://example.slack.com/archives/C012AB3CD/p{world.slack.posts[0].ts.replace('.', '')}"
+    to, words = world.telephone.texts[-1]
+    assert to == SUZUKI
+    assert words == (
+        "On-call alert, 2 incidents: shop alert is down\n"
+        f"Your phone rings now: press 1 to take them all, or acknowledge here: {link}"
+    )
 
 
 def test_a_text_before_a_call_goes_out_before_twilio_is_asked_for_the_call(world: World) -> None:

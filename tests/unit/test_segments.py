@@ -54,17 +54,19 @@ def test_marks_that_double_the_price_are_typed_plainly_where_that_helps(written:
     assert segments.plain(written) == texted
 
 
-@pytest.mark.parametrize("word", ["before", "taken", "taken_many"])
+@pytest.mark.parametrize("word", ["before", "before_many", "taken", "taken_many"])
 @pytest.mark.parametrize("summary", ["word " * 60, "it’s down… " * 20, "🔥" * 5 + " Disk", "[" * 300])
 def test_what_we_add_is_in_gsms_alphabet_and_an_english_text_has_two_parts_at_the_most(word: str, summary: str) -> None:
-    body = sms.written(word, headline(summary=summary), "en", incident="20261123-030000-abcdef", link=LINK, count=12)
+    body = sms.written(word, headline(summary=summary), "en", take=f"acknowledge here: {LINK}", link=LINK, count=12)
     assert segments.is_gsm(body)
     assert segments.segments(body) <= 2
 
 
-@given(st.text(max_size=300), st.sampled_from(["before", "taken", "taken_many"]), st.sampled_from(get_args(Language)))
+@given(
+    st.text(max_size=300),
+    st.sampled_from(["before", "before_many", "taken", "taken_many"]),
+    st.sampled_from(get_args(Language)),
+)
 def test_any_text_has_three_parts_at_the_most(summary: str, word: str, language: Language) -> None:
-    body = sms.written(
-        word, headline(summary=summary), language, incident="20261123-030000-abcdef", link=LINK, count=12
-    )
+    body = sms.written(word, headline(summary=summary), language, take=f"acknowledge here: {LINK}", link=LINK, count=12)
     assert segments.segments(body) <= (2 if segments.is_gsm(body) else 3)

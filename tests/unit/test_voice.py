@@ -9,6 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from devstack.shared.twiml import parse as check
+from oncall.incidents import TRAITS
+from oncall.pages import Storm
 from oncall.phone import voice
 from oncall.phone.provider import Callbacks
 from oncall.phone.voice import Voice
@@ -65,10 +67,13 @@ alerts = st.fixed_dictionaries(
         "title": texts,
         "labels": st.dictionaries(st.sampled_from(["alertname", "instance"]), texts),
         "annotations": st.dictionaries(st.sampled_from(["summary", "summary_ja", "description"]), texts),
+        "starts_at": st.sampled_from(["", "2026-11-23T02:59:00Z", "0001-01-01T00:00:00Z", "yesterday"]),
     }
 )
+storms = st.builds(Storm, st.integers(2, 300), st.dictionaries(st.sampled_from(TRAITS), texts))
 details = st.builds(
     incident,
+    title=texts,
     alerts=st.lists(alerts, min_size=1, max_size=4),
     opened_at=st.integers(0, 2**42),
     firing=st.integers(0, 10**6),
@@ -92,11 +97,23 @@ def is_spoken_by_twilio(twiml: str) -> None:
     assert not UNSPEAKABLE.search(heard), heard
 
 
-@given(headlines, languages, st.sampled_from(["", "wrong"]), st.sampled_from([CALLBACKS, LONG]))
+@given(headlines, st.none() | storms, languages, st.sampled_from([CALLBACKS, LONG]))
 def test_any_alert_is_spoken_within_twilios_limit(
-    about: Any, language: Language, first: str, callbacks: Callbacks
+    about: Any, storm: Storm | None, language: Language, callbacks: Callbacks
 ) -> None:
-    is_spoken_by_twilio(Voice(language, callbacks).alert(about, first=first))
+    is_spoken_by_twilio(Voice(language, callbacks).alert(about, storm))
+
+
+@pytest.mark.parametrize("language", get_args(Language))
+def test_whoever_presses_a_wrong_key_hears_the_keys_and_not_the_alert_again(language: Language) -> None:
+    twiml = Voice(language, CALLBACKS).wrong()
+    is_spoken_by_twilio(twiml)
+    heard = said(twiml)
+    for key in "1230":
+        assert heard.count(key) == 2, heard
+    assert heard.startswith(
+        "That key does nothing. Press 1" if language == "en" else "その番号は使えません。 引き受けるなら1"
+    )
 
 
 @given(details, languages, st.integers(0, 2**42), st.sampled_from([CALLBACKS, LONG]))
@@ -104,6 +121,13 @@ def test_any_details_are_spoken_within_twilios_limit(
     incident: Any, language: Language, now: int, callbacks: Callbacks
 ) -> None:
     is_spoken_by_twilio(Voice(language, callbacks).details(incident, now=now))
+
+
+@given(details, st.lists(details, min_size=1, max_size=voice.NAMED), storms, languages, st.integers(0, 2**42))
+def test_any_details_of_a_storm_are_spoken_within_twilios_limit(
+    incident: Any, others: Any, storm: Storm, language: Language, now: int
+) -> None:
+    is_spoken_by_twilio(Voice(language, LONG).details(incident, storm, others, now=now))
 
 
 @given(texts, languages, st.integers(-5, 10**6))
@@ -121,9 +145,9 @@ def test_any_key_is_brought_again_to_the_same_call(digits: str, language: Langua
 
 
 @pytest.mark.parametrize("language", get_args(Language))
-@pytest.mark.parametrize("word", ["taken", "passed", "over", "gone", "unwritten", "silence"])
+@pytest.mark.parametrize("word", ["taken", "taken_many", "passed", "over", "gone", "unwritten", "silence"])
 def test_every_last_word_ends_the_call(language: Language, word: str) -> None:
-    root = ET.fromstring(Voice(language, CALLBACKS).goodbye(word))  # noqa: S314  our own
+    root = ET.fromstring(Voice(language, CALLBACKS).goodbye(word, count=30))  # noqa: S314  our own
     assert [verb.tag for verb in root] == ["Say", "Hangup"]
 
 
@@ -278,3 +302,36 @@ def test_every_alert_of_the_bundle_is_understood_within_ten_seconds(language: La
 def test_a_voicemail_hears_no_more_than_a_minute(language: Language) -> None:
     told = {name: length.to_the_end(one, language, length.counted) for name, one in length.abouts().items()}
     assert max(told.values()) < 60
+
+
+@pytest.mark.parametrize("language", get_args(Language))
+def test_a_storm_reaches_the_keys_six_seconds_later_at_most(language: Language) -> None:
+    storm = Storm(30, {"product": "shop", "alertname": "InstanceDown", "cluster": "eu-1"})
+    one = next(iter(length.abouts().values()))
+    alone, many = (length.to_the_keys(one, language, length.counted, storm=each) for each in (None, storm))
+    assert alone < many < alone + 6
+
+
+def test_a_storm_says_how_many_it_is_and_what_all_have_in_common() -> None:
+    in_common = {"product": "shop", "cluster": "eu-1", "alertname": "InstanceDown"}
+    assert "The shop is down. 30 incidents in all. They have in common: cluster eu 1. Press" in heard("en", in_common)
+    assert "インシデントは全30件。共通点、クラスター、eu 1。" in heard("ja", in_common)
+
+
+@pytest.mark.parametrize(
+    ("in_common", "words"),
+    [
+        ({}, "30 incidents in all. Press"),  # a page of before traits were kept
+        ({"product": ""}, "30 incidents in all. Press"),
+        ({"region": ""}, "30 incidents in all, of several products. Press"),
+        ({"product": "shop", "instance": "db-01"}, "30 incidents in all. They have in common: host db zero 1. Press"),
+        ({"product": "shop", "instance": "Иван"}, "30 incidents in all. Press"),
+    ],
+)
+def test_what_a_storm_has_in_common_is_said_if_there_is_anything(in_common: Any, words: str) -> None:
+    assert words in heard("en", in_common)
+
+
+def heard(language: Language, in_common: Any) -> str:
+    one = headline(summary="The shop is down", product="shop")
+    return " ".join(said(Voice(language, CALLBACKS).alert(one, Storm(30, in_common))).split())

@@ -2,6 +2,7 @@
 
 from oncall.incidents.model import (
     PROBE_POLICY,
+    TRAITS,
     Change,
     Event,
     Headline,
@@ -46,6 +47,7 @@ from oncall.incidents.store import (
 __all__ = [
     "GRACE_MS",
     "PROBE_POLICY",
+    "TRAITS",
     "TRIES",
     "Change",
     "Event",

@@ -5,11 +5,17 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal, Self, cast
 
 from oncall.alerts.group import Severity, Status
+from oncall.clock import milliseconds
 from oncall.roster import Language
 from oncall.table import Item
 
 State = Literal["triggered", "acknowledged", "resolved"]
 
+# By what incidents may belong together, the most telling first after the product: where it is, then what it is.
+TRAITS = (
+    *("product", "instance", "node", "host", "cluster", "region", "availability_zone", "zone", "namespace", "service"),
+    "alertname",
+)
 PROBE_POLICY = "oncall:probe"  # of the alert that tries the whole way; no policy of a roster can be called so
 
 
@@ -98,6 +104,7 @@ class Headline:
     at_least: bool  # more may fire than are known
     test: bool
     language: Language | None = None  # the product's
+    traits: Mapping[str, str] = field(default_factory=dict)  # labels that all its alerts have: those of TRAITS
 
     def summary_in(self, language: Language) -> str:
         """The summary for a reader of a language."""
@@ -165,6 +172,13 @@ class Incident:
     def channels(self) -> frozenset[str]:
         """Its channel: as it is configured, which may be by name, and as Slack calls it once it was told there."""
         return frozenset({self.channel, self.slack.channel or self.channel})
+
+    @property
+    def began(self) -> int:
+        """When the first of its alerts that fire began, as far as they say."""
+        fires = [alert for alert in self.alerts if alert.status == "firing"] or self.alerts
+        moments = [milliseconds(alert.starts_at) for alert in fires]
+        return min([self.opened_at, *(moment for moment in moments if moment > 0)])
 
     @property
     def is_probe(self) -> bool:

@@ -22,6 +22,7 @@ from oncall.alerts.group import KEPT_ALERTS, TEST_LABEL, Alert, AlertGroup
 from oncall.clock import at
 from oncall.incidents.known import hear
 from oncall.incidents.model import (
+    TRAITS,
     Change,
     Event,
     Headline,
@@ -42,6 +43,8 @@ KEPT_DAYS = 400  # how long a resolved incident and its timeline stay
 GRACE_MS = 45_000  # after a change, so long may Slack take before the reconciler looks after it
 PEER = "peer"  # opened an incident that came from the other stack
 TRIES = 12  # at a write that others keep changing under our hands
+
+_PORT = re.compile(r":[0-9]{2,5}$")  # each exporter of a host has another one
 
 
 @dataclass(frozen=True, slots=True)
@@ -515,7 +518,18 @@ def headline_of(incident: Incident) -> Headline:
         at_least=incident.at_least,
         test=incident.is_test,
         language=incident.language,
+        traits=_traits(incident),
     )
+
+
+def _traits(incident: Incident) -> dict[str, str]:
+    """What an incident may have in common with others: labels that each of its alerts that fire has with one value."""
+    fires = [alert for alert in incident.alerts if alert.status == "firing"] or incident.alerts
+    found = {"product": incident.product}
+    for name in TRAITS[1:]:
+        values = {_PORT.sub("", alert.labels.get(name, "")) for alert in fires}
+        found[name] = next(iter(values)) if len(values) == 1 else ""
+    return {name: value[:60] for name, value in found.items() if says_something(value)}
 
 
 def _is_less(severity: str) -> bool:

@@ -1,6 +1,6 @@
 """Pages: one round of waking people for one escalation policy."""
 
-from oncall.pages.model import ENDED, SUPPOSED, AtWork, Call, Handed, Page, PageKey, Skip, Via
+from oncall.pages.model import ENDED, SUPPOSED, AtWork, Call, Handed, Page, PageKey, Skip, Storm, Via
 from oncall.pages.next_step import GiveUp, Pause, Ring, next_step
 from oncall.pages.store import (
     LISTENING_SECONDS,
@@ -42,6 +42,7 @@ __all__ = [
     "Pause",
     "Ring",
     "Skip",
+    "Storm",
     "Via",
     "acknowledge",
     "ask_again",

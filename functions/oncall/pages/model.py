@@ -113,6 +113,14 @@ class AtWork:
 
 
 @dataclass(frozen=True, slots=True)
+class Storm:
+    """Several incidents that one page covers."""
+
+    count: int
+    in_common: Mapping[str, str]  # see Page.in_common
+
+
+@dataclass(frozen=True, slots=True)
 class Page:
     """One round of waking people for one escalation policy."""
 
@@ -131,6 +139,9 @@ class Page:
     # answers with it, so that no look at the roster stands between the webhook and the ring.
     phones: Mapping[str, str] = field(default_factory=dict, repr=False)
     incidents: frozenset[str] = frozenset()  # the ids of those that it covers
+    traits: frozenset[str] = (
+        frozenset()
+    )  # what is true of one of them at least: "name=value" of each of incidents.TRAITS
     attempt: int = 0  # the number of the latest call
     token: str = field(default="", repr=False)  # the task token of the waiting step
     quiet_seconds: int = 0
@@ -152,6 +163,19 @@ class Page:
     settled_at: int = 0  # when all had followed from its end
     away_since: int = 0  # since when its step waits, because its stack was away
     left: tuple[str, ...] = ()  # calls that may still ring, to be hung up by whoever comes next
+
+    @property
+    def in_common(self) -> Mapping[str, str]:
+        """What is true of all incidents that have joined it, by the names of incidents.TRAITS; empty what none has."""
+        values: dict[str, list[str]] = {}
+        for name, _, value in (trait.partition("=") for trait in self.traits):
+            values.setdefault(name, []).append(value)
+        return {name: found[0] for name, found in values.items() if len(found) == 1}
+
+    @property
+    def storm(self) -> Storm | None:
+        """The incidents that it covers, if they are several."""
+        return Storm(len(self.incidents), self.in_common) if len(self.incidents) > 1 else None
 
     @property
     def lead(self) -> str:
@@ -214,6 +238,7 @@ class Page:
             calls=tuple(calls),
             phones=phones,
             incidents=frozenset(item.get("incidents", ())),
+            traits=frozenset(item.get("traits", ())),
             attempt=item["attempt"],
             token=item.get("token", ""),
             quiet_seconds=item["quiet_seconds"],

@@ -112,6 +112,7 @@ def join(
         "calls": {},
         "phones": {first.id: first.phone} if first else {},
         "incidents": {incident},
+        "traits": _traits(headline),
         "about": headline.to_item(),
         "quiet_seconds": policy.quiet_seconds,
         "answer": policy.answer,
@@ -172,7 +173,8 @@ def _goes_on(new: Item, last: Page) -> Update:
     """Opens a page that goes on with one that nobody took and of which nobody has been told."""
     condition = "#state = :unanswered AND #page = :page AND attribute_not_exists(#settled_at)"
     values = {"unanswered": "unanswered", "page": last.id}
-    return _opening(new | {"incidents": last.incidents | new["incidents"]}, condition=condition, values=values)
+    goes_on = {"incidents": last.incidents | new["incidents"], "traits": last.traits | new["traits"]}
+    return _opening(new | goes_on, condition=condition, values=values)
 
 
 def _opening(new: Item, *, condition: str, values: Mapping[str, object]) -> Update:
@@ -195,13 +197,15 @@ def _join_open(table: Table, page: Page, headline: Headline, *, execution: str, 
     try:
         if is_about and page.headline != headline:
             page = note(table, page, {"about": headline.to_item()})
-        if is_new:
+        told_apart = {name for name, _, _ in (trait.partition("=") for trait in page.traits)} - page.in_common.keys()
+        news = {trait for trait in _traits(headline) - page.traits if trait.partition("=")[0] not in told_apart}
+        if is_new or news:
             page = _write(
                 table,
                 Update(
                     partition(page.policy),
                     "CURRENT",
-                    add={"incidents": {incident}},
+                    add={"incidents": {incident}, **({"traits": news} if news else {})},
                     condition="#state = :open AND #page = :page",
                     values={"open": "open", "page": page.id},
                 ),
@@ -212,6 +216,13 @@ def _join_open(table: Table, page: Page, headline: Headline, *, execution: str, 
     except ConditionFailedError:
         return None
     return Joined(page, is_ours=False, is_new=is_new)
+
+
+def _traits(headline: Headline) -> set[str]:
+    """What a page keeps of the traits of an incident. They are only added to, in any order, and by several at once: of what
+    has left the page something may stay, so that less is in common than could be said, and never more.
+    """
+    return {f"{name}={headline.traits.get(name, '')}" for name in incidents.TRAITS}
 
 
 def take_over(table: Table, page: Page, *, execution: str, now: int) -> Page:

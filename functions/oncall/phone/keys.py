@@ -11,7 +11,7 @@ from oncall.actions import Taken
 from oncall.incidents import PROBE_POLICY
 from oncall.pages import Call, Page, PageKey
 from oncall.phone.provider import LATE_SECONDS, Callbacks
-from oncall.phone.voice import Voice
+from oncall.phone.voice import NAMED, Voice
 from oncall.services import Services
 from oncall.signals import Answer
 from oncall.table import ConditionFailedError
@@ -48,12 +48,11 @@ def key_pressed(services: Services, callbacks: Callbacks, digits: str) -> str:
         case "2":
             return _pass_on(services, page, call, voice)
         case "3":
-            return voice.alert(page.headline)
+            return voice.alert(page.headline, page.storm)
         case "0":
-            incident = incidents.read(services.table, page.lead)
-            return voice.details(incident, now=services.now()) if incident else voice.alert(page.headline)
+            return _details(services, page, voice)
         case _:
-            return voice.alert(page.headline, first="wrong")
+            return voice.wrong()
 
 
 def call_changed(services: Services, callbacks: Callbacks, status: str, sid: str) -> None:
@@ -83,6 +82,14 @@ def call_changed(services: Services, callbacks: Callbacks, status: str, sid: str
             _text(services, callbacks)
     elif status in pages.ENDED and page.attempt == callbacks.number:
         services.release(page.token, Answer("fail", status, "call"))
+
+
+def _details(services: Services, page: Page, voice: Voice) -> str:
+    lead = incidents.read(services.table, page.lead)
+    if lead is None:
+        return voice.alert(page.headline, page.storm)
+    others = [incidents.read(services.table, one) for one in sorted(page.incidents - {page.lead})[:NAMED]]
+    return voice.details(lead, page.storm, [one for one in others if one], now=services.now())
 
 
 def _text(services: Services, callbacks: Callbacks) -> None:
@@ -133,7 +140,7 @@ def _release_again(services: Services, callbacks: Callbacks, page: Page | None, 
 
 def _answer(services: Services, voice: Voice, taken: Taken) -> str:
     if taken.ours:
-        return voice.goodbye("taken")
+        return voice.goodbye("taken_many" if taken.covered > 1 else "taken", count=taken.covered)
     if taken.over or taken.gone:
         return voice.goodbye("over" if taken.over else "gone")
     return voice.goodbye("other", who=taken.by, minutes=(services.now() - taken.at) // 60_000)

@@ -26,16 +26,18 @@ SUMMARY_LEAST = 20
 
 _WORDS: Mapping[Language, Mapping[str, str]] = {
     "en": {
-        "before": "On-call alert: {what}\nYour phone rings now. Incident {incident}",
+        "before": "On-call alert: {what}\nYour phone rings now: press 1 to take it, or {take}",
+        "before_many": "On-call alert, {count} incidents: {what}\nYour phone rings now: press 1 to take them all, or {take}",
+        "in_slack": "acknowledge here: {link}",
         "taken": "You have it: {what}\n{link}",
         "taken_many": "You have it, with {count} incidents in all: {what}\n{link}",
-        "incident": "Incident {incident}",
     },
     "ja": {
-        "before": "オンコール: {what}\nこれから電話します。インシデント {incident}",
+        "before": "オンコール: {what}\nこれから電話します。電話で1、または {take}",
+        "before_many": "オンコール（{count}件）: {what}\nこれから電話します。電話で1、または {take}",
+        "in_slack": "Slackで対応: {link}",
         "taken": "対応を引き受けました: {what}\n{link}",
         "taken_many": "全{count}件の対応を引き受けました: {what}\n{link}",
-        "incident": "インシデント {incident}",
     },
 }
 
@@ -50,7 +52,7 @@ def taken(services: Services, policy: str, page_id: str, number: int) -> None:
     call, headline = page.call(number), page.headline
     incident = incidents.read(services.table, headline.incident)
     language = _language(services.settings.language, call, headline)
-    link = (incident.slack.link if incident else "") or _WORDS[language]["incident"].format(incident=headline.incident)
+    link = (incident.slack.link if incident else "") or f"oncall incident {headline.incident}"
     count = len(page.incidents)
     body = written("taken_many" if count > 1 else "taken", headline, language, link=link, count=count)
     event = _send(services.telephone(), page, call, body, "taken")
@@ -58,13 +60,21 @@ def taken(services: Services, policy: str, page_id: str, number: int) -> None:
     services.show_in_slack([headline.incident])
 
 
-def before_the_call(telephone: Telephone, page: Page, call: Call, language: Language) -> Event | None:
-    """Tells a responder why the phone is about to ring; returns what the timeline says of it. Takes two seconds at most."""
+def before_the_call(services: Services, page: Page, call: Call) -> Event | None:
+    """Tells a responder why the phone is about to ring, and how else to take it; returns what the timeline says of it.
+
+    Twilio has two seconds at most.
+    """
+    telephone = services.telephone()
     if not telephone.text_sender:
         logger.warning("the policy asks for a text before a call, but TextSender is empty", policy=page.policy)
         return None
-    own = _language(language, call, page.headline)
-    body = written("before", page.headline, own, incident=page.lead)
+    language = _language(services.settings.language, call, page.headline)
+    lead = incidents.read(services.table, page.lead)
+    link = lead.slack.link if lead else ""
+    take = _WORDS[language]["in_slack"].format(link=link) if link else f"oncall acknowledge {page.lead}"
+    count = len(page.incidents)
+    body = written("before_many" if count > 1 else "before", page.headline, language, take=take, count=count)
     return _send(telephone, page, call, body, "before")
 
 

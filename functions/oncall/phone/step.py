@@ -14,14 +14,13 @@ from oncall import incidents, pages, probe, shadow
 from oncall.clock import at
 from oncall.incidents import PROBE_POLICY, Event, Incident
 from oncall.pages import Call, GiveUp, Handed, Page, Pause, Ring, Skip
-from oncall.phone import refusals, sms
+from oncall.phone import mail, sms
 from oncall.phone.provider import Callbacks, Known, NumberRefusedError, UnavailableError
 from oncall.phone.voice import Voice
 from oncall.roster import Language, Responder, Roster, schedules
 from oncall.services import Services
 from oncall.signals import Answer
 from oncall.table import ConditionFailedError
-from oncall.text import unlinked
 
 logger = Logger(child=True)
 
@@ -147,7 +146,7 @@ def _ring(services: Services, turn: Turn, page: Page | Handed, ring: Ring) -> An
     begun = pages.begin_call(services.table, page, ring, execution=turn.execution, token=turn.token, now=services.now())
     texted: Event | None = None
     if begun.sms_before_call:
-        texted = sms.before_the_call(services.telephone(), begun, begun.call(begun.attempt), services.settings.language)
+        texted = sms.before_the_call(services, begun, begun.call(begun.attempt))
     try:
         if begun.sms_before_call:
             # The text took its time: somebody may have taken it, or a step beside this one may have gone on from there.
@@ -172,7 +171,7 @@ def _place(services: Services, turn: Turn, page: Page) -> Answer | None:
         page = _hang_up_left(services, page)
         sid = services.telephone().call(
             call.phone,
-            _voice(services, page, call).alert(page.headline),
+            _voice(services, page, call).alert(page.headline, page.storm),
             callbacks=callbacks,
             ring_seconds=page.ring_seconds,
         )
@@ -286,14 +285,9 @@ def _unavailable(services: Services, turn: Turn, page: Page, error: UnavailableE
     if not page.unavailable_since:
         page = pages.note(services.table, page, {"unavailable_since": now})
     if now - since >= UNAVAILABLE_MS and page.told != "unavailable" and page.policy != PROBE_POLICY:
-        headline = page.headline
         remedy = error.remedy
         services.fallback.tell(
-            "Twilio takes no calls, nobody is rung",
-            f"{reason}. {refusals.words(remedy, 'en')}\n"
-            f"Nobody can be rung for: {unlinked(headline.summary)} "
-            f"(product {unlinked(headline.product or 'not named')}, incident {headline.incident}).\n"
-            "Trying again until Twilio answers. Acknowledge in Slack to stop.",
+            "Twilio takes no calls, nobody is rung", mail.unavailable(services, page, reason=reason, remedy=remedy)
         )
         detail = {"reason": reason, **({"remedy": remedy} if remedy and remedy != page.remedy else {})}
         page = pages.note(services.table, page, {"told": "unavailable", "remedy": remedy})
@@ -329,7 +323,7 @@ def _finish(services: Services, page: Page) -> Answer:
         except UnavailableError as error:
             failed = error
     if page.is_silent:
-        services.fallback.tell("nobody took a page", _unanswered(page))
+        services.fallback.tell("nobody took a page", mail.unanswered(services, page))
         page = pages.note(services.table, page, {"told": "unanswered"})
     if not failed and any(
         not call.sid and not call.has_ended and _is_in_flight(call, services.now()) for call in page.calls
@@ -456,15 +450,3 @@ def _ended_event(page: Page, call: Call) -> Event:
 
 def _key(page: Page, call: Call, what: str) -> str:
     return f"{page.id}/{call.number}/{what}"
-
-
-def _unanswered(page: Page) -> str:
-    headline = page.headline
-    rang = "; ".join(f"{call.name}: {call.reason or call.status}" for call in page.calls)
-    return (
-        f"Nobody has taken this page ({page.reason}).\n"
-        f"What: {unlinked(headline.summary)}\nProduct: {unlinked(headline.product or 'not named')}\n"
-        f"Escalation policy: {page.policy}\n"
-        f"Incidents: {', '.join(sorted(page.incidents))}\nCalled: {rang or 'nobody'}\n"
-        "Acknowledge it in Slack. The next repeat of the alert starts a new page."
-    )

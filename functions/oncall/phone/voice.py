@@ -12,7 +12,8 @@ from typing import Literal
 from twilio.twiml.voice_response import Gather, Say, VoiceResponse
 
 from oncall.alerts import annotations
-from oncall.incidents import Headline, Incident
+from oncall.incidents import TRAITS, Headline, Incident
+from oncall.pages import Storm
 from oncall.phone import speech
 from oncall.phone.provider import Callbacks
 from oncall.roster import Language
@@ -25,8 +26,10 @@ PAUSE_MS = 300  # before the keys
 # Characters that are read aloud of what happened: about six seconds; and of an alert's details.
 _SUMMARY: Mapping[Language, int] = {"en": 90, "ja": 60}
 _DETAILS: Mapping[Language, int] = {"en": 220, "ja": 120}
-_OTHERS = 3  # alerts that the details name beside the first
+NAMED = 3  # alerts, or incidents, that the details name beside the first
 _NAME = 40
+_TRAIT: Mapping[Language, int] = {"en": 30, "ja": 30}
+_DETAILED_TRAITS = 3
 
 # Twilio: Polly's neural voices. They know the SSML tags break, lang, p, phoneme, s, sub and w, of prosody rate and volume,
 # and neither emphasis nor say-as for characters.
@@ -48,17 +51,32 @@ _WORDS: Mapping[Language, Mapping[str, str]] = {
         "at_least_more": "And at least {count} more alerts.",
         "perhaps_more": "There may be more alerts.",
         "keys": "Press 1 to take it, 2 to pass it on, 3 to hear it again, 0 for details.",
-        "wrong": "Only 1, 2, 3 and 0 mean something here.",
+        "many": "{count} incidents in all.",
+        "many_products": "{count} incidents in all, of several products.",
+        "in_common": "They have in common:",
+        "instance": "host",
+        "node": "node",
+        "host": "host",
+        "cluster": "cluster",
+        "region": "region",
+        "availability_zone": "zone",
+        "zone": "zone",
+        "namespace": "namespace",
+        "service": "service",
+        "alertname": "alert",
+        "wrong": "That key does nothing.",
         "called": "The alert is called",
         "began": "It began {ago}.",
         "firing": "{count} alerts fire.",
         "firing_at_least": "At least {count} alerts fire.",
         "also": "There are also:",
+        "others": "Among the others:",
         "cut": "Slack does not show all of it: the alert was too long.",
         "unreadable": "What it says is in another language. Please read it in Slack.",
         "somebody": "Somebody",
         "silence": "No key was pressed. The next person is called now. Good bye.",
         "taken": "Thank you. You have it. The details are in Slack. Good bye.",
+        "taken_many": "Thank you. You have all {count} incidents. The details are in Slack. Good bye.",
         "passed": "All right. The next person is called now. Good bye.",
         "other": "{who} already has it, taken {ago}. You can go back to sleep. Good bye.",
         "over": "It is over. The alert has been resolved. You can go back to sleep. Good bye.",
@@ -84,17 +102,32 @@ _WORDS: Mapping[Language, Mapping[str, str]] = {
         "at_least_more": "ほか少なくとも{count}件。",
         "perhaps_more": "ほかにもアラートがあるかもしれません。",
         "keys": "引き受けるなら1、次の人へは2、もう一度は3、詳しくは0を押してください。",
-        "wrong": "使えるのは1、2、3、0だけです。",
+        "many": "インシデントは全{count}件。",
+        "many_products": "複数のプロダクトで、インシデントは全{count}件。",
+        "in_common": "共通点、",
+        "instance": "ホスト、",
+        "node": "ノード、",
+        "host": "ホスト、",
+        "cluster": "クラスター、",
+        "region": "リージョン、",
+        "availability_zone": "ゾーン、",
+        "zone": "ゾーン、",
+        "namespace": "ネームスペース、",
+        "service": "サービス、",
+        "alertname": "アラート、",
+        "wrong": "その番号は使えません。",
         "called": "アラートの名前は、",
         "began": "{ago}始まりました。",
         "firing": "{count}件が発生中です。",
         "firing_at_least": "少なくとも{count}件が発生中です。",
         "also": "ほかに、",
+        "others": "ほかのインシデントは、",
         "cut": "アラートが長すぎるため、一部はスラックにもありません。",
         "unreadable": "内容はほかの言語で書かれています。スラックをご覧ください。",
         "somebody": "別の担当者",
         "silence": "番号が押されませんでした。次の担当者に電話します。失礼します。",
         "taken": "ありがとうございます。対応者として記録しました。詳細はスラックをご覧ください。失礼します。",
+        "taken_many": "ありがとうございます。全{count}件の対応者として記録しました。詳細はスラックをご覧ください。失礼します。",
         "passed": "わかりました。次の担当者に電話します。失礼します。",
         "other": "{ago}、{who}さんが対応を引き受けました。お休みください。失礼します。",
         "over": "アラートは解決しました。お休みください。失礼します。",
@@ -120,26 +153,42 @@ class Voice:
     language: Language
     callbacks: Callbacks
 
-    def alert(self, headline: Headline, *, first: str = "") -> str:
-        """The alert and the keys, twice, then a good-bye: a voicemail ends by itself. `first` is a word to begin with."""
-        told = [*(self._own(first) if first else ()), *self.message(headline)]
+    def alert(self, headline: Headline, storm: Storm | None = None) -> str:
+        """The alert and the keys, twice, then a good-bye: a voicemail ends by itself."""
+        told = self.message(headline, storm)
         return self._ask(told, told, "silence")
 
-    def details(self, incident: Incident, *, now: int) -> str:
-        """What the alerts of an incident say beside their headline, once; the keys twice. `now` in epoch milliseconds."""
+    def wrong(self) -> str:
+        """Which keys there are, for whoever pressed another one: key 3 says the alert again."""
+        return self._ask(self._own("wrong"), [], "silence")
+
+    def details(
+        self, incident: Incident, storm: Storm | None = None, others: Sequence[Incident] = (), *, now: int
+    ) -> str:
+        """What the alerts of an incident say beside their headline, once; the keys twice. `now` in epoch milliseconds.
+
+        In a storm some of the others are named, and not the incident's further alerts.
+        """
         alerts = [alert for alert in incident.alerts if alert.status == "firing"] or incident.alerts
-        first, others = alerts[0], alerts[1 : 1 + _OTHERS]
+        first, further = alerts[0], alerts[1 : 1 + NAMED]
         named = first.labels.get("alertname", "")
         name = self._sentence(named if annotations.says_something(named) else first.title, _SUMMARY)
         told = [*self._own("called"), *name] if name else []
-        told += self._own("began", minutes=(now - incident.opened_at) // 60_000)
+        told += self._own("began", minutes=(now - incident.began) // 60_000)
         if incident.firing > 1:
             told += self._own("firing_at_least" if incident.at_least else "firing", count=incident.firing)
         described = annotations.annotation(first.annotations, self.language, "description", "message")
         told += self._sentence(described, _DETAILS) or (self._own("unreadable") if described else [])
+        if storm:
+            told += self._storm(storm, _DETAILED_TRAITS)
         if others:
+            told += self._own("others")
+            for other in others:
+                said = annotations.headline(other.alerts[0].annotations, self.language)
+                told += self._sentence(said, _SUMMARY) or self._sentence(other.title, _SUMMARY)
+        elif further:
             told += self._own("also")
-            for alert in others:
+            for alert in further:
                 told += self._sentence(
                     annotations.headline(alert.annotations, self.language), _SUMMARY
                 ) or self._sentence(alert.title, _SUMMARY)
@@ -147,7 +196,7 @@ class Voice:
             told += self._own("cut")
         return self._ask(told, [], "silence")
 
-    def message(self, headline: Headline) -> list[Piece]:
+    def message(self, headline: Headline, storm: Storm | None = None) -> list[Piece]:
         """What the alert says before the keys: that it is one, of which product, what, how many. About ten seconds.
 
         What it says is said in the listener's language if there is that, else in one that a voice reads. If there is none,
@@ -181,7 +230,19 @@ class Voice:
             )
         elif headline.at_least:
             told += self._own("perhaps_more")
-        return told
+        return told + (self._storm(storm, 1) if storm else [])
+
+    def _storm(self, storm: Storm, most: int) -> list[Piece]:
+        """How many incidents there are, and what they have in common beside the product."""
+        of_several = storm.in_common and "product" not in storm.in_common
+        told = self._own("many_products" if of_several else "many", count=storm.count)
+        traits: list[Piece] = []
+        for name in TRAITS[1:]:
+            value = self._sentence(storm.in_common.get(name, ""), _TRAIT)
+            if value and most:
+                traits += [*self._own(name), *value]
+                most -= 1
+        return [*told, *self._own("in_common"), *traits] if traits else told
 
     def keys(self) -> list[Piece]:
         """Which keys there are."""
@@ -194,9 +255,12 @@ class Voice:
             self._speak(self._gather(response), self._own("test"), pause_ms=LIFT_MS)
         return self._end(response, self._own("untested"))
 
-    def goodbye(self, word: str, *, who: str = "", minutes: int | None = None) -> str:
-        """One of the last words: taken, passed, other (with `who` and `minutes`), over, gone, unwritten, proven."""
-        return self._end(VoiceResponse(), self._own(word, who=who, minutes=minutes))
+    def goodbye(self, word: str, *, who: str = "", minutes: int | None = None, count: int = 1) -> str:
+        """One of the last words: taken, passed, other (with `who` and `minutes`), over, gone, unwritten, proven.
+
+        And taken_many, with the `count` of incidents.
+        """
+        return self._end(VoiceResponse(), self._own(word, who=who, minutes=minutes, count=count))
 
     def moment(self, digits: str, tries: int) -> str:
         """Asks for a moment and then brings the same key again."""

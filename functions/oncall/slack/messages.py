@@ -18,7 +18,7 @@ from typing import Any
 from urllib.parse import quote
 
 from oncall.alerts.annotations import annotation, headline, says_something
-from oncall.clock import at, milliseconds
+from oncall.clock import at
 from oncall.incidents import Incident, KeptAlert, TimelineEvent
 from oncall.pages import Page
 from oncall.phone import refusals
@@ -178,7 +178,7 @@ def _facts(incident: Incident, language: Language, status: str, page: Page | Non
     yield _text("\n")
     yield from _filled(words["product"], product=_text(product, bold=True)) if product else [_text(words["no_product"])]
     yield _text("\n")
-    yield from _filled(words["since"], since=_date(_since(incident)))
+    yield from _filled(words["since"], since=_date(incident.began))
     count = incident.firing
     firing = "firing_at_least" if incident.at_least else "firing"
     firing = "firing_unseen" if incident.at_least and not count else f"{firing}_1" if count == 1 else firing
@@ -312,7 +312,7 @@ def _small_print(incident: Incident, words: Words) -> Iterator[Json]:
 
 def _over(incident: Incident, words: Words, sign: str, status: str, summary: str) -> list[Json]:
     """What is over needs nobody: one line, and the rest in small print."""
-    since, until = _since(incident), incident.resolved_at
+    since, until = incident.began, incident.resolved_at
     time = _time(until, "{time}") if until - since < SAME_DAY_MS else _time(until)
     lasted = words["lasted"].format(since=_time(since), until=time, duration=_duration(until - since, words))
     notes = [_plain_text(plain(incident.product, 100) or words["no_product"], emoji=False), _mrkdwn(lasted)]
@@ -323,13 +323,6 @@ def _over(incident: Incident, words: Words, sign: str, status: str, summary: str
         _rich(_section(_text(sign), _text(status, bold=True), _text(f" | {cut(summary, 300)}"))),
         {"type": "context", "elements": notes},
     ]
-
-
-def _since(incident: Incident) -> int:
-    """When the first of its alerts began, as far as they say."""
-    fires = [alert for alert in incident.alerts if alert.status == "firing"] or incident.alerts
-    began = [milliseconds(alert.starts_at) for alert in fires]
-    return min([incident.opened_at, *(moment for moment in began if moment > 0)])
 
 
 def _duration(length: int, words: Words) -> str:
