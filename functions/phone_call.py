@@ -9,10 +9,10 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from oncall import aws
 from oncall.errors import ConfigurationError
-from oncall.incidents import PROBE_POLICY
 from oncall.pages import Handed
 from oncall.phone import call_test, sms, step
 from oncall.phone.twilio import Telephone, telephone
+from oncall.probe import rules as probe
 from oncall.roster import Responder, is_shadow
 from oncall.services import for_function
 from oncall.settings import read_settings
@@ -70,7 +70,7 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, s
         return None
     logger.info("moved on", result=answer.result, reason=answer.reason, next=answer.next)
     policy = page.get("policy", "")
-    if answer.next == "end" and policy != PROBE_POLICY and not is_shadow(policy):  # they have metrics of their own
+    if answer.next == "end" and not (probe.has_own_metrics(policy) or is_shadow(policy)):
         metrics.add_metric(name=f"Page{answer.result.title()}", unit=MetricUnit.Count, value=1)
     services.release(event["token"], answer)
     return None

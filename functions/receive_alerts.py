@@ -7,7 +7,7 @@ from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from oncall import intake, wire
-from oncall.incidents import PROBE_POLICY
+from oncall.probe import rules as probe
 from oncall.roster import is_shadow
 from oncall.services import for_function
 from oncall.text import log_line
@@ -28,7 +28,7 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, A
     logger.set_correlation_id(next(iter(decision.incidents), None))
     logger.info("decided", action=decision.action, severity=decision.severity, execution=event["execution"])
     policy = decision.page.policy if decision.page else ""
-    if policy != PROBE_POLICY:  # it has metrics of its own
+    if not probe.has_own_metrics(policy):
         action = "Shadowed" if is_shadow(policy) else decision.action.title()
         metrics.add_metric(name=f"Alerts{action}", unit=MetricUnit.Count, value=1)
     return decision.to_state()

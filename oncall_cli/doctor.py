@@ -10,10 +10,10 @@ from typing import Any, Literal
 
 import typer
 
-from oncall import probe
 from oncall.clock import at
 from oncall.clock import now as milliseconds
 from oncall.phone import proofs
+from oncall.probe import record as probe
 from oncall.roster import Roster
 from oncall.roster.schedules import responders_on_call
 from oncall.table import Table

@@ -5,8 +5,8 @@ import secrets
 import time
 from datetime import UTC, datetime
 
-from oncall import probe
 from oncall.clock import at
+from oncall.probe import record as probe
 from oncall.table import Item, Table
 from oncall_cli.errors import CommandError, aws_errors
 from oncall_cli.output import note, print_json, say

@@ -11,8 +11,9 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from oncall import incidents, pages, roster
 from oncall.clock import at
-from oncall.incidents import PROBE_POLICY, Event, Incident
+from oncall.incidents import Event, Incident
 from oncall.pages import Call, Page, Skip, Via
+from oncall.probe import rules as probe
 from oncall.roster import Responder, Roster, overrides
 from oncall.roster.overrides import TakenShift
 from oncall.services import Services
@@ -205,7 +206,7 @@ def acknowledge_page(
             return taken
         page, was_open = there, True  # whoever wrote it may have died before anybody heard of it
     else:
-        if page.policy != PROBE_POLICY and not page.is_shadow:  # that has a metric of its own, and this is no answer
+        if not (probe.has_own_metrics(page.policy) or page.is_shadow):  # in shadow it is no answer
             seconds = (now - page.opened_at) // 1000
             logger.info("acknowledged", incident=page.lead, who=who, via=via, seconds=seconds)
             services.measure("SecondsToAcknowledge", "Seconds", seconds)

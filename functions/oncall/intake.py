@@ -8,7 +8,7 @@ from typing import Any, Literal, get_args
 from aws_lambda_powertools import Logger
 from botocore.exceptions import BotoCoreError, ClientError
 
-from oncall import incidents, pages, probe, roster, shadow
+from oncall import incidents, pages, roster, shadow
 from oncall.alerts.alertmanager import read_webhook
 from oncall.alerts.by_hand import read_page
 from oncall.alerts.cloudwatch import read_event
@@ -22,6 +22,8 @@ from oncall.incidents.known import Heard, hear
 from oncall.pages import Handed, Page
 from oncall.peer import takeover
 from oncall.peer.takeover import Verdict
+from oncall.probe import rules as probe
+from oncall.probe.record import is_ours
 from oncall.roster import Responder, Roster, is_shadow, schedules
 from oncall.roster.schedules import OnCall
 from oncall.roster.sources import CLOUDWATCH, Source
@@ -234,7 +236,7 @@ def _hear(
     """What a group says of one product. None if that is nothing."""
     if not group.firing:
         return _fall_silent(services, group)
-    if group.product == probe.PRODUCT and probe.is_ours(services.table, group):
+    if group.product == probe.PRODUCT and is_ours(services.table, group):
         known = probe.roster(services.settings.probe_number)
     product = known.product(group.product)
     policy = known.policy_for(group.product)

@@ -9,8 +9,9 @@ from contextlib import suppress
 
 from aws_lambda_powertools import Logger
 
-from oncall import incidents, intake, pages, probe
+from oncall import incidents, intake, pages
 from oncall.incidents import Incident
+from oncall.probe import record as probe
 from oncall.services import Services
 from oncall.table import DUE, ConditionFailedError, Update
 from oncall.text import unlinked

@@ -12,8 +12,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from oncall import incidents, pages
-from oncall.incidents import PROBE_POLICY, Event, Incident
+from oncall.incidents import Event, Incident
 from oncall.pages import Page
+from oncall.probe import rules as probe
 from oncall.roster import SHADOW, Policy, Product, Roster, is_shadow
 from oncall.services import Services
 from oncall.settings import Settings
@@ -26,7 +27,7 @@ def covers(settings: Settings, product: Product) -> bool:
 
 def policy_id(settings: Settings, product: Product, policy: Policy) -> str:
     """The policy of a product's incidents: its own, or in shadow the twin of that."""
-    return f"{SHADOW}{policy.id}" if covers(settings, product) and policy.id != PROBE_POLICY else policy.id
+    return f"{SHADOW}{policy.id}" if covers(settings, product) and not probe.rings_a_machine(policy.id) else policy.id
 
 
 def rings_nobody(settings: Settings, policy: str) -> bool:
@@ -34,7 +35,7 @@ def rings_nobody(settings: Settings, policy: str) -> bool:
 
     In shadow mode this holds for what was live when it began, too. The probe rings a machine.
     """
-    return is_shadow(policy) or (settings.mode == "shadow" and policy != PROBE_POLICY)
+    return is_shadow(policy) or (settings.mode == "shadow" and not probe.rings_a_machine(policy))
 
 
 def channel(settings: Settings, product: Product, policy: str) -> str:

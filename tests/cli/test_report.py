@@ -4,7 +4,8 @@ from datetime import UTC, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from oncall.incidents import PROBE_POLICY, Incident, TimelineEvent
+from oncall.incidents import Incident, TimelineEvent
+from oncall.probe.rules import POLICY as PROBE_POLICY
 from oncall_cli.report import Durations, summarize
 from tests import records
 

@@ -18,7 +18,7 @@ from tests.e2e.story import Night
 SPEED = 30  # a minute of CloudWatch's takes two seconds
 PATIENCE = 180.0  # seconds, on a busy machine
 ELSEWHERE = {"heartbeat-silent", "probe-failed", "probe-ring-slow", "probe-acknowledge-slow"}
-IN_A_DAY = {"executions-timed-out", "alarms-lost"}
+IN_A_DAY = {"executions-timed-out", "alarms-lost", "alerts-shadowed"}
 
 
 @pytest.fixture(scope="module")

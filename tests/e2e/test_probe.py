@@ -9,7 +9,7 @@ import requests
 from typer.testing import CliRunner
 
 from devstack.system.stack import PROBE
-from oncall import probe
+from oncall.probe import record as probe
 from oncall.table import Table
 from oncall_cli.main import app
 from tests.devstack_fixture import Devstack, running_devstack, wait_until

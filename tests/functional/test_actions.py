@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from oncall import actions, incidents
-from oncall import probe as probes
 from oncall.errors import WebhookError
+from oncall.probe import record as probes
 from oncall.slack import messages
 from tests.builders import GATEWAY, MINUTE, SATO, START, SUZUKI, World, alert, webhook
 

@@ -21,10 +21,11 @@ from slack_sdk.signature import SignatureVerifier
 from twilio.request_validator import RequestValidator
 
 from devstack.shared import twiml
-from oncall import aws, probe, signals, warm
+from oncall import aws, signals, warm
 from oncall.clock import at
 from oncall.errors import ConfigurationError, WebhookError
 from oncall.phone.provider import Callbacks, callback_url
+from oncall.probe import record as probe
 from oncall.services import for_function
 from oncall.settings import read_settings
 from oncall.signals import Answer

@@ -11,11 +11,11 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from oncall import incidents, pages, reconciler
-from oncall import probe as probes
 from oncall.errors import ConfigurationError
-from oncall.incidents import PROBE_POLICY
 from oncall.phone import probe_number
+from oncall.probe import record as probes
 from oncall.probe import run as probing
+from oncall.probe.rules import POLICY as PROBE_POLICY
 from oncall.probe.run import NotAcceptedError, Outcome
 from oncall.services import Services
 from tests.builders import AUTOMATIC, CHANNEL, SATO, Call, World, webhook

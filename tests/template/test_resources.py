@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from devstack.aws.template import TemplateError, parameter_values, references
-from oncall import probe
+from oncall.probe import record as probe
 from oncall.probe import run
 from tests.template.conftest import GIVEN, TEMPLATE
 from tests.template.reach import FUNCTIONS, reached_from

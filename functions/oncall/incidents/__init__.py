@@ -1,7 +1,6 @@
 """Incidents: one episode each of what an alert group says of a product, with its timeline."""
 
 from oncall.incidents.model import (
-    PROBE_POLICY,
     TRAITS,
     Change,
     Event,
@@ -46,7 +45,6 @@ from oncall.incidents.store import (
 
 __all__ = [
     "GRACE_MS",
-    "PROBE_POLICY",
     "TRAITS",
     "TRIES",
     "Change",

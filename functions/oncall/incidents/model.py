@@ -6,6 +6,7 @@ from typing import Any, Literal, Self, cast
 
 from oncall.alerts.group import Severity, Status
 from oncall.clock import milliseconds
+from oncall.probe import rules
 from oncall.roster import Language
 from oncall.table import Item
 
@@ -16,7 +17,6 @@ TRAITS = (
     *("product", "instance", "node", "host", "cluster", "region", "availability_zone", "zone", "namespace", "service"),
     "alertname",
 )
-PROBE_POLICY = "oncall:probe"  # of the alert that tries the whole way; no policy of a roster can be called so
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,7 +183,7 @@ class Incident:
     @property
     def is_probe(self) -> bool:
         """Whether it is the probe's: nobody has to look at it."""
-        return self.policy == PROBE_POLICY
+        return rules.is_probe(self.policy)
 
     @property
     def is_test(self) -> bool:

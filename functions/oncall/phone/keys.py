@@ -8,10 +8,10 @@ from aws_lambda_powertools import Logger
 
 from oncall import actions, incidents, pages
 from oncall.actions import Taken
-from oncall.incidents import PROBE_POLICY
 from oncall.pages import Call, Page, PageKey
 from oncall.phone.provider import LATE_SECONDS, Callbacks
 from oncall.phone.voice import NAMED, Voice
+from oncall.probe import rules as probe
 from oncall.services import Services
 from oncall.signals import Answer
 from oncall.table import ConditionFailedError
@@ -94,7 +94,7 @@ def _details(services: Services, page: Page, voice: Voice) -> str:
 
 def _text(services: Services, callbacks: Callbacks) -> None:
     """Has whoever took a page texted; but nobody reads what the probe's number gets."""
-    if callbacks.policy != PROBE_POLICY:
+    if not probe.rings_a_machine(callbacks.policy):
         services.text(callbacks.policy, callbacks.page, callbacks.number)
 
 

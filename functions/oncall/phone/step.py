@@ -10,13 +10,14 @@ from dataclasses import dataclass
 
 from aws_lambda_powertools import Logger
 
-from oncall import incidents, pages, probe, shadow
+from oncall import incidents, pages, shadow
 from oncall.clock import at
-from oncall.incidents import PROBE_POLICY, Event, Incident
+from oncall.incidents import Event, Incident
 from oncall.pages import Call, GiveUp, Handed, Page, Pause, Ring, Skip
 from oncall.phone import mail, sms
 from oncall.phone.provider import Callbacks, Known, NumberRefusedError, UnavailableError
 from oncall.phone.voice import Voice
+from oncall.probe import rules as probe
 from oncall.roster import Language, Responder, Roster, schedules
 from oncall.services import Services
 from oncall.signals import Answer
@@ -284,7 +285,7 @@ def _unavailable(services: Services, turn: Turn, page: Page, error: UnavailableE
     logger.error("Twilio takes no calls", reason=reason, seconds=(now - since) // 1000)
     if not page.unavailable_since:
         page = pages.note(services.table, page, {"unavailable_since": now})
-    if now - since >= UNAVAILABLE_MS and page.told != "unavailable" and page.policy != PROBE_POLICY:
+    if now - since >= UNAVAILABLE_MS and page.told != "unavailable" and not probe.rings_a_machine(page.policy):
         remedy = error.remedy
         services.fallback.tell(
             "Twilio takes no calls, nobody is rung", mail.unavailable(services, page, reason=reason, remedy=remedy)

@@ -1,8 +1,7 @@
-"""The probe as the others know it: an alert of our own that travels the whole way to a number that answers by itself.
+"""The probe's runs in the table: which one is under way, and how each went.
 
-It has a roster of its own (product, policy, responder), which no file can change and no other alert gets to: an alert
-group is the probe's only if the probe has written beforehand, in the table, that it posts this very group. Whoever else
-names the product `oncall-probe` has a real alert.
+An alert group is the probe's only if the probe has written beforehand that it posts this very group. Whoever else names
+the product `oncall-probe` has a real alert.
 
 The partition PROBE has the item LAST, which says which run is under way, and RUN#id for each run of the last weeks.
 """
@@ -15,49 +14,17 @@ from typing import Literal
 
 from oncall.alerts.group import AlertGroup, Status
 from oncall.clock import at
-from oncall.incidents import PROBE_POLICY
-from oncall.roster import Policy, Product, Responder, Roster, Step, read_table
+from oncall.probe.rules import PRODUCT
 from oncall.table import DUE, ConditionFailedError, Item, Table, Update
 
 PARTITION = "PROBE"
-PRODUCT = "oncall-probe"
 LONGEST_MS = 200_000  # for so long a run keeps others away; its function's time limit is shorter
 KEPT_SECONDS = 100 * 86_400  # how long a run stays in the table
 
-_NAME = "oncall-probe"
 _KEY = re.compile(f"{PRODUCT}:([A-Za-z0-9-]{{1,64}})")
 _RATE = re.compile(r"rate\(([0-9]{1,4}) (minute|hour|day)s?\)")
 _UNITS = {"minute": 60_000, "hour": 3_600_000, "day": 86_400_000}
 _MONTH_MS = 31 * 86_400_000
-
-# Only what is due to the automatic number: it rings once, and again only if nobody resolves the incident meanwhile.
-_POLICY = Policy(
-    PROBE_POLICY,
-    steps=(Step("responder", _NAME),),
-    rounds=2,
-    pause_seconds=180,
-    ring_seconds=25,
-    quiet_seconds=0,
-    repeat_page=False,
-)
-
-
-def roster_of(table: Table, policy: str, number: str) -> Roster:
-    """The roster that a policy stands in, as it is now: the probe, whose number is `number`, has one of its own."""
-    return roster(number) if policy == PROBE_POLICY else read_table(table)
-
-
-def roster(number: str) -> Roster:
-    """Whom the probe rings: the automatic number, and nobody else. Without a number nobody at all."""
-    responders = {_NAME: Responder(_NAME, _NAME, number)} if number else {}
-    policy = _POLICY if number else Policy(PROBE_POLICY, steps=(), rounds=1)
-    return Roster(
-        responders=responders,
-        schedules={},
-        policies={PROBE_POLICY: policy},
-        products={PRODUCT: Product(PRODUCT, PROBE_POLICY)},
-        default=PROBE_POLICY,
-    )
 
 
 def is_ours(table: Table, group: AlertGroup) -> bool:

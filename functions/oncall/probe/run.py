@@ -16,9 +16,9 @@ from aws_lambda_powertools import Logger
 from oncall import actions, incidents, pages
 from oncall.alerts.alertmanager import read_webhook
 from oncall.errors import ConfigurationError
-from oncall.incidents import PROBE_POLICY, Event
+from oncall.incidents import Event
 from oncall.pages import Page
-from oncall.probe import record
+from oncall.probe import record, rules
 from oncall.redirects import open_unfollowed
 from oncall.services import Services
 
@@ -165,7 +165,7 @@ def _stuck(run: _Run) -> str:
 
 
 def _page(run: _Run) -> Page | None:
-    page = pages.read(run.services.table, PROBE_POLICY)
+    page = pages.read(run.services.table, rules.POLICY)
     return page if page and page.covers(run.incident) else None
 
 
@@ -209,7 +209,7 @@ def _resolve(services: Services, run_id: str) -> str:
     incident = incidents.resolve_share(services.table, group, now=services.now())
     if incident is None:
         return ""
-    actions.resolve_incident(services, incident.id, who=record.PRODUCT, via="command")
+    actions.resolve_incident(services, incident.id, who=rules.PRODUCT, via="command")
     return incident.id
 
 
