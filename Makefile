@@ -105,6 +105,11 @@ bench: setup build ## Measure webhook to ring, storms, and how long an alert is 
 requirements: .venv/.complete ## Write functions/requirements.txt, with hashes, from the lock file
 	@$(UV) export --quiet --frozen --only-group functions --no-header --no-annotate --output-file functions/requirements.txt
 
+# With a hundred packages of its own it is no part of the environment; uv keeps it in its cache.
+checkov: .venv/.complete ## Hold the translated template to checkov's rules; .checkov.yaml has the exceptions and why
+	@$(PYTHON) -m tests.template.translated .aws-sam/translated/template.json
+	@$(UV) tool run --quiet --python $(PYTHON) checkov==3.3.30 --config-file .checkov.yaml --file .aws-sam/translated/template.json
+
 # CycloneDX. What devstack/system/artifact.py leaves out of the artifact is in it all the same.
 sbom: .venv/.complete ## Write what the functions ship with, and its hashes (OUT=.aws-sam/sbom.cdx.json)
 	@mkdir -p .aws-sam
@@ -119,4 +124,4 @@ clean: ## Remove what was built and what the devstack left
 	@rm -rf .aws-sam .devstack .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 .PHONY: help setup monitors browser build up demo monitoring pictures style types lint check quick-tests test fresh newest soak bench \
-	requirements sbom audit clean
+	requirements checkov sbom audit clean

@@ -1,16 +1,14 @@
 """The template as it is written, as SAM translates it, and the gateway's definition in it with everything resolved."""
 
-import json
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from devstack.aws.template import Scope, parameter_values, parse, translate
+from devstack.aws.template import Scope, parameter_values, parse
+from tests.template.translated import GIVEN, ROOT, TEMPLATE, translation
 
-ROOT = Path(__file__).parents[2]
-TEMPLATE = ROOT / "template.yaml"
-GIVEN = {"SlackChannel": "C0123456789", "CallerNumber": "+12025550100"}
+__all__ = ["GIVEN", "ROOT", "TEMPLATE"]
+
 PSEUDO = {
     "AWS::Region": "us-east-1",
     "AWS::AccountId": "123456789012",
@@ -29,13 +27,9 @@ def template() -> Any:
 @pytest.fixture(scope="session")
 def translated() -> Any:
     """The template as SAM translates it, as it would be after packaging."""
-    template = parse(TEMPLATE.read_text())
-    template["Globals"]["Function"]["CodeUri"] = "s3://bucket/key"
-    machine = template["Resources"]["StateMachine"]["Properties"]
-    machine["Definition"] = json.loads((ROOT / machine.pop("DefinitionUri")).read_text())
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("AWS_DEFAULT_REGION", PSEUDO["AWS::Region"])
-        return translate(template, parameter_values(template, GIVEN, {}), PSEUDO["AWS::Region"])
+        return translation(PSEUDO["AWS::Region"])
 
 
 @pytest.fixture(scope="session")
