@@ -163,6 +163,28 @@ def ring_next(services: Services, incident_id: str, *, who: str, via: Via, seen_
     return Skipped("quiet")
 
 
+def ring_again(services: Services, incident_id: str, *, who: str, via: Via) -> Skipped:
+    """Somebody wants the phones rung again for an incident that nobody took, and for all that its page covered.
+
+    ours: they ring. again: they do so already, or are about to. taken, over: as for `ring_next`.
+    """
+    incident = incidents.read(services.table, incident_id)
+    if incident is None or incident.state == "resolved":
+        return Skipped("over")
+    if incident.state == "acknowledged":
+        return Skipped("taken", incident.acknowledged_by, incident.acknowledged_at)
+    if not incident.is_unanswered:
+        return Skipped("again")
+    page = pages.read(services.table, incident.policy)
+    covered = page.incidents if page and page.state == "unanswered" and page.covers(incident_id) else frozenset()
+    name = f"again-{page.id}" if page and covered else f"again-{incident_id}-{incident.version}"
+    # Two who press at the same moment start one.
+    asked = [incident_id, *sorted(covered - {incident_id})]
+    services.start(name, {"source": "reconciler", "incidents": asked, "again": {"who": who, "via": via}})
+    logger.info("rung again", incident=incident_id, who=who, via=via)
+    return Skipped("ours")
+
+
 def _unseen(page: Page, call: Call, *, seen_at: int, now: int) -> Skipped | None:
     """What happened so lately that whoever saw the incident as it was at `seen_at` cannot know of it."""
     if seen_at < page.skipped_at and now - page.skipped_at < UNSEEN_MS:

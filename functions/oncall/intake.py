@@ -83,9 +83,7 @@ def receive(services: Services, request: Mapping[str, Any], *, execution: str) -
     Raises WebhookError if it can never be read.
     """
     if request.get("source") == "reconciler":
-        if "policy" in request:
-            return _resume(services, str(request["policy"]), execution=execution)
-        return _revisit(services, [str(incident) for incident in request["incidents"]], execution=execution)
+        return _go_on(services, request, execution=execution)
     group = _read(services, request)
     if group is None:
         return Decision("none", "critical")
@@ -177,7 +175,7 @@ def _fire(services: Services, group: AlertGroup, verdict: Verdict, *, execution:
         over = incidents.resolve_forgotten(services.table, group, besides=besides, now=services.now())
         _leave_resolved(services, over)
         heard += [Outcome("notify", incident) for incident in over]
-    return _together(services, known, heard, group, execution=execution)
+    return _together(services, known, heard, group.severity, execution=execution)
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,10 +189,10 @@ class Outcome:
 
 
 def _together(
-    services: Services, known: Roster, heard: Sequence[Outcome], group: AlertGroup, *, execution: str
+    services: Services, known: Roster, heard: Sequence[Outcome], severity: Severity, *, execution: str
 ) -> Decision:
-    """One decision for all incidents of a group. An execution owns one page: those of other policies have executions of
-    their own, and so do they have after a minute if they cannot be started.
+    """One decision for all incidents of a group, or of a page. An execution owns one page: those of other policies have
+    executions of their own, and so do they have after a minute if they cannot be started.
     """
     owned: Decision | None = None
     others: list[Decision] = []
@@ -216,7 +214,7 @@ def _together(
     decisions = [owned, *others] if owned else others
     loudest = min(decisions, key=lambda one: get_args(Action).index(one.action), default=None)
     if loudest is None:
-        return Decision("none", group.severity)
+        return Decision("none", severity)
     covered = dict.fromkeys(incident for one in decisions for incident in one.incidents)
     return replace(loudest, incidents=tuple(covered))
 
@@ -470,6 +468,16 @@ def _rings_at_once(page: Page, first: OnCall) -> bool:
     return not first.after_minutes and page.phones.get(first.responder.id) == first.responder.phone
 
 
+def _go_on(services: Services, request: Mapping[str, Any], *, execution: str) -> Decision:
+    """What was found due, or is to ring again."""
+    if "policy" in request:
+        return _resume(services, str(request["policy"]), execution=execution)
+    due = [str(incident) for incident in request["incidents"]]
+    if "again" in request:
+        return _ring_again(services, due, request["again"], execution=execution)
+    return _revisit(services, due, execution=execution)
+
+
 def _resume(services: Services, policy_id: str, *, execution: str) -> Decision:
     """Takes over a page whose owner is gone."""
     page = pages.read(services.table, policy_id)
@@ -502,6 +510,30 @@ def _revisit(services: Services, due: list[str], *, execution: str) -> Decision:
             incident = shadow.go_live(services, known, incident)
             return _page(services, known, incident, execution=execution)
     return Decision("notify", "critical", tuple(due))
+
+
+def _ring_again(services: Services, asked: list[str], by: Mapping[str, str], *, execution: str) -> Decision:
+    """Somebody wants the phones rung again for incidents that nobody took."""
+    known = roster.read_table(services.table)
+    outcomes = []
+    for number, name in enumerate(asked):
+        event = Event(
+            "ring_again",
+            key=f"ring_again/{execution}",
+            who=by["who"],
+            detail={"via": by["via"]},
+            in_thread=number == 0,  # it was the button of this one
+        )
+
+        def word(current: Incident, event: Event = event) -> Change | None:
+            return Change(event, set={"unanswered": False}) if current.is_unanswered else None
+
+        changed = incidents.revise(services.table, name, word, now=services.now())
+        incident = changed or incidents.read(services.table, name)
+        if incident and needs_page(incident):
+            outcomes.append(Outcome("page", shadow.go_live(services, known, incident)))
+    rung = _together(services, known, outcomes, "critical", execution=execution)
+    return rung if outcomes else Decision("notify", "critical", tuple(asked[:1]))
 
 
 def _remind(services: Services, incident: Incident) -> Incident | None:

@@ -1,5 +1,6 @@
 """The buttons under an incident's message: each does what it says, once, and one that is out of date says what is true."""
 
+import json
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -12,7 +13,7 @@ from oncall.incidents import TimelineEvent
 from oncall.slack import buttons, messages
 from oncall.slack.buttons import Press
 from oncall.slack.people import Access, Person
-from tests.builders import CHANNEL, MINUTE, SATO, SUZUKI, TAKAHASHI, Execution, World, webhook
+from tests.builders import CHANNEL, MINUTE, SATO, SUZUKI, TAKAHASHI, Execution, World, alert, webhook
 
 PEOPLE: dict[str, Any] = {
     "RESPONDER#suzuki": {"name": "Suzuki", "phone": SUZUKI, "position": 2, "slack_user": "U0SUZUKI"},
@@ -491,3 +492,115 @@ def test_a_hostile_name_mentions_nobody(world: World) -> None:
     world.settles_down()
     assert "<!channel>" not in press(world, "acknowledge", incident_of(run))
     assert "<@" not in press(world, "ring_next", incident_of(run))
+
+
+# ---------------------------------------------------------------- nobody took it
+
+
+def nobody_takes(world: World, *keys: str) -> list[str]:
+    """Groups fire together, in one page, and nobody takes it; returns the incidents in the order in which they fired."""
+    world.roster({"POLICY#default": {"steps": [{"responder": "sato"}, {"responder": "suzuki"}], "rounds": 1}})
+    found = [world.fire(webhook(key=key)).decision["incidents"][0] for key in keys]
+    world.project(*found)
+    for _ in range(2):
+        world.twilio_says(world.last_call, "no-answer")
+    world.project(*found)
+    return found
+
+
+def broadcasts(world: World) -> list[str]:
+    return [one.text for one in world.slack.messages if one.is_broadcast]
+
+
+def test_a_page_of_several_that_nobody_took_tells_everybody_once_with_the_list(world: World) -> None:
+    nobody_takes(world, *(f"group {number}" for number in range(12)))
+    (told,) = broadcasts(world)
+    first, *listed = told.split("\n")
+    assert first.startswith("<!here> Nobody took these 12 incidents in 1 round, 2 calls.")
+    assert "A repeat of the alert rings again" in first
+    assert len(listed) == 11
+    assert all("group" in line and "|group" in line for line in listed[:10]), "each is a link"
+    assert listed[-1] == "… and 1 more"
+    assert all("UNANSWERED" in json.dumps(post.blocks) for post in world.slack.posts)
+    assert len(world.slack.posts) == 12
+
+
+def test_of_one_that_nobody_took_everybody_is_told_when_its_repeat_comes(world: World) -> None:
+    world.roster({"POLICY#default": {"steps": [{"responder": "sato"}], "rounds": 3, "pause_seconds": 1_000}})
+    run = world.fire()
+    world.project(*run.decision["incidents"])
+    for _ in range(3):
+        world.twilio_says(world.last_call, "no-answer")
+        world.passes(1_000)
+        world.fire()
+        world.project(*run.decision["incidents"])
+    (told,) = broadcasts(world)
+    assert told.startswith("<!here> Nobody took it in 3 rounds, 3 calls.")
+    assert "expected <!date^" in told
+
+
+def test_channels_are_told_of_their_own_alone(world: World) -> None:
+    world.slack.channels.add("C0SALE")
+    world.roster({"PRODUCT#sale": {"slack_channel": "C0SALE"}})
+    world.roster({"POLICY#default": {"steps": [{"responder": "sato"}], "rounds": 1}})
+    sale = webhook(alert("sale", labels={"product": "sale"}), key="sale", product="sale")
+    found = [world.fire(hook).decision["incidents"][0] for hook in (webhook(key="a"), webhook(key="b"), sale)]
+    world.project(*found)
+    world.twilio_says(world.last_call, "no-answer")
+    world.project(*found)
+    told = [one for one in world.slack.messages if one.is_broadcast]
+    assert sorted(one.channel for one in told) == sorted([CHANNEL, "C0SALE"])
+    for one in told:
+        assert ("sale" in one.text) is False
+        assert ("these 2 incidents" in one.text) is (one.channel == CHANNEL)
+
+
+def test_the_button_rings_again_for_all_that_the_page_covered(world: World) -> None:
+    first, second = nobody_takes(world, "one", "two")
+    assert "ring_again" in json.dumps(world.slack.posts[0].blocks)
+    before = len(world.started)
+    assert press(world, "ring_again", second) == ""
+    assert press(world, "ring_again", first) == "", "the same again"
+    assert len(world.started) == before + 1
+    world.run_started(since=before)
+    assert world.ringing == [SATO]
+    assert world.page().incidents == {first, second}
+    assert press(world, "ring_again", first) == "The phones ring again already."
+    world.hears(world.last_call, "1")
+    states = {one: incidents.read(world.table, one) for one in (first, second)}
+    assert [one and one.state for one in states.values()] == ["acknowledged", "acknowledged"]
+    assert press(world, "ring_again", first).startswith("Sato has it already")
+    world.project(second)
+    assert any(
+        "Suzuki had the phones rung again in Slack." in line for line in world.slack.thread(world.slack.posts[1])
+    )
+
+
+def test_a_member_may_not_ring_again(world: World) -> None:
+    (incident,) = nobody_takes(world, "one")
+    before = len(world.started)
+    assert "Only people in the roster may page: Sato, Suzuki" in press(world, "ring_again", incident, user="U0GUEST")
+    assert len(world.started) == before
+
+
+def test_of_incidents_that_were_taken_together_each_thread_says_with_what(world: World) -> None:
+    found = [world.fire(webhook(key=key)).decision["incidents"][0] for key in ("one", "two", "three")]
+    world.project(*found)
+    world.hears(world.last_call, "1")
+    world.project(*found)
+    lead, second, _ = (world.slack.thread(post) for post in world.slack.posts)
+    (taken,) = [line for line in lead if "Acknowledged" in line]
+    assert "with 2 others" in taken
+    assert taken.count("\n• <https://") == 2
+    assert "two alert is down" in taken
+    (taken,) = [line for line in second if "Acknowledged" in line]
+    assert "together with 2 others" in taken
+    assert "|one alert is down>" in taken
+
+
+def test_of_many_taken_together_the_messages_say_enough(world: World) -> None:
+    found = [world.fire(webhook(key=f"group {number}")).decision["incidents"][0] for number in range(31)]
+    world.hears(world.last_call, "1")
+    told = [event for one in found for event in incidents.timeline(world.table, one) if event.kind == "acknowledged"]
+    assert len(told) == 31
+    assert sum(event.in_thread for event in told) == 1

@@ -366,7 +366,7 @@ def test_a_page_of_others_is_not_shown() -> None:
     ("known", "there"),
     [
         ({"state": "triggered"}, ["acknowledge", "ring_next", "resolve", "take_shift"]),
-        ({"state": "triggered", "unanswered": True}, ["acknowledge", "resolve", "take_shift"]),
+        ({"state": "triggered", "unanswered": True}, ["acknowledge", "ring_again", "resolve", "take_shift"]),
         ({"state": "triggered", "call": False}, ["acknowledge", "resolve"]),
         (in_state("acknowledged", "Sato"), ["resolve", "take_shift"]),
         (in_state("resolved", "Sato"), []),
@@ -596,8 +596,8 @@ def test_everybody_is_mentioned_when_nobody_answers() -> None:
     [
         (
             {"via": "phone", "seconds": 41, "covered": 3},
-            "Acknowledged: Sato took it by phone after 41 s, with 3 incidents in all.",
-            "Satoさんが電話で（41秒後）、全3件のインシデントを引き受けました。",
+            "Acknowledged: Sato took it by phone after 41 s, with 2 others.",
+            "Satoさんが電話で（41秒後）、ほか2件とまとめて引き受けました。",
         ),
         ({"via": "slack", "covered": 1}, "Acknowledged: Sato took it in Slack.", "SatoさんがSlackで引き受けました。"),
     ],

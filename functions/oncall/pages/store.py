@@ -24,6 +24,9 @@ from oncall.table import DUE, ConditionFailedError, Item, Table, Update
 LISTENING_SECONDS = 30  # beyond the ringing: after this long without a word, Twilio is asked what became of the call
 SUPPOSED_SECONDS = 5  # the same for a supposed call, of which nothing is ever heard; Twilio may ring as much longer
 LEASE_SECONDS = 30  # beyond the time until the owner's next step
+LISTED = 10  # incidents that are named where many share a page
+MOST_LINES = 30  # a page of more incidents tells each of them in its message alone: Slack takes one line a second
+_WORDS = ("repeated", "new_alerts", "worse")  # the events of what an alert group says after its first word
 
 # What the last page may have left behind in the item, and a new one does not take over.
 _LEFT_BEHIND = (
@@ -349,8 +352,9 @@ def settle(table: Table, page: Page, *, now: int) -> list[str]:
     covered = sorted(page.incidents)
     if page.is_silent:
         return covered
+    tellers = _tellers(table, page) if page.state == "unanswered" else None
     for incident in sample(covered, len(covered)):  # in no order: those who do it at the same time share the work
-        carry_end(table, page, incident, now=now)
+        carry_end(table, page, incident, now=now, tellers=tellers)
     left = [*page.left, *(call.sid for call in page.calls if call.sid and not call.has_ended)]
     settled = Update(
         partition(page.policy),
@@ -365,8 +369,14 @@ def settle(table: Table, page: Page, *, now: int) -> list[str]:
     return covered
 
 
-def carry_end(table: Table, page: Page, incident: str, *, now: int) -> None:
-    """Carries the end of a page to one of its incidents. Asked again it changes nothing."""
+def carry_end(
+    table: Table, page: Page, incident: str, *, now: int, tellers: Mapping[str, Sequence[str]] | None = None
+) -> None:
+    """Carries the end of a page to one of its incidents. Asked again it changes nothing.
+
+    `tellers` are those that tell everybody that nobody took it (see `_tellers`), if that is known already.
+    """
+    others = sorted(page.incidents - {incident})
     if page.state == "acknowledged":
         taken = next((call for call in page.calls if call.status == "taken"), None)
         seconds = {"seconds": (page.acknowledged_at - taken.started_at) // 1000} if taken else {}
@@ -374,8 +384,14 @@ def carry_end(table: Table, page: Page, incident: str, *, now: int) -> None:
             "acknowledged",
             key=f"acknowledged/{page.id}",
             who=page.acknowledged_by,
-            detail={"via": page.acknowledged_via, "covered": len(page.incidents), **seconds},
-            in_thread=incident == page.lead,
+            detail={
+                "via": page.acknowledged_via,
+                "covered": len(page.incidents),
+                **seconds,
+                **({"others": others[:LISTED]} if incident == page.lead and others else {}),
+                **({"lead": page.lead} if incident != page.lead else {}),
+            },
+            in_thread=incident == page.lead or len(others) < MOST_LINES,
         )
         changes: dict[str, object] = {
             "acknowledged_by": page.acknowledged_by,
@@ -392,10 +408,41 @@ def carry_end(table: Table, page: Page, incident: str, *, now: int) -> None:
             table, incident, event, now=now, state="acknowledged", unless=("resolved", "acknowledged"), set_=changes
         )
     elif page.state == "unanswered" and not page.is_silent:
+        if tellers is None:
+            tellers = _tellers(table, page)
+        beside = tellers.get(incident, ())
         rounds = max((call.round for call in page.calls), default=0)
-        detail = {"reason": page.reason, "rounds": rounds, **({"supposed": True} if page.is_shadow else {})}
-        event = Event("unanswered", key=f"unanswered/{page.id}", detail=detail)
+        detail = {
+            "reason": page.reason,
+            "rounds": rounds,
+            "calls": len(page.calls),
+            "covered": len(beside) + 1,
+            **({"others": list(beside[:LISTED])} if beside else {}),
+            **({"repeats_at": _next_repeat(table, incident, now)} if incident in tellers else {}),
+            **({"supposed": True} if page.is_shadow else {}),
+        }
+        event = Event("unanswered", key=f"unanswered/{page.id}", detail=detail, in_thread=incident in tellers)
         incidents.tell(table, incident, event, now=now, unless=("resolved", "acknowledged"), set_={"unanswered": True})
+
+
+def _tellers(table: Table, page: Page) -> dict[str, list[str]]:
+    """Which incidents of a page that nobody took tell everybody so: one in each channel, with the others there."""
+    by_channel: dict[str, list[str]] = {}
+    for name in sorted(page.incidents, key=lambda one: (one != page.lead, one)):
+        incident = incidents.read(table, name)
+        if incident and incident.state == "triggered":
+            by_channel.setdefault(incident.channel, []).append(name)
+    return {first: others for first, *others in by_channel.values()}
+
+
+def _next_repeat(table: Table, incident: str, now: int) -> int:
+    """When an incident's alerts are probably repeated, by how far apart the last two words of them were; 0: not known.
+
+    Two Alertmanagers say the same within a minute.
+    """
+    words = [event.at for event in incidents.timeline(table, incident) if event.kind in ("triggered", *_WORDS)]
+    gap = words[-1] - words[-2] if len(words) > 1 else 0
+    return words[-1] + gap if gap > 120_000 and words[-1] + gap > now else 0
 
 
 def lease(now: int, seconds: int) -> dict[str, object]:

@@ -31,6 +31,7 @@ _WORDS: Mapping[Language, Mapping[str, str]] = {
         "quiet": "No phone rings for it at the moment, so there is nobody to skip.",
         "again": "{who} has just asked for the next one, who is called now.",
         "next": "{who} is called now, since a moment ago.",
+        "rings": "The phones ring again already.",
         "on_call": "You are on call ({schedule}) until {until}.",
         "lost": "{who} has just taken that shift ({schedule}), until {until}.",
         "no_shift": "Nobody is called by a schedule for this, so there is no shift to take.",
@@ -48,6 +49,7 @@ _WORDS: Mapping[Language, Mapping[str, str]] = {
         "quiet": "いまは誰にも電話していないため、飛ばす相手がいません。",
         "again": "{who}さんが次の人への電話を求めたばかりです。いま次の人に電話しています。",
         "next": "ちょうど{who}さんへの電話が始まったところです。",
+        "rings": "すでにもう一度電話しています。",
         "on_call": "{until}まで、あなたが当番です({schedule})。",
         "lost": "たったいま{who}さんがこの当番({schedule})を引き受けました。{until}までです。",
         "no_shift": "この件はスケジュールによる当番がないため、代われません。",
@@ -92,6 +94,8 @@ def press(services: Services, access: Access, pressed: Press) -> str:
             said = _acknowledge(services, pressed, responder, words)
         case messages.RING_NEXT:
             said = _ring_next(services, pressed, responder, words)
+        case messages.RING_AGAIN:
+            said = _ring_again(services, pressed, responder, words)
         case messages.RESOLVE:
             said = _resolve(services, pressed, responder, words)
         case messages.TAKE_SHIFT:
@@ -109,6 +113,7 @@ def press(services: Services, access: Access, pressed: Press) -> str:
 _ACTIONS: Mapping[str, Action] = {
     messages.ACKNOWLEDGE: "acknowledge",
     messages.RING_NEXT: "ring_next",
+    messages.RING_AGAIN: "page",
     messages.RESOLVE: "resolve",
     messages.TAKE_SHIFT: "take_shift",
     TAKE_SCHEDULE: "take_shift",
@@ -138,7 +143,8 @@ def _refusal(services: Services, reader: Reader, pressed: Press, action: Action,
         if incident is None:
             return people.words(language, "schedule", concerned, schedule=schedule_words(language, pressed.value))
         policy = escape(reader.policy(incident).id, 100)
-        return people.words(language, "policy", concerned, instead="acknowledge", policy=policy)
+        key = "page" if action == "page" else "policy"
+        return people.words(language, key, concerned, instead="acknowledge", policy=policy, user=pressed.user)
     is_there = incident is None or reader.acts_from(incident, pressed.channel)
     return "" if is_there else people.words(language, "channel", concerned)
 
@@ -187,6 +193,20 @@ def _ring_next(services: Services, pressed: Press, responder: Responder | None, 
             return _over(services, pressed.value, words)
         case outcome:
             return words[outcome].format(who=escape(skipped.who, 100))
+
+
+def _ring_again(services: Services, pressed: Press, responder: Responder | None, words: Mapping[str, str]) -> str:
+    who = responder.name if responder else pressed.name
+    asked = actions.ring_again(services, pressed.value, who=who, via="slack")
+    match asked.outcome:
+        case "ours":
+            return ""
+        case "taken":
+            return _taken(words, asked.who, asked.at)
+        case "over":
+            return _over(services, pressed.value, words)
+        case _:
+            return words["rings"]
 
 
 def _resolve(services: Services, pressed: Press, responder: Responder | None, words: Mapping[str, str]) -> str:

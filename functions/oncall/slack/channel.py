@@ -170,12 +170,21 @@ def _write(services: Services, incident: Incident) -> None:
     people = _people(services) if any(event.in_thread for event in events) and not is_probe else {}
     for event in events:
         if event.in_thread and not is_probe:
-            _reply(services, incident, event, messages.line(event, language, people, mentions=not is_shadow))
+            beside = _beside(services, incident, event)
+            words = messages.line(event, language, people, mentions=not is_shadow, beside=beside)
+            _reply(services, incident, event, words)
         incident = incidents.note(table, name, {"slack_thread": event.number}, remove=("slack_posting",))
     if incident.slack.wrong:  # fixed: the next time is news again
         for channel in {incident.slack.channel, incident.channel}:
             table.update(Update(f"SLACK#{channel}", "WRONG", remove=("wrong",)))
     _note_told(services, incident, min(shown, incident.slack.thread))
+
+
+def _beside(services: Services, incident: Incident, event: TimelineEvent) -> dict[str, Incident]:
+    """The other incidents that an event names, by their ids: those that are told in the same channel."""
+    named = [*event.detail.get("others", ()), *([event.detail["lead"]] if "lead" in event.detail else [])]
+    found = (incidents.read(services.table, name) for name in named)
+    return {other.id: other for other in found if other and other.channel == incident.channel}
 
 
 def _note_told(services: Services, incident: Incident, told: int) -> None:

@@ -17,7 +17,7 @@ from oncall.incidents import Incident, Listed
 from oncall.roster import Language, Responder, Roster, overrides
 from oncall.roster.overview import Rung, overview
 from oncall.services import Services
-from oncall.slack import buttons, people
+from oncall.slack import buttons, messages, people
 from oncall.slack.messages import escape
 from oncall.slack.mrkdwn import code, moment, typed
 from oncall.slack.people import Access, Reader
@@ -114,7 +114,6 @@ _WORDS: Mapping[Language, Mapping[str, str]] = {
         "page_unknown": "{product} は名簿にないため、既定のポリシーで電話します。",
     },
 }
-_SIGNS = {"triggered": ":red_circle:", "unanswered": ":sos:", "acknowledged": ":large_yellow_circle:"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -358,7 +357,7 @@ def _product(known: Roster, rest: str) -> tuple[str, str]:
 
 def _incidents(services: Services, caller: _Caller) -> str:
     found, count = open_incidents(services.table, services.now(), SHOWN, caller.reader.sees)
-    lines = [incident_words(caller.language, one) for one in found]
+    lines = [incident_words(caller.language, one, services.settings.language) for one in found]
     if count > len(found):
         lines.append(caller.say("more_incidents", count=count - len(found)))
     if caller.reader.is_unsure:
@@ -388,19 +387,15 @@ def _as_its_page_says(table: Table, incident: Incident) -> Incident:
     return replace(incident, state="acknowledged", acknowledged_by=page.acknowledged_by)
 
 
-def incident_words(language: Language, incident: Incident) -> str:
-    """One open incident, with a link to its message as soon as there is one."""
+def incident_words(language: Language, incident: Incident, of_stack: Language) -> str:
+    """One open incident in the reader's words, with the sign, the headline and the address of its message."""
     words = _WORDS[language]
-    state = "unanswered" if incident.is_unanswered else incident.state
-    what = escape(incident.summary, 150)
-    if incident.slack.link:
-        what = f"<{incident.slack.link}|{what.replace('|', '¦')}>"  # what is shown must not end the link
     return words["incident"].format(
-        sign=_SIGNS[state],
-        what=what,
+        sign=messages.sign_of(incident),
+        what=messages.named(incident, incident.language or of_stack),
         product=escape(incident.product or "-", 60),
-        since=moment(at(incident.opened_at)),
-        state=words[state].format(who=escape(incident.acknowledged_by, 60)),
+        since=moment(at(incident.began)),
+        state=words[messages.state_of(incident)].format(who=escape(incident.acknowledged_by, 60)),
     )
 
 

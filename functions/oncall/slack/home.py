@@ -80,7 +80,7 @@ def view(
 
     It has the buttons that the reader may use.
     """
-    responder, known = reader.responder, reader.known
+    responder, known, of_stack = reader.responder, reader.known, language
     language = (responder and responder.language) or language
     words = _WORDS[language]
     blocks: list[dict[str, Any]] = []
@@ -92,7 +92,7 @@ def view(
         return {"type": "home", "blocks": [*blocks, _section(people.words(language, why, everybody))]}
     blocks += _on_call(reader, language)
     blocks.append(_header(words["open"]))
-    blocks += _incidents(reader, found, count, language)
+    blocks += _incidents(reader, found, count, language, of_stack)
     if responder:
         blocks += [_header(words["shifts"]), _section(_shifts(known, responder, reader.now, language))]
     elif known.responders:
@@ -140,11 +140,13 @@ def _take(schedule: str, number: int, words: Mapping[str, str], language: Langua
     }
 
 
-def _incidents(reader: Reader, found: Sequence[Incident], count: int, language: Language) -> list[dict[str, Any]]:
+def _incidents(
+    reader: Reader, found: Sequence[Incident], count: int, language: Language, of_stack: Language
+) -> list[dict[str, Any]]:
     words = _WORDS[language]
     blocks = [] if found else [_section(words["none_open"])]
     for incident in found[:MOST_INCIDENTS]:
-        blocks.append(_section(incident_words(language, incident)))
+        blocks.append(_section(incident_words(language, incident, of_stack)))
         if offered := _incident_buttons(reader, incident, words):
             blocks.append({"type": "actions", "elements": offered})
     if count > len(found):

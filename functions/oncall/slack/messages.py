@@ -30,6 +30,7 @@ from oncall.text import seen
 # The action_ids of the buttons; their value is the incident's id.
 ACKNOWLEDGE = "acknowledge"
 RING_NEXT = "ring_next"
+RING_AGAIN = "ring_again"
 RESOLVE = "resolve"
 TAKE_SHIFT = "take_shift"
 
@@ -59,16 +60,11 @@ def message(
     One that is in shadow says so first of all.
     """
     words = WORDS[language]
-    state = "unanswered" if incident.is_unanswered else incident.state
-    sign = _SIGNS["warning" if state == "triggered" and incident.severity == "warning" else state]
-    sign = f"{sign} {words['shadow']}" if is_shadow else sign
+    state = state_of(incident)
+    sign = f"{sign_of(incident)} {words['shadow']}" if is_shadow else sign_of(incident)
     told_as = f"shadow_{state}" if is_shadow and f"shadow_{state}" in words else state
     status = words[told_as].format(who=plain(incident.acknowledged_by, 80))
-    summary = (
-        plain(headline(incident.alerts[0].annotations, language) or incident.summary, 1_000)
-        or plain(incident.title, 300)
-        or words["nameless"]
-    )
+    summary = summary_of(incident, language)
     test = f" ({words['test']})" if incident.is_test else ""
     text = f"{escape(f'{sign} {summary}', 600)} | {escape(f'{words[incident.severity]} | {status}{test}', 300)}"
     if state == "resolved":
@@ -87,12 +83,38 @@ def message(
     return text, blocks
 
 
+def state_of(incident: Incident) -> str:
+    """An incident's state, of which "unanswered" is one here."""
+    return "unanswered" if incident.is_unanswered else incident.state
+
+
+def sign_of(incident: Incident) -> str:
+    """The sign of an incident's state."""
+    state = state_of(incident)
+    return _SIGNS["warning" if state == "triggered" and incident.severity == "warning" else state]
+
+
+def summary_of(incident: Incident, language: Language) -> str:
+    """An incident's headline, as its message has it."""
+    return (
+        plain(headline(incident.alerts[0].annotations, language) or incident.summary, 1_000)
+        or plain(incident.title, 300)
+        or WORDS[language]["nameless"]
+    )
+
+
 def line(
-    event: TimelineEvent, language: Language, people: Mapping[str, str] | None = None, *, mentions: bool = True
+    event: TimelineEvent,
+    language: Language,
+    people: Mapping[str, str] | None = None,
+    *,
+    mentions: bool = True,
+    beside: Mapping[str, Incident] | None = None,
 ) -> str:
     """One event of the timeline, as a line of the thread. `people` are those whom Slack knows: their users by name.
 
-    Without `mentions` nobody is: what is in shadow disturbs nobody.
+    Without `mentions` nobody is: what is in shadow disturbs nobody. `beside` are the incidents that the event names and that
+    this thread's readers may read, by their ids.
     """
     words = WORDS[language]
     detail = dict(event.detail)
@@ -108,10 +130,40 @@ def line(
     if kind == "acknowledged" and "seconds" in detail:
         values["after"] = words["after"].format(**values)
     if kind == "acknowledged" and detail.get("covered", 1) > 1:
-        values["covering"] = words["covering"].format(**values)
+        values["covering"] = _counted("together" if "lead" in detail else "covering", detail["covered"] - 1, words)
+    if "rounds" in detail:
+        tried = [_counted(name, detail[name], words) for name in ("rounds", "calls") if name in detail]
+        again = words["again_at" if detail.get("repeats_at") else "again"].format(at=_time(detail.get("repeats_at", 0)))
+        values |= {"tried": words["and"].join(tried), "again": again}
+        values["these"] = words["these" if detail.get("covered", 1) > 1 else "it"].format(
+            count=detail.get("covered", 1)
+        )
     said = words.get(f"event_{kind}", kind).format(**values)  # an event of a later version is told by its name
+    beside = beside or {}
+    if lead := beside.get(detail.get("lead", "")):
+        said += f" {named(lead, language)}"
+    said = "\n".join([said, *_others(detail, beside, language)])
     said = f"{said} {escape(refusals.words(str(detail.get('remedy', '')), language), 400)}".strip()
     return _addressed(said, event, people or {}) if mentions and not detail.get("supposed") else said
+
+
+def _counted(name: str, count: int, words: Words) -> str:
+    """So many of something; one has words of its own."""
+    return words[f"{name}_1" if count == 1 else name].format(count=count)
+
+
+def _others(detail: Mapping[str, Any], beside: Mapping[str, Incident], language: Language) -> Iterator[str]:
+    """The other incidents that an event names, a line each."""
+    found = [beside[name] for name in detail.get("others", ()) if name in beside]
+    yield from (f"• {named(incident, language)}" for incident in found)
+    if found and (more := detail["covered"] - 1 - len(found)) > 0:
+        yield WORDS[language]["more"].format(count=more)
+
+
+def named(incident: Incident, language: Language) -> str:
+    """An incident's headline, linked to its message if there is one."""
+    what = escape(summary_of(incident, language), 120)
+    return f"<{incident.slack.link}|{what.replace('|', '¦')}>" if incident.slack.link else what  # must not end the link
 
 
 def _told_as(event: TimelineEvent) -> str:
@@ -279,8 +331,8 @@ def _actions(incident: Incident, words: Words) -> Json:
     buttons = []
     if incident.state == "triggered":
         buttons.append(_button(incident, words, ACKNOWLEDGE, style="primary"))
-        if rings and not incident.unanswered:
-            buttons.append(_button(incident, words, RING_NEXT))
+        if rings:
+            buttons.append(_button(incident, words, RING_AGAIN if incident.unanswered else RING_NEXT))
     confirm = {
         "title": _plain_text(words["resolve_title"]),
         "text": _plain_text(words["resolve_text"]),
