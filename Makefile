@@ -47,7 +47,7 @@ $(SAM_BUILD): $(SOURCES)
 	@.ci/step "The functions" .aws-sam flock .aws-sam/lock $(PYTHON) -m devstack.system.build
 	@cat .aws-sam/build/left-out.txt
 
-up: .venv/.complete $(RUNTIME) monitors build ## Start the whole system on this machine (MONITORING=0: without Prometheus; ROSTER=file.yaml: another roster; JOBS="url ec2 opensearch": watch more)
+up: .venv/.complete $(RUNTIME) monitors build ## Start the whole system on this machine (MONITORING=0: without Prometheus; STANDBY=1: with a standby; ROSTER=file.yaml: another roster; JOBS="url ec2 opensearch": watch more)
 	@$(PYTHON) -m devstack up
 
 demo: .venv/.complete $(RUNTIME) monitors build ## The same with the console in a browser; AUTO=1: play one incident and end

@@ -1,8 +1,9 @@
 """The commands `up` and `demo`: the whole system on this machine, from template.yaml and statemachine/.
 
 Settings come from the environment: MONITORING=0, ROSTER=file.yaml, AUTO=1, DEVSTACK_DIR (.devstack), RING_SECONDS, LOG_LEVEL,
-SCHEDULE_SPEED (times faster than the clock), IDLE_SECONDS (until a function that waits for work has to start anew),
-KEEP_WARM=false (no pings against that), JOBS (what is watched: "url", or more of "url ec2 opensearch elasticsearch").
+STANDBY=1 (with a second stack that stands in, after TAKEOVER_SECONDS), SCHEDULE_SPEED (times faster than the clock),
+IDLE_SECONDS (until a function that waits for work has to start anew), KEEP_WARM=false (no pings against that), JOBS (what
+is watched: "url", or more of "url ec2 opensearch elasticsearch").
 """
 
 import argparse
@@ -29,6 +30,7 @@ def _options() -> Options:
         monitoring=os.environ.get("MONITORING", "1") not in {"0", "no", "false"},
         roster=Path(os.environ.get("ROSTER") or ROOT / "devstack/system/roster.yaml").absolute(),
         jobs=tuple((os.environ.get("JOBS") or "url").split()),
+        standby=os.environ.get("STANDBY", "0") not in {"", "0", "no", "false"},
         schedule_speed=float(os.environ.get("SCHEDULE_SPEED") or 1),
         idle_seconds=float(os.environ.get("IDLE_SECONDS") or 300),
     )

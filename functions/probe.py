@@ -37,7 +37,8 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, A
         metrics.add_metric(name="ProbeFailures", unit=MetricUnit.Count, value=failed)
     if outcome is None:
         return {"tried": False}
+    waited = services.settings.takeover_seconds  # a standby leaves the alert to its primary for so long
     for hop, metric in (("ringing", "ProbeSecondsToRing"), ("acknowledged", "ProbeSecondsToAcknowledge")):
         if hop in outcome.hops:
-            metrics.add_metric(name=metric, unit=MetricUnit.Seconds, value=outcome.hops[hop] / 1000)
+            metrics.add_metric(name=metric, unit=MetricUnit.Seconds, value=outcome.hops[hop] / 1000 - waited)
     return {"tried": True, "problem": outcome.problem, "slack": outcome.slack, "hops": dict(outcome.hops)}

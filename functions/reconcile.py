@@ -27,7 +27,10 @@ metrics = Metrics()
 @tracer.capture_lambda_handler
 @metrics.log_metrics(raise_on_empty_metrics=False)
 def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, int]:
-    """A schedule's event, or one of Step Functions that an execution failed, timed out or was stopped."""
+    """A schedule's event, or one of Step Functions that an execution failed, timed out or was stopped.
+
+    Or, from the command, `exchange`: only speaks with the other stack, and says whether that was `heard`.
+    """
     services = for_function(peer=wire.peer)
     settings = services.settings
     detail = event.get("detail", {})
@@ -35,7 +38,11 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, i
         reconciler.bury(services, str(detail["executionArn"]))
     failed: Exception | None = None
     try:
-        minute.look(services, base=settings.public_url or settings.gateway_url)
+        is_heard = minute.look(
+            services, base=settings.public_url or settings.gateway_url, is_asked=bool(event.get("exchange"))
+        )
+        if event.get("exchange"):
+            return {"heard": is_heard}
     except Exception as error:  # whatever is wrong between the stacks: this one has to go on
         logger.exception("the other stack could not be followed", error=type(error).__name__)
         failed = error
@@ -47,7 +54,8 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, i
         services.ask_slack({"user_group": settings.slack_user_group})
     metrics.add_metric(name="Resumed", unit=MetricUnit.Count, value=resumed)
     gateway = settings.gateway_url.removeprefix("https://")
-    heartbeats.watch(heartbeats.Desk(services.table, services.start, gateway, services.now))
+    desk = heartbeats.Desk(services.table, services.start, gateway, services.now)
+    heartbeats.watch(desk, heard_only=bool(settings.takeover_seconds))
     warm.keep(services.client("lambda"), settings.kept_warm)
     _watch_monitoring(services)
     if detail.get("status") in ("FAILED", "TIMED_OUT", "ABORTED"):  # last: whatever SNS does, the rest is done

@@ -17,7 +17,7 @@ from oncall.probe import record as probe
 from oncall.roster import Roster
 from oncall.roster.schedules import responders_on_call
 from oncall.table import Table
-from oncall_cli import secret_store
+from oncall_cli import other_stack, secret_store
 from oncall_cli.call_test import last_proof
 from oncall_cli.errors import CommandError, aws_errors
 from oncall_cli.incident_commands import recent
@@ -114,6 +114,7 @@ def _checks(target: Target) -> list[Check]:
         _table,
         _heard,
         _probe,
+        _other_stack,
     )
     with ThreadPoolExecutor(len(parts)) as pool:  # each mostly waits for somebody's answer
         found = list(pool.map(lambda part: _run(part, patient), parts))
@@ -200,6 +201,18 @@ def _numbers(patient: Patient) -> Iterator[Check]:
         says = last_proof(item, responder.phone)
         do = "" if is_proven else f"oncall call-test {responder.id}"
         yield Check(f"number of {responder.id}", "good" if is_proven else "failed", says, do)
+
+
+def _other_stack(patient: Patient) -> Iterator[Check]:
+    """A primary and its standby speak with each other, and have the same roster."""
+    other = other_stack.name(patient.stack)
+    if other is None:
+        return
+    if other_stack.hears(patient.target):
+        yield Check(other, "good", "it answers, and has the same roster")
+    else:
+        do = "look at its region and its stack, and whether both have the same token in SSM (docs/regions.md)"
+        yield Check(other, "failed", "it does not answer", do)
 
 
 _TOKENS = {"BearerTokenParameter": "bearer token", "HeartbeatTokenParameter": "heartbeat token"}

@@ -439,14 +439,21 @@ def call_test(
 
 @app.command("probe")
 @on_target
-def probe(target: Target, *, json: Json = False) -> None:
+def probe(
+    target: Target,
+    *,
+    standby: Annotated[
+        bool, typer.Option("--standby", help="Of a standby: it takes over an alert that its primary does not have.")
+    ] = False,
+    json: Json = False,
+) -> None:
     """Try the whole way of an alert, from the gateway to a key that is heard, on a number that answers by itself.
 
     Example: oncall probe
     """
     from oncall_cli.probe import run
 
-    run(target, as_json=json)
+    run(target, of_standby=standby, as_json=json)
 
 
 @calendar_app.command("add")
@@ -577,6 +584,7 @@ def monitoring_render(
     out: MonitoringFolder = Path("monitoring"),
     *,
     jobs: Annotated[str, typer.Option(help="What is watched: url, ec2, opensearch, elasticsearch.")] = "url",
+    standby: Annotated[str, typer.Option(help="The standby's gateway with its stage: all is posted to both.")] = "",
 ) -> None:
     """Write a folder with all that Prometheus, Alertmanager and the exporters need, for Compose, systemd or ECS.
 
@@ -584,7 +592,7 @@ def monitoring_render(
     """
     from oncall_cli.monitoring import render_for
 
-    render_for(target, out, jobs)
+    render_for(target, out, jobs, standby)
 
 
 @monitoring_app.command("check")

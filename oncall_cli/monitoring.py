@@ -26,10 +26,11 @@ _FILES = {"opensearch": ("yace.yml",), "url": ("blackbox.yml",)}
 _SCRAPED = {"url": ("url", "certificate", "blackbox")}  # by the job, where it is more than one
 
 
-def render_for(target: Target, out: Path, jobs: str) -> None:
-    """Render the folder for the target's stack; `jobs` are separated by spaces or commas."""
+def render_for(target: Target, out: Path, jobs: str, standby: str) -> None:
+    """Render the folder for the target's stack; `jobs` are separated by spaces or commas, `standby` may be empty."""
     region = str(target.client("cloudformation").meta.region_name)
-    render(out, outputs=target.stack().outputs, region=region, jobs=jobs.replace(",", " ").split())
+    outputs, wanted = target.stack().outputs, jobs.replace(",", " ").split()
+    render(out, outputs=outputs, region=region, jobs=wanted, standby=standby.rstrip("/"))
     say(f"{out}/README.md says how to start it.")
 
 
@@ -43,13 +44,13 @@ def check(out: Path) -> None:
     say(f"{out}: {files} targets file{'' if files == 1 else 's'}, no mistake.")
 
 
-def render(out: Path, *, outputs: Mapping[str, str], region: str, jobs: Sequence[str]) -> None:
+def render(out: Path, *, outputs: Mapping[str, str], region: str, jobs: Sequence[str], standby: str = "") -> None:
     """Write the folder, or write it anew: targets that are there already are kept.
 
-    `outputs` are the stack's. Raises CommandError for an unknown job, a mistake in a targets file, a stack without what is
-    needed.
+    `outputs` are the stack's, `standby` is the address of its standby's gateway with the stage. Raises CommandError for an
+    unknown job, a mistake in a targets file, a stack without what is needed.
     """
-    write_configuration(out, outputs=outputs, region=region, jobs=jobs)
+    write_configuration(out, outputs=outputs, region=region, jobs=jobs, standby=standby)
     programs = {name: command for name, command in _PROGRAMS.items() if command.job in (None, *jobs)}
     (out / "compose.yml").write_text(_compose(programs))
     units = out / "systemd"
@@ -60,7 +61,9 @@ def render(out: Path, *, outputs: Mapping[str, str], region: str, jobs: Sequence
     (out / "prometheus/README.md").replace(out / "README.md")
 
 
-def write_configuration(out: Path, *, outputs: Mapping[str, str], region: str, jobs: Sequence[str]) -> None:
+def write_configuration(
+    out: Path, *, outputs: Mapping[str, str], region: str, jobs: Sequence[str], standby: str = ""
+) -> None:
     """What the programs read: the folders prometheus and alertmanager. Raises as `render` does."""
     _check(out, outputs, jobs)
     out.mkdir(parents=True, exist_ok=True)
@@ -85,7 +88,17 @@ def write_configuration(out: Path, *, outputs: Mapping[str, str], region: str, j
         r"(?<=region: )\S+": region,
     }.items():
         text = re.sub(pattern, lambda _, value=value: value, text)  # type: ignore[misc]  # mypy infers no default
-    alertmanager.write_text(text)
+    alertmanager.write_text(_to_both(text, standby) if standby else text)
+
+
+def _to_both(text: str, standby: str) -> str:
+    """Each webhook once more, for the standby. Alertmanager sends and retries each for itself."""
+
+    def twice(webhook: re.Match[str]) -> str:
+        again = re.sub(r"(?m)^ *#.*\n", "", webhook[0])
+        return f"{webhook[0]}      # The same to the standby.\n{again.replace(webhook[1], standby)}"
+
+    return re.sub(r"(?m)^      - url: (\S+)/(?:alerts|heartbeat)\n(?:.+\n)+", twice, text)
 
 
 def _check(out: Path, outputs: Mapping[str, str], jobs: Sequence[str]) -> None:

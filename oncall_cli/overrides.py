@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from oncall.roster import EVERYONE, Override, Roster
 from oncall.roster.attributes import suggestion
 from oncall.roster.overrides import replaced
-from oncall_cli import roster_table
+from oncall_cli import other_stack, roster_table
 from oncall_cli.errors import CommandError
 from oncall_cli.output import confirm, note, print_json, print_table, say
 from oncall_cli.schedule_commands import read_roster
@@ -75,6 +75,7 @@ def remove(target: Target, override_id: str, *, yes: bool, as_json: bool) -> Non
     note(f"- override {override.id}: {override.responder} until {shown(override.end)}")
     confirm(f"Remove it from {target.name}?", yes=yes)
     roster_table.delete_override(target, override_id)
+    other_stack.tell(target)
     if as_json:
         print_json(_json(override))
     else:

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from oncall.clock import at
 from oncall.probe import record as probe
 from oncall.table import Item, Table
+from oncall_cli import other_stack
 from oncall_cli.errors import CommandError, aws_errors
 from oncall_cli.output import note, print_json, say
 from oncall_cli.target import Stack, Target
@@ -26,14 +27,19 @@ _HOPS = {
 }
 
 
-def run(target: Target, *, as_json: bool) -> None:
+def run(target: Target, *, of_standby: bool, as_json: bool) -> None:
     """Runs the probe. Exits with 1 if no key was heard."""
     stack = target.stack()
+    if of_standby and other_stack.name(stack) != "primary":
+        raise CommandError(f"{target.name} is no standby: name the standby with --region (and --stack-name)")
     number = stack.parameters.get("ProbeNumber", "")
     if not number:
         raise CommandError(f"the probe has no number that answers by itself: {set_up(stack)}")
     name = f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
     note(f"+ an alert of the stack's own, which rings {number}: nobody is woken; one quiet line in Slack tells it")
+    if of_standby:
+        wait = stack.parameters["TakeoverSeconds"]
+        note(f"  only the standby hears of it: it waits {wait} s, asks its primary, and rings in its place")
     function = target.physical_id("ProbeFunction")
     with aws_errors(target.name):
         target.client("lambda").invoke(FunctionName=function, InvocationType="Event", Payload=json.dumps({"run": name}))

@@ -179,7 +179,7 @@ def _apply(
     as_json: bool,
     commit: str | None,
 ) -> None:
-    from oncall_cli import roster_table
+    from oncall_cli import other_stack, roster_table
 
     now = datetime.now(UTC)
     for change in [*changes(current.roster, roster), *first_calls(current.roster, roster, now)]:
@@ -190,6 +190,7 @@ def _apply(
         print_json({"version": version.number, "applied": True})
     else:
         say(f"applied version {version.number}: {_summary(roster)}")
+    other_stack.tell(target)
 
 
 def _refuse_older(path: Path, file: RosterFile, current: Any, versions: list[Any]) -> None:

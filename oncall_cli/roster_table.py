@@ -12,6 +12,8 @@ from typing import Any
 
 from botocore.exceptions import ConnectionError, HTTPClientError  # noqa: A004  botocore's is the one that is raised
 
+from oncall import clock
+from oncall.peer import rosters
 from oncall.roster import META, PARTITION, Override, Roster, overrides, read_items, to_items
 from oncall.roster.attributes import Problem
 from oncall.table import Table, from_attributes, to_attributes
@@ -106,7 +108,7 @@ def _adopt(target: Target, current: Current, version: int) -> None:
     """Gives what was made by hand the current version: that changes nothing for readers, and the next version replaces it."""
     for item in current.items:
         kind = item["sk"].partition("#")[0]
-        if kind in ("META", "OVERRIDE") or "version" in item:
+        if kind in ("META", "OVERRIDE", rosters.REMOVED) or "version" in item:
             continue
         update = {
             "TableName": target.table,
@@ -229,7 +231,12 @@ def put_override(target: Target, override: Override) -> None:
 
 
 def delete_override(target: Target, override_id: str) -> None:
-    """Removes an override."""
+    """Removes an override, and leaves word of that for the other stack."""
+    table = Table(target.dynamodb, target.table)
     with aws_errors(target.name):
-        key = to_attributes({"pk": PARTITION, "sk": f"OVERRIDE#{override_id}"})
-        target.dynamodb.delete_item(TableName=target.table, Key=key)
+        override = table.get(PARTITION, f"OVERRIDE#{override_id}")
+        if override is None:
+            return
+        left = rosters.removed_item(override, now=clock.now())
+        target.dynamodb.put_item(TableName=target.table, Item=to_attributes(left))
+        table.delete(PARTITION, f"OVERRIDE#{override_id}")

@@ -46,6 +46,7 @@ class EventBridge:
         self._speed = speed
         self._failed = failed  # told of deliveries that failed
         self._due: dict[tuple[str, str], float] = {}
+        self.is_away = False  # whether it delivers nothing
         threading.Thread(target=self._run_schedules, daemon=True).start()
 
     def put(self, event: Mapping[str, Any]) -> list[str]:
@@ -100,6 +101,8 @@ class EventBridge:
                     threading.Thread(target=self._deliver, args=(key[0], rule, whole), daemon=True).start()
 
     def _deliver(self, name: str, rule: Mapping[str, Any], event: Mapping[str, Any]) -> None:
+        if self.is_away:
+            return
         for target in rule.get("Targets", []):
             text = "{}" if rule.get("Scheduler") and "Input" not in target else target_input(target, event)
             arn = target["Arn"]

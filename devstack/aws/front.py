@@ -9,7 +9,8 @@ Beside AWS's own APIs (https://docs.aws.amazon.com) it answers, for tests:
 - `GET /_sim/requests`: the requests of the stack itself: `principal, action, resource, status, time, ms`.
 - `PUT /_sim/events`: an event of EventBridge (`source`, `detail-type`, `detail`, ...) for the deployed rules. Answers `rules`,
   the names of those that it matched.
-- `PUT /_sim/faults`: `{"dynamodb": {...}, "states:StartExecution": {...}, "lambda:PhoneCallFunction": {...}}`; `{}` clears.
+- `PUT /_sim/faults`: `{"down": true}`: the whole region is away; no request of the stack is answered, no schedule comes and no
+  event is delivered. Or `{"dynamodb": {...}, "states:StartExecution": {...}, "lambda:PhoneCallFunction": {...}}`; `{}` clears.
   By service, action, or function: `status` and `type` of the error (503 ServiceUnavailable), `delay` in seconds, for `times`
   requests or `seconds`; for a function also `kill`: `"before"` the handler has the event, `"after"` it worked, or `after_ms`,
   or at its `request`th (1) request of an action such as `"dynamodb:UpdateItem"`, before or after it is `done` (false);
@@ -47,6 +48,7 @@ from devstack.aws.events import EventBridge
 from devstack.aws.lambda_runtime import IDLE_SECONDS, MAXIMUM_EVENT_PAYLOAD, MAXIMUM_PAYLOAD, Kill, LambdaRuntime
 from devstack.aws.resources import Resources
 from devstack.shared.serve import free_port, serve
+from devstack.shared.simulator import LostAnswer
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
@@ -124,6 +126,7 @@ class Aws:
         self._runtime.on_line = lambda function, line: self._cloudwatch.read_log(function.log_group, line)
         self._runtime.on_invocation = self._count_invocation
         self._faults: dict[str, _Fault] = {}
+        self._is_down = False
         self._kills: dict[str, Mapping[str, Any]] = {}  # the faults that are the runtime's, as they were asked for
         self._faults_lock = threading.Lock()
         self._published: deque[dict[str, Any]] = deque(maxlen=10_000)
@@ -150,6 +153,8 @@ class Aws:
         started = time.time()
         ours = key in self._resources.roles or key == GATEWAY_KEY
         session = environ.get("HTTP_X_AMZ_SECURITY_TOKEN", "")
+        if ours and self._is_down:
+            return LostAnswer()
         death = self._runtime.death_at(session, f"{service}:{name}") if ours and session else None
         if death and not death.done:
             death.come()
@@ -310,7 +315,11 @@ class Aws:
                 return _json({})
         return _json({"message": f"There is no {method} {path}"}, 404)
 
-    def _set_faults(self, wanted: Mapping[str, Mapping[str, Any]]) -> None:
+    def _set_faults(self, wanted: Mapping[str, Any]) -> None:
+        is_down = wanted.get("down", False)
+        if not isinstance(is_down, bool):
+            raise TypeError("down is true or false")
+        wanted = {key: fault for key, fault in wanted.items() if key != "down"}
         faults: dict[str, _Fault] = {}
         kills: list[tuple[str, Kill, int]] = []
         idle: list[str] = []
@@ -337,6 +346,7 @@ class Aws:
             )
         with self._faults_lock:
             self._faults = faults
+            self._is_down = self._events.is_away = is_down
             self._kills = {f"lambda:{logical_id}": wanted[f"lambda:{logical_id}"] for logical_id, _, _ in kills}
             self._runtime.clear_faults()
             for logical_id, kill, times in kills:
@@ -354,6 +364,8 @@ class Aws:
             for key, kill in self._kills.items():
                 if count := self._runtime.deaths_to_come(key.removeprefix("lambda:")):
                     left[key] = {**kill, "left": count}
+            if self._is_down:
+                left["down"] = {"left": None}
         return left
 
     def _fault(self, *keys: str) -> _Fault | None:

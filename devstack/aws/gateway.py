@@ -40,6 +40,7 @@ from devstack.aws.gateway_reports import Reports
 from devstack.aws.mapping_templates import BodyIsNotJsonError, Template, TemplateError, json_problem, parse_json
 from devstack.aws.throttles import Throttles
 from devstack.shared.serve import serve
+from devstack.shared.simulator import LostAnswer
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -157,6 +158,9 @@ class Faults:
             raise ValueError("faults are a JSON object")  # noqa: TRY004 (to the caller, JSON of a wrong shape)
         for name, value in wanted.items():
             match name, value:
+                case "down", bool():
+                    faults |= {"down": {"times": 1}} if value else {}
+                    continue
                 case "start_execution", {"type": str(), "status": int()}:
                     allowed = {"type", "status", "times"}
                 case "integration", {"error": "timeout" | "failure"}:
@@ -167,7 +171,7 @@ class Faults:
                 case _:
                     raise ValueError(
                         'expected {"start_execution": {"type": "ThrottlingException", "status": 400, "times": 1}, '
-                        '"throttle": 1, "integration": {"error": "timeout" | "failure", "times": 1}}'
+                        '"throttle": 1, "integration": {"error": "timeout" | "failure", "times": 1}, "down": true}'
                     )
             if value.keys() - allowed or not isinstance(value.get("times", 1), int):
                 raise ValueError(f"{name} takes {', '.join(sorted(allowed))}; times is a number")
@@ -179,6 +183,11 @@ class Faults:
         """What is left."""
         with self._lock:
             return {name: dict(fault) for name, fault in self._faults.items() if fault["times"] > 0}
+
+    def is_down(self) -> bool:
+        """Whether nothing is answered."""
+        with self._lock:
+            return "down" in self._faults
 
     def take(self, name: str) -> dict[str, Any] | None:
         """Use the fault up once, if it is set."""
@@ -456,6 +465,8 @@ class Gateway:
         raw_path = str(environ.get("RAW_URI") or request.path).partition("?")[0]
         if raw_path == "/_sim/faults":
             return self._control(request)(environ, start_response)
+        if self._faults.is_down():
+            return LostAnswer()(environ, start_response)
         started = time.monotonic()
         # A client may choose the request's ID; the extended one is the gateway's own.
         request_id = request.headers.get("X-Amzn-RequestId") or str(uuid.uuid4())

@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TextIO
 from urllib.error import HTTPError, URLError
@@ -26,9 +26,11 @@ from devstack.shared.serve import TETHER, free_port
 
 ROOT = Path(__file__).parents[2]
 REGION = "us-east-1"
+STANDBY_REGION = "us-west-2"
 STACK_NAME = "on-call"
 CALLER = "+12025550199"
 PROBE = "+12025550198"
+STANDBY_PROBE = "+13125550198"
 CHANNEL = "C0ONCALL"
 _BUCKET = "devstack-artifacts"
 _MODULES = {  # what runs as a part of its own
@@ -42,6 +44,7 @@ _MODULES = {  # what runs as a part of its own
 }
 _KEY = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}  # of who deploys, and of tests
 _PARTS = ("aws", "gateway", "twilio", "slack", "site", "console")
+_OF_EACH = ("aws", "gateway")  # what a standby has of its own; the rest is its primary's
 _MONITORING = ("prometheus", "alertmanager", "blackbox_exporter", "exporters")
 
 
@@ -58,6 +61,7 @@ class Options:
     roster: Path
     jobs: tuple[str, ...] = ("url",)  # what Prometheus watches: url, ec2, opensearch, elasticsearch
     schedule_speed: float = 1.0  # times faster than the clock
+    standby: bool = False  # whether a second stack stands in for the first one
     idle_seconds: float = 300.0  # until a function's environment that waits for work is ended
 
 
@@ -69,6 +73,7 @@ class _Secrets:
     twilio_auth_token: str
     slack_bot_token: str
     slack_signing_secret: str
+    peer_token: str
 
     @classmethod
     def fresh(cls) -> "_Secrets":
@@ -79,6 +84,7 @@ class _Secrets:
             twilio_auth_token=secrets.token_hex(16),
             slack_bot_token=f"xoxb-{secrets.randbelow(10**12)}-{secrets.token_hex(12)}",
             slack_signing_secret=secrets.token_hex(16),
+            peer_token=secrets.token_urlsafe(32),
         )
 
 
@@ -129,24 +135,61 @@ class _Process:
 
 
 class Stack:
-    """The running system."""
+    """The running system: one stack with all that is around it, and perhaps its standby.
 
-    def __init__(self, options: Options):
+    A standby stands in another region, with the telephone network, the Slack and the secrets of its `primary`.
+    """
+
+    def __init__(self, options: Options, *, primary: "Stack | None" = None):
         self._options = options
+        self._primary = primary
+        self._region = STANDBY_REGION if primary else REGION
         self._directory = options.directory.absolute()
         self._logs = self._directory / "logs"
-        self._secrets = _Secrets.fresh()
-        self._ports = {name: free_port() for name in (*_PARTS, *(_MONITORING if options.monitoring else ()))}
-        self._ports["console"] = self._console_port()
+        self._stage = ""
         self._processes: dict[str, _Process] = {}
-        self._ending = threading.Event()
         self.endpoints: dict[str, str] = {}
+        self.secrets: _Secrets = primary.secrets if primary else _Secrets.fresh()
+        self.ending: threading.Event = primary.ending if primary else threading.Event()
+        own = _OF_EACH if primary else (*_PARTS, *(_MONITORING if options.monitoring else ()))
+        self.ports: dict[str, int] = {**(primary.ports if primary else {}), **{name: free_port() for name in own}}
+        if not primary:
+            self.ports["console"] = self._console_port()
+        beside = replace(options, directory=self._directory / "standby", monitoring=False, standby=False)
+        self._standby = Stack(beside, primary=self) if options.standby else None
 
     def start(self) -> None:
         """Start everything. Raises StackError."""
         self._logs.mkdir(parents=True, exist_ok=True)
         self._endpoints_file.unlink(missing_ok=True)
         self._start_python("site", [])
+        outputs = self._start_aws()
+        self._start_simulators(outputs)
+        self._start_gateway()
+        self._start_python("console", self._console_arguments())
+        for name in ("twilio", "slack", "site", "gateway"):
+            self._await(name)
+        if self._standby:
+            self._standby.start_beside()
+        self._load_roster(outputs["TableName"])
+        if self._options.monitoring:
+            self._start_monitoring(outputs["FallbackTopicArn"])
+        self._await("console")
+        if self._standby:
+            self._standby.announce()
+        self.announce()
+
+    def start_beside(self) -> None:
+        """Start what a standby has of its own. Raises StackError."""
+        outputs = self._start_aws()
+        self._start_gateway()
+        self._await("gateway")
+        self._load_roster(outputs["TableName"])
+
+    def _start_aws(self) -> dict[str, str]:
+        """AWS with the deployed stack; returns its outputs. Raises StackError."""
+        self._logs.mkdir(parents=True, exist_ok=True)
+        self._endpoints_file.unlink(missing_ok=True)
         self._start_python(
             "aws",
             [
@@ -155,7 +198,7 @@ class Stack:
                 "--runtime",
                 str(ROOT / ".devstack/runtime/bin/python"),
                 "--region",
-                REGION,
+                self._region,
                 "--schedule-speed",
                 str(self._options.schedule_speed),
                 "--idle-seconds",
@@ -167,19 +210,14 @@ class Stack:
             fcntl.flock(lock, fcntl.LOCK_SH)  # nobody builds meanwhile
             template = self._template()
             self._put_secrets(template)
-            stage = os.environ.get("STAGE") or template["Parameters"]["StageName"]["Default"]
-            self._deploy(stage)
+            self._stage = os.environ.get("STAGE") or template["Parameters"]["StageName"]["Default"]
+            self._deploy(self._stage)
         outputs = self._outputs()
-        self.endpoints = self._collect_endpoints(stage, outputs)
-        self._start_simulators(outputs)
-        self._start_gateway()
-        self._start_python("console", self._console_arguments())
-        for name in ("twilio", "slack", "site", "gateway"):
-            self._await(name)
-        self._load_roster(outputs["TableName"])
-        if self._options.monitoring:
-            self._start_monitoring(outputs["FallbackTopicArn"])
-        self._await("console")
+        self.endpoints = self._collect_endpoints(self._stage, outputs)
+        return outputs
+
+    def announce(self) -> None:
+        """Say where everything is: the file appears when all works."""
         fresh = self._endpoints_file.with_suffix(".new")
         fresh.write_text(json.dumps(self.endpoints, indent=1) + "\n")
         fresh.chmod(0o600)
@@ -187,26 +225,41 @@ class Stack:
 
     def watch(self) -> None:
         """Return when stop() is called. Raises StackError when a part ends. A new deployment restarts the gateway."""
-        definition = self._directory / "gateway.json"
-        deployed = definition.stat().st_mtime_ns
-        while not self._ending.wait(0.2):
-            for process in self._processes.values():
-                if failure := process.failure():
-                    raise StackError(failure)
-            if definition.stat().st_mtime_ns != deployed:
-                deployed = definition.stat().st_mtime_ns
-                gateway = self._processes.pop("gateway")
-                gateway.ask_to_end()
-                gateway.end()
-                self._start_gateway()
-                self._await("gateway")
+        stacks = [self, *([self._standby] if self._standby else [])]
+        deployed = {stack: stack.deployed_at() for stack in stacks}
+        while not self.ending.wait(0.2):
+            for stack in stacks:
+                stack.look()
+                if stack.deployed_at() != deployed[stack]:
+                    deployed[stack] = stack.deployed_at()
+                    stack.restart_gateway()
+
+    def deployed_at(self) -> int:
+        """When it was deployed last, in nanoseconds of the file's time."""
+        return (self._directory / "gateway.json").stat().st_mtime_ns
+
+    def look(self) -> None:
+        """Raises StackError if a part has ended."""
+        for process in self._processes.values():
+            if failure := process.failure():
+                raise StackError(failure)
+
+    def restart_gateway(self) -> None:
+        """Have the gateway serve what is deployed now."""
+        gateway = self._processes.pop("gateway")
+        gateway.ask_to_end()
+        gateway.end()
+        self._start_gateway()
+        self._await("gateway")
 
     def stop(self) -> None:
         """Let watch() return."""
-        self._ending.set()
+        self.ending.set()
 
     def end(self) -> None:
         """End every part."""
+        if self._standby:
+            self._standby.end()
         self._endpoints_file.unlink(missing_ok=True)
         for process in self._processes.values():
             process.ask_to_end()
@@ -231,19 +284,20 @@ class Stack:
     def _endpoints_file(self) -> Path:
         return self._directory / "endpoints.json"
 
-    def _url(self, name: str) -> str:
-        return f"http://127.0.0.1:{self._ports[name]}"
+    def url(self, name: str) -> str:
+        """The address of a part."""
+        return f"http://127.0.0.1:{self.ports[name]}"
 
     def _start(self, name: str, command: list[str], environment: Mapping[str, str] | None = None) -> None:
         self._processes[name] = _Process(name, command, self._logs / f"{name}.log", environment or {})
 
     def _start_python(self, name: str, arguments: list[str], environment: Mapping[str, str] | None = None) -> None:
-        command = [sys.executable, "-m", _MODULES[name], "--port", str(self._ports[name]), *arguments]
+        command = [sys.executable, "-m", _MODULES[name], "--port", str(self.ports[name]), *arguments]
         self._start(name, command, {"PYTHONUNBUFFERED": "1", **(environment or {})})
 
     def _await(self, name: str, path: str = "/", seconds: float = 60) -> None:
         """Wait until a part answers anything. Raises StackError."""
-        self._await_url(name, self._url(name) + path, seconds)
+        self._await_url(name, self.url(name) + path, seconds)
 
     def _await_url(self, name: str, url: str, seconds: float, *, status: int | None = None) -> None:
         deadline = time.monotonic() + seconds
@@ -260,7 +314,7 @@ class Stack:
                     return
             except (URLError, OSError):
                 pass  # not yet
-            if self._ending.wait(0.03):
+            if self.ending.wait(0.03):
                 raise StackError("told to end while starting")
         raise StackError(f"{name} did not answer within {seconds:.0f} s at {url}; see {self._logs / name}.log")
 
@@ -269,7 +323,7 @@ class Stack:
         deadline = time.monotonic() + seconds
         try:
             while (code := process.wait(0.05)) is None:
-                if self._ending.is_set():
+                if self.ending.is_set():
                     raise StackError("told to end while starting")
                 if time.monotonic() > deadline:
                     raise StackError(f"{process.name} did not end within {seconds:.0f} s")
@@ -285,23 +339,25 @@ class Stack:
         return parse((ROOT / ".aws-sam/build/template.yaml").read_text())
 
     def _client(self, service: str) -> Any:
-        session: Any = boto3.Session("test", "test", region_name=REGION)
-        return session.client(service, endpoint_url=self._url("aws"))
+        session: Any = boto3.Session("test", "test", region_name=self._region)
+        return session.client(service, endpoint_url=self.url("aws"))
 
     def _put_secrets(self, template: Mapping[str, Any]) -> None:
         """Into the SSM parameters that the template's parameters name."""
         ssm = self._client("ssm")
         for parameter, value in {
-            "BearerTokenParameter": self._secrets.bearer_token,
-            "HeartbeatTokenParameter": self._secrets.heartbeat_token,
-            "TwilioAccountSidParameter": self._secrets.twilio_account_sid,
-            "TwilioAuthTokenParameter": self._secrets.twilio_auth_token,
-            "SlackBotTokenParameter": self._secrets.slack_bot_token,
-            "SlackSigningSecretParameter": self._secrets.slack_signing_secret,
+            "BearerTokenParameter": self.secrets.bearer_token,
+            "HeartbeatTokenParameter": self.secrets.heartbeat_token,
+            "TwilioAccountSidParameter": self.secrets.twilio_account_sid,
+            "TwilioAuthTokenParameter": self.secrets.twilio_auth_token,
+            "SlackBotTokenParameter": self.secrets.slack_bot_token,
+            "SlackSigningSecretParameter": self.secrets.slack_signing_secret,
+            "PeerTokenParameter": self.secrets.peer_token,
         }.items():
             name = template["Parameters"][parameter]["Default"]
             ssm.put_parameter(Name=name, Value=value, Type="SecureString")
-        self._client("s3").create_bucket(Bucket=_BUCKET)
+        elsewhere = {"CreateBucketConfiguration": {"LocationConstraint": self._region}} if self._primary else {}
+        self._client("s3").create_bucket(Bucket=_BUCKET, **elsewhere)
 
     def _deploy(self, stage: str) -> None:
         """Run `sam deploy` as anybody would. Raises StackError with the end of what it said."""
@@ -311,16 +367,21 @@ class Stack:
             "SlackWorkspace": "T0SIMULATED A0SIMULATED",
             "CallerNumber": CALLER,
             "TextSender": CALLER,
-            "ProbeNumber": PROBE,
-            "TwilioApiUrl": self._url("twilio"),
-            "SlackApiUrl": self._url("slack") + "/api/",
-            "PublicUrl": f"{self._url('gateway')}/{stage}",
+            "ProbeNumber": STANDBY_PROBE if self._primary else PROBE,
+            "TwilioApiUrl": self.url("twilio"),
+            "SlackApiUrl": self.url("slack") + "/api/",
+            "PublicUrl": f"{self.url('gateway')}/{stage}",
             "LogLevel": os.environ.get("LOG_LEVEL", "INFO"),
             "DeletionProtection": "false",
             "CloudWatchAlarms": "true",
             "KeepWarm": os.environ.get("KEEP_WARM") or "true",
             "HeartbeatExpected": os.environ.get("HEARTBEAT_EXPECTED") or "false",
         }
+        if self._primary:
+            parameters["PeerUrl"] = self._primary.endpoints["gateway"]
+            parameters["TakeoverSeconds"] = os.environ.get("TAKEOVER_SECONDS") or "60"
+        if self._standby:
+            parameters["StandbyUrl"] = f"{self._standby.url('gateway')}/{stage}"
         if schedule := os.environ.get("PROBE_SCHEDULE"):
             parameters["ProbeSchedule"] = schedule
         if ring := os.environ.get("RING_SECONDS"):
@@ -335,7 +396,7 @@ class Stack:
             "--s3-bucket",
             _BUCKET,
             "--region",
-            REGION,
+            self._region,
             "--capabilities",
             "CAPABILITY_IAM",
             "--no-confirm-changeset",
@@ -346,7 +407,7 @@ class Stack:
         ]
         environment = {
             **_KEY,
-            "AWS_ENDPOINT_URL": self._url("aws"),
+            "AWS_ENDPOINT_URL": self.url("aws"),
             "SAM_CLI_TELEMETRY": "0",
             "SAM_CLI_POLL_DELAY": "0.1",
         }
@@ -358,26 +419,29 @@ class Stack:
 
     def _collect_endpoints(self, stage: str, outputs: Mapping[str, str]) -> dict[str, str]:
         return {
-            "gateway": f"{self._url('gateway')}/{stage}",
-            "bearer_token": self._secrets.bearer_token,
-            "heartbeat_token": self._secrets.heartbeat_token,
-            "aws": self._url("aws"),
-            "region": REGION,
+            "gateway": f"{self.url('gateway')}/{stage}",
+            "bearer_token": self.secrets.bearer_token,
+            "heartbeat_token": self.secrets.heartbeat_token,
+            "aws": self.url("aws"),
+            "region": self._region,
             "table": outputs["TableName"],
             "state_machine_arn": outputs["StateMachineArn"],
-            **{name: self._url(name) for name in ("twilio", "slack", "console", "site")},
-            **{name: self._url(name) for name in ("prometheus", "alertmanager", "exporters") if name in self._ports},
-            "twilio_auth_token": self._secrets.twilio_auth_token,
-            "slack_signing_secret": self._secrets.slack_signing_secret,
+            **{name: self.url(name) for name in ("twilio", "slack", "console", "site")},
+            **{name: self.url(name) for name in ("prometheus", "alertmanager", "exporters") if name in self.ports},
+            "twilio_auth_token": self.secrets.twilio_auth_token,
+            "slack_signing_secret": self.secrets.slack_signing_secret,
         }
 
     def _start_simulators(self, outputs: Mapping[str, str]) -> None:
         self._start_python(
             "twilio",
-            ["--number", CALLER, "--number", f"{PROBE}={self.endpoints['gateway']}/calls/probe"],
+            [
+                *("--number", CALLER, "--number", f"{PROBE}={self.endpoints['gateway']}/calls/probe"),
+                *self._standby_number(),
+            ],
             {
-                "TWILIO_ACCOUNT_SID": self._secrets.twilio_account_sid,
-                "TWILIO_AUTH_TOKEN": self._secrets.twilio_auth_token,
+                "TWILIO_ACCOUNT_SID": self.secrets.twilio_account_sid,
+                "TWILIO_AUTH_TOKEN": self.secrets.twilio_auth_token,
             },
         )
         roster = yaml.safe_load(self._options.roster.read_text())
@@ -394,19 +458,25 @@ class Stack:
             arguments += ["--scope", scope]
         options = {"Actions": "--interactivity-url", "Commands": "--commands-url", "Events": "--events-url"}
         for name, option in options.items():
-            arguments += [option, self._url("gateway") + urlparse(outputs[f"Slack{name}Url"]).path]
+            arguments += [option, self.url("gateway") + urlparse(outputs[f"Slack{name}Url"]).path]
         self._start_python(
             "slack",
             arguments,
             {
-                "SLACK_BOT_TOKEN": self._secrets.slack_bot_token,
-                "SLACK_SIGNING_SECRET": self._secrets.slack_signing_secret,
+                "SLACK_BOT_TOKEN": self.secrets.slack_bot_token,
+                "SLACK_SIGNING_SECRET": self.secrets.slack_signing_secret,
             },
         )
 
+    def _standby_number(self) -> list[str]:
+        """A number that answers the standby's probe, so that it does not need the primary's gateway."""
+        if self._standby is None:
+            return []
+        return ["--number", f"{STANDBY_PROBE}={self._standby.url('gateway')}/{self._stage}/calls/probe"]
+
     def _start_gateway(self) -> None:
-        arguments = ["--definition", str(self._directory / "gateway.json"), "--aws-endpoint", self._url("aws")]
-        self._start_python("gateway", [*arguments, "--region", REGION])
+        arguments = ["--definition", str(self._directory / "gateway.json"), "--aws-endpoint", self.url("aws")]
+        self._start_python("gateway", [*arguments, "--region", self._region])
 
     def _console_arguments(self) -> list[str]:
         names = ["twilio", "slack", "site", "aws", "region", "table", "state_machine_arn"]
@@ -420,7 +490,7 @@ class Stack:
 
     def _load_roster(self, table: str) -> None:
         command = [sys.executable, "-m", "oncall_cli", "roster", "apply", "--yes", str(self._options.roster)]
-        command += ["--table", table, "--endpoint-url", self._url("aws"), "--region", REGION]
+        command += ["--table", table, "--endpoint-url", self.url("aws"), "--region", self._region]
         self._run_to_end(_Process("oncall roster apply", command, self._logs / "roster.log", _KEY), 60)
 
     def _start_monitoring(self, topic: str) -> None:
@@ -433,11 +503,11 @@ class Stack:
             commands = render(
                 self._directory,
                 gateway_url=self.endpoints["gateway"],
-                bearer_tokens=(self._secrets.bearer_token, self._secrets.heartbeat_token),
+                bearer_tokens=(self.secrets.bearer_token, self.secrets.heartbeat_token),
                 site_url=self.endpoints["site"],
-                ports={name: self._ports[name] for name in _MONITORING},
-                aws_url=self._url("aws"),
-                region=REGION,
+                ports={name: self.ports[name] for name in _MONITORING},
+                aws_url=self.url("aws"),
+                region=self._region,
                 topic=topic,
                 jobs=self._options.jobs,
             )

@@ -86,6 +86,10 @@ class Table:
         )
         return [from_attributes(item) for page in pages for item in page["Items"]]
 
+    def delete(self, pk: str, sk: str) -> None:
+        """Deletes an item, if it is there."""
+        self.client.delete_item(TableName=self.name, Key=to_attributes({"pk": pk, "sk": sk}))
+
     def due(self, before: int) -> list[Item]:
         """Keys of what was due before a time (epoch milliseconds), the longest due first. Eventually consistent."""
         pages = self.client.get_paginator("query").paginate(

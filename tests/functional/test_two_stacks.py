@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from oncall import wire
-from oncall.peer import answers, minute
+from oncall import roster, wire
+from oncall.peer import answers, minute, rosters
+from oncall.table import Update
 from oncall.wire import NoAnswerError, Peer, RefusedError, Reply
 from tests.builders import BASE, Execution, World, alert, webhook
 
@@ -334,3 +335,71 @@ def test_an_answer_to_another_question_is_no_answer(world: World) -> None:
     assert peer.ask("groups", {}) == {"shares": []}
     with pytest.raises(NoAnswerError, match="not signed"):
         peer.ask("groups", {})
+
+
+# The roster.
+
+
+def applies(world: World, *people: str, at: str) -> None:
+    """Somebody applies a roster, as the command does."""
+    number = 1 + int((world.table.get("ROSTER", "META") or {}).get("version", 0))
+    for person in people:
+        item = {"id": person, "name": person.title(), "phone": "+12025550150", "version": number, "position": 1}
+        world.table.update(Update("ROSTER", f"RESPONDER#{person}#v{number}", set=item))
+    world.table.update(Update("ROSTER", "META", set={"version": number, "applied_at": at, "time_zone": "UTC"}))
+    world.table.update(Update("ROSTER#HISTORY", "COUNTER", set={"taken": number}))
+    text = {"version": number, "text": "", "applied_at": at, "applied_by": "somebody"}
+    world.table.update(Update("ROSTER#HISTORY", f"v{number:08}", set=text))
+
+
+def people(world: World) -> set[str]:
+    return set(roster.read_table(world.table).responders) - {"sato", "suzuki", "takahashi"}  # those by hand
+
+
+@pytest.mark.parametrize("where", ["primary", "standby"])
+def test_a_roster_that_was_applied_to_one_counts_in_both_after_a_minute(pair: Pair, where: str) -> None:
+    applies(pair.primary, "old", at="2026-11-22T10:00:00+00:00")
+    pair.minute(pair.standby)
+    assert people(pair.standby) == {"old"}
+    applies(getattr(pair, where), "aiko", "ben", at="2026-11-22T11:00:00+00:00")
+    pair.minute(pair.standby)
+    assert people(pair.primary) == people(pair.standby) == {"aiko", "ben"}
+    pair.minute(pair.standby)
+    assert roster.read_table(pair.standby.table).applied_at == roster.read_table(pair.primary.table).applied_at
+
+
+def test_the_roster_of_a_primary_that_was_away_is_the_later_one(pair: Pair) -> None:
+    applies(pair.primary, "old", at="2026-11-22T10:00:00+00:00")
+    pair.minute(pair.primary)
+    applies(pair.standby, "aiko", at="2026-11-22T11:00:00+00:00")
+    pair.primary.clock.time += 600_000
+    pair.minute(pair.primary)
+    assert people(pair.primary) == {"aiko"}
+
+
+def test_overrides_are_the_same_in_both_and_one_that_was_removed_does_not_come_back(pair: Pair) -> None:
+    made = {
+        "id": "swap",
+        "responder": "sato",
+        "start": "2026-11-23T00:00:00+00:00",
+        "end": "2026-11-24T00:00:00+00:00",
+        "expires_at": 1795478400,
+        "created_at": "2026-11-22T00:00:00+00:00",
+    }
+    pair.standby.table.update(Update("ROSTER", "OVERRIDE#swap", set=made))
+    pair.minute(pair.standby)
+    assert set(roster.read_table(pair.primary.table).overrides) == {"swap"}
+    left = rosters.removed_item(made, now=pair.primary.clock.now())
+    pair.primary.table.delete("ROSTER", "OVERRIDE#swap")
+    pair.primary.table.update(Update("ROSTER", left["sk"], set={"id": "swap", "expires_at": left["expires_at"]}))
+    pair.minute(pair.standby)
+    pair.minute(pair.standby)
+    assert not roster.read_table(pair.primary.table).overrides
+    assert not roster.read_table(pair.standby.table).overrides
+
+
+def test_a_proof_counts_in_both(pair: Pair) -> None:
+    proof = {"proven_at": 1, "proven_phone": "+12025550100", "status": "proven"}
+    pair.primary.table.update(Update("PROOF", "sato", set=proof))
+    pair.minute(pair.standby)
+    assert pair.standby.table.get("PROOF", "sato") == {"pk": "PROOF", "sk": "sato", **proof}

@@ -53,6 +53,20 @@ def test_it_points_to_the_stack_and_to_nothing_else(tmp_path: Path) -> None:
     assert "example.execute-api" not in text
 
 
+def test_with_a_standby_all_is_posted_to_both(tmp_path: Path) -> None:
+    render(tmp_path / "out", outputs=OUTPUTS, region="eu-central-1", jobs=JOBS, standby="https://def.example.com/live")
+    file = tmp_path / "out/alertmanager/alertmanager.yml"
+    accepted(program("amtool"), "check-config", file)
+    for receiver in yaml.safe_load(file.read_text())["receivers"]:
+        posted = receiver.get("webhook_configs", [])
+        word = {"on-call": "alerts", "heartbeat": "heartbeat"}.get(receiver["name"])
+        addresses = [
+            f"{base}/{word}" for base in (OUTPUTS["AlertsUrl"].removesuffix("/alerts"), "https://def.example.com/live")
+        ]
+        assert [one["url"] for one in posted] == (addresses if word else [])
+        assert len({str({**one, "url": ""}) for one in posted}) <= 1, "nothing but the address differs"
+
+
 def test_whatever_starts_it_reads_files_that_are_there(tmp_path: Path) -> None:
     out = rendered(tmp_path / "out", *JOBS)
     compose = yaml.safe_load((out / "compose.yml").read_text())

@@ -13,6 +13,7 @@ FUNCTIONS = Path(__file__).parents[2] / "functions"
 _METHODS = {
     ("table", "get"): "dynamodb:GetItem",
     ("table", "query"): "dynamodb:Query",
+    ("table", "delete"): "dynamodb:DeleteItem",
     ("table", "due"): "dynamodb:Query on the index",
     ("table", "update"): "dynamodb:UpdateItem",
 }

@@ -71,6 +71,7 @@ ACTIONS = {
         "ssm:GetParameters",
     },
     "PeerFunction": {
+        "dynamodb:DeleteItem",
         "dynamodb:GetItem",
         "dynamodb:Query",
         "dynamodb:PutItem",
@@ -81,6 +82,7 @@ ACTIONS = {
         "ssm:GetParameters",
     },
     "ReconcileFunction": {
+        "dynamodb:DeleteItem",
         "dynamodb:GetItem",
         "dynamodb:Query",
         "dynamodb:PutItem",

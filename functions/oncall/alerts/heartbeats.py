@@ -80,13 +80,18 @@ def hear(desk: Desk, name: str, word: Word) -> None:
             _tell(desk, known, "firing", "failed", now)
 
 
-def watch(desk: Desk) -> None:
-    """Follows what each heartbeat has become: those that are missed fire, again every half hour; the others resolve."""
+def watch(desk: Desk, *, heard_only: bool = False) -> None:
+    """Follows what each heartbeat has become: those that are missed fire, again every half hour; the others resolve.
+
+    `heard_only` leaves out those that never came here: a standby's may beat at its primary alone.
+    """
     now = desk.now()
     wanted = roster.read_table(desk.table).heartbeats
     items = {str(item["sk"]): item for item in desk.table.query(PARTITION, consistent=False)}
     for name, heartbeat in wanted.items():
         item = items.get(name, {})
+        if heard_only and "beat_at" not in item:
+            continue
         if "since" not in item and heartbeat.enabled:
             item = desk.table.update(Update(PARTITION, name, set={"since": now}))
         state, told = state_of(heartbeat, item, now), int(item.get("told_at", 0))

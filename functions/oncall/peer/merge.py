@@ -13,7 +13,7 @@ from aws_lambda_powertools import Logger
 
 from oncall import incidents, pages
 from oncall.incidents import Event, Incident
-from oncall.peer import shared
+from oncall.peer import rosters, shared
 from oncall.peer.shared import Written
 from oncall.services import Services
 from oncall.signals import Answer
@@ -148,8 +148,15 @@ def exchange(
     peer = services.peer()
     if peer is None:
         return {}
-    asked = {"incidents": [shared.write(item) for item in given], "everything": everything}
+    asked = {
+        "incidents": [shared.write(item) for item in given],
+        "everything": everything,
+        "roster": rosters.write(services.table),
+    }
     answered = peer.ask("exchange", asked, seconds=10.0)
+    counts = rosters.follow(services, answered["roster"])
+    if rosters.is_later(counts, answered["roster"]["applied_at"]):
+        peer.ask("exchange", {"incidents": [], "roster": rosters.write(services.table, whole=True)}, seconds=10.0)
     for item in given:
         incident = Incident.from_item(item)
         shared.share(services.table, incident, told=incident.state)
@@ -172,7 +179,12 @@ def follow(services: Services, asked: Mapping[str, Any], *, base: str) -> dict[s
     for incident in found - items.keys():
         if item := services.table.get(incidents.partition(incident), "STATE"):
             items[incident] = item
-    return {"incidents": [shared.write(item) for item in items.values()]}
+    answered: dict[str, Any] = {"incidents": [shared.write(item) for item in items.values()]}
+    if "roster" in asked:
+        counts = rosters.follow(services, asked["roster"])
+        is_wanted = rosters.is_later(counts, asked["roster"]["applied_at"])
+        answered["roster"] = rosters.write(services.table, whole=is_wanted)
+    return answered
 
 
 def of_group(services: Services, asked: Mapping[str, Any]) -> dict[str, Any]:

@@ -35,11 +35,14 @@ def hear(services: Services) -> Item:
     return after
 
 
-def look(services: Services, *, base: str) -> None:
-    """What the reconciler does first. Raises nothing for the other stack's sake, but botocore's errors."""
+def look(services: Services, *, base: str, is_asked: bool = False) -> bool:
+    """What the reconciler does first; with `is_asked` it speaks with the other stack in any case.
+
+    Returns whether that is needless, or the other stack has answered. Raises botocore's errors.
+    """
     peer = services.peer()
     if peer is None:
-        return
+        return True
     now = services.now()
     is_primary = peer.role == "primary"
     known = (services.table.get(roster.PARTITION, roster.META) or {}) if is_primary else {}
@@ -48,14 +51,17 @@ def look(services: Services, *, base: str) -> None:
     state = services.table.get(PARTITION, KEY) or services.table.update(
         Update(PARTITION, KEY, set={"heard_at": now})  # it has not been heard yet: that counts from now on
     )
-    if not is_primary or was_away or now - state["heard_at"] > QUIET_MS:
+    has_answered = True
+    if not is_primary or was_away or is_asked or now - state["heard_at"] > QUIET_MS:
         try:
             _ask(services, base=base, everything=was_away)
         except NoAnswerError as error:
             logger.warning("the other stack does not answer", reason=str(error))
             _tell_of_silence(services, state, str(error))
+            has_answered = False
     if is_primary:
         services.table.update(Update(roster.PARTITION, roster.META, set={"alive_at": services.now()}))
+    return has_answered
 
 
 def _ask(services: Services, *, base: str, everything: bool) -> Mapping[str, Any]:

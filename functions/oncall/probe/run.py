@@ -104,7 +104,7 @@ def _try(run: _Run) -> str:
     except (NotAcceptedError, ConfigurationError) as error:
         return str(error)
     run.reach("accepted", run.services.now())
-    until = run.services.now() + SECONDS * 1000
+    until = run.services.now() + (SECONDS + run.services.settings.takeover_seconds) * 1000
     while True:
         problem = _look(run)
         if problem is not None:
