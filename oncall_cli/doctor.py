@@ -84,7 +84,7 @@ def show(checks: Sequence[Check], good: str, *, as_json: bool) -> None:
             say(f" {check.name}: {check.says}")
             if check.do:
                 say(f"         -> {check.do}")
-        say(good if is_ready else "NOT ready: mend what failed, then run it again")
+        say(good if is_ready else "NOT ready: fix what failed, then run it again")
     if not is_ready:
         raise typer.Exit(1)
 
@@ -163,17 +163,17 @@ def _roster(patient: Patient) -> Iterator[Check]:
     yield Check("roster", "good", f"version {roster.version}, {len(roster.responders)} responders")
     wrong = [*gaps(roster, now), *unreachable(roster, now)]
     for location, message in wrong:
-        yield Check("coverage", "failed", f"{' '.join(map(str, location))} {message}", "mend the roster, and apply it")
+        yield Check("coverage", "failed", f"{' '.join(map(str, location))} {message}", "fix the roster, and apply it")
     if not wrong:
         yield Check("coverage", "good", f"somebody is on call at each moment of the next {DAYS_AHEAD} days")
     for location, message in [*never_on_call(roster, now), *idle_steps(roster, now)]:
-        yield Check("coverage", "warning", f"{' '.join(map(str, location))} {message}", "mend the roster, and apply it")
+        yield Check("coverage", "warning", f"{' '.join(map(str, location))} {message}", "fix the roster, and apply it")
     for policy in roster.policies.values() or [roster.policy_for("")]:
         order = responders_on_call(roster, policy, now)
         if order:
             yield Check(f"policy {policy.id}", "good", f"rings {order[0].responder.name} first, {len(order)} in all")
         else:
-            yield Check(f"policy {policy.id}", "failed", "rings nobody now", "oncall take, or mend the roster")
+            yield Check(f"policy {policy.id}", "failed", "rings nobody now", "oncall take, or fix the roster")
 
 
 def _time_zones(patient: Patient) -> Iterator[Check]:

@@ -628,7 +628,7 @@ class World:
     # ---- what happens
 
     def roster(self, parts: Mapping[str, Any]) -> None:
-        """Somebody mends the roster: sort keys and attributes; None takes a part out."""
+        """Somebody fixes the roster: sort keys and attributes; None takes a part out."""
         write_roster(self.dynamo.client, self.table.name, parts)
 
     def receive(

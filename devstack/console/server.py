@@ -81,7 +81,7 @@ class _Console:
             if switch:
                 self._sources.choose(switch, choice)
             else:
-                self._sources.mend_all()
+                self._sources.fix_all()
         except KeyError as error:
             return _json({"error": f"there is no such switch or choice: {error}"}, 404)
         except requests.RequestException as error:

@@ -261,7 +261,7 @@ class Sources:
         choices = {other.id: faults.chosen(other, left) for other in same} | {switch_id: choice}
         self._put_faults(switch.part, faults.request(switch.part, choices))
 
-    def mend_all(self) -> None:
+    def fix_all(self) -> None:
         """No faults any more. Raises requests.RequestException."""
         for part in self._parts_with_faults():
             self._put_faults(part, {})

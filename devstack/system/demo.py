@@ -128,6 +128,6 @@ def play(endpoints: Mapping[str, str], console: Console, first_number: str = "+1
     scene.hop("hears what it is about", lambda: scene.heard(second["sid"]))
     scene.hop("presses 1", lambda: scene.control(second["sid"], "press", {"digits": "1"}))
     scene.hop("Slack shows who has it", lambda: scene.slack_shows("🟡"))
-    scene.hop("the site is mended", scene.mend_site)
+    scene.hop("the site is fixed", scene.mend_site)
     scene.hop("Slack shows that it is over", lambda: scene.slack_shows("🟢"))
     console.print("All of it happened.")

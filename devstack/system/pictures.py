@@ -49,7 +49,7 @@ def _play(browser: Browser, url: str) -> None:
     phones[1].get_by_role("button", name="1", exact=True).click()
     page.locator(".timeline .acknowledged").wait_for()
     page.get_by_text("4 replies").wait_for()
-    page.get_by_role("button", name="Mend the site").wait_for()
+    page.get_by_role("button", name="Fix the site").wait_for()
     page.locator(".node.done", has_text="Done").wait_for()
     _look(page, "console-dark", **_DESK, scheme="dark")
     page.close()

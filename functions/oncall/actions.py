@@ -155,7 +155,7 @@ def ring_next(services: Services, incident_id: str, *, who: str, via: Via, seen_
         except ConditionFailedError:
             continue
         logger.info("skipped", incident=incident_id, responder=call.responder, who=who, via=via)
-        _releases(services, page, Answer("fail", f"{who} asked for the next one", "call"))
+        _releases(services, page, Answer("fail", f"{who} asked for the next person", "call"))
         lead = page.lead
         incidents.tell(services.table, lead, pages.skipped_event(page, call, Skip(who, via, now)), now=now)
         services.show_in_slack({lead, incident_id})

@@ -245,7 +245,7 @@ def _examine(text: str, report: Report, now: datetime) -> None:
 
 
 def _unreadable(message: str) -> bool:
-    """What a person has to decide (gaps, two people with one number) is not the import's fault, and can be mended in the file."""
+    """What a person has to decide (gaps, two people with one number) is not the import's fault, and can be fixed in the file."""
     return not re.search(r"reaches nobody|has nobody from|is also the number of|is not a number that exists", message)
 
 

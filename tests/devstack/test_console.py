@@ -139,46 +139,46 @@ def choose(stage: Stage, switch: str, choice: str) -> None:
 
 
 @pytest.fixture
-def mended(stage: Stage) -> Iterator[Stage]:
+def fixed(stage: Stage) -> Iterator[Stage]:
     yield stage
     assert requests.delete(f"{stage.console}/api/faults", timeout=30).status_code == 200
 
 
-def test_every_choice_of_every_switch_is_taken_and_seen_by_its_part(mended: Stage) -> None:
+def test_every_choice_of_every_switch_is_taken_and_seen_by_its_part(fixed: Stage) -> None:
     for switch in faults.SWITCHES:
         if switch.part == "gateway" or switch.id == "phone-call":  # not on this stage; tried on the whole devstack
             continue
         for choice in switch.choices:
-            choose(mended, switch.id, choice.id)
-            assert switches(mended)[switch.id] == choice.id
-        choose(mended, switch.id, "")
-        assert switches(mended)[switch.id] == ""
+            choose(fixed, switch.id, choice.id)
+            assert switches(fixed)[switch.id] == choice.id
+        choose(fixed, switch.id, "")
+        assert switches(fixed)[switch.id] == ""
 
 
-def test_switches_of_one_part_hold_beside_each_other_and_all_end_at_once(mended: Stage) -> None:
-    choose(mended, "calls", "503")
-    choose(mended, "callbacks", "late")
-    choose(mended, "dynamodb", "away")
-    choose(mended, "sns", "away")
-    assert {k: v for k, v in switches(mended).items() if v} == {
+def test_switches_of_one_part_hold_beside_each_other_and_all_end_at_once(fixed: Stage) -> None:
+    choose(fixed, "calls", "503")
+    choose(fixed, "callbacks", "late")
+    choose(fixed, "dynamodb", "away")
+    choose(fixed, "sns", "away")
+    assert {k: v for k, v in switches(fixed).items() if v} == {
         "calls": "503",
         "callbacks": "late",
         "dynamodb": "away",
         "sns": "away",
     }
-    requests.delete(f"{mended.console}/api/faults", timeout=30).raise_for_status()
-    assert not any(switches(mended).values())
+    requests.delete(f"{fixed.console}/api/faults", timeout=30).raise_for_status()
+    assert not any(switches(fixed).values())
 
 
-def test_a_fault_that_others_have_set_is_shown(mended: Stage) -> None:
-    mended.control("twilio", "faults", {"create": {"status": 418}, "update": {"status": 503}})
-    assert switches(mended)["calls"] == "other"
-    assert watch.Sources(mended.endpoints).faults()["others"] == ["twilio: update"]
+def test_a_fault_that_others_have_set_is_shown(fixed: Stage) -> None:
+    fixed.control("twilio", "faults", {"create": {"status": 418}, "update": {"status": 503}})
+    assert switches(fixed)["calls"] == "other"
+    assert watch.Sources(fixed.endpoints).faults()["others"] == ["twilio: update"]
 
 
-def test_the_console_sees_the_table_while_the_stack_does_not(mended: Stage) -> None:
-    choose(mended, "dynamodb", "away")
-    state = requests.get(f"{mended.console}/api/state", timeout=60).json()
+def test_the_console_sees_the_table_while_the_stack_does_not(fixed: Stage) -> None:
+    choose(fixed, "dynamodb", "away")
+    state = requests.get(f"{fixed.console}/api/state", timeout=60).json()
     assert [incident["summary"] for incident in state["incidents"]] == [DOWN]
 
 

@@ -322,7 +322,7 @@ def test_the_site_breaks_and_mends_by_the_guide(stage: Stage, page: Page) -> Non
     expect(site.get_by_role("radio", name="503")).to_be_checked()
     expect(page.get_by_text("Broken on purpose")).to_contain_text("The site: 503")
     eventually(lambda: requests.get(stage.endpoints.site, timeout=10).status_code == 503, "the site is down")
-    page.get_by_role("button", name="Mend the site").click()
+    page.get_by_role("button", name="Fix the site").click()
     expect(site.get_by_role("radio", name="works")).to_be_checked()
     assert requests.get(stage.endpoints.site, timeout=10).status_code == 200
 

@@ -21,7 +21,7 @@ def _night(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Night]:
 
 @pytest.fixture
 def night(_night: Night) -> Iterator[Night]:
-    """The system. What a test has broken, and how fast people speak, is mended after it."""
+    """The system. What a test has broken, and how fast people speak, is fixed after it."""
     yield _night
     for part in PARTS:
         _night.system.faults(part, {})

@@ -24,7 +24,7 @@ def page(monitored_devstack: Devstack, browser: Browser) -> Iterator[Page]:
 
 
 def test_break_the_site_decline_answer_press_1_mend_the_site_all_green(page: Page) -> None:
-    """The site breaks, a phone rings, the second person takes it, Slack shows it, the site is mended: all green."""
+    """The site breaks, a phone rings, the second person takes it, Slack shows it, the site is fixed: all green."""
     guide = page.locator("#guide")
     phones, channel = page.get_by_role("region", name="Phones"), page.get_by_role("log", name="Channel")
     machine, monitoring = (
@@ -55,7 +55,7 @@ def test_break_the_site_decline_answer_press_1_mend_the_site_all_green(page: Pag
     incident = page.get_by_role("region", name="Incidents").locator("details").first
     expect(incident).to_contain_text("鈴木 大翔 took it by phone", timeout=HOP)
 
-    guide.get_by_role("button", name="Mend the site").click()
+    guide.get_by_role("button", name="Fix the site").click()
     expect(message).to_contain_text("解決しました", timeout=HOP)
     expect(incident.locator(".pill")).to_have_text("resolved", timeout=HOP)
     expect(guide).to_contain_text("All green again", timeout=HOP)

@@ -59,7 +59,7 @@ def overrides_of(world: World) -> dict[str, roster.Override]:
     return dict(known.overrides)
 
 
-# ---------------------------------------------------------------- ring the next one
+# ---------------------------------------------------------------- call the next person
 
 
 def test_the_next_one_rings_at_once_and_the_phone_that_rang_stops(world: World) -> None:

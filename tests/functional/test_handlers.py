@@ -862,7 +862,7 @@ def test_a_press_of_a_message_that_is_older_than_the_last_skip_skips_nobody(
     stack.call("slack_reply", slack_event(pressed))
     page = stack.world.page()
     assert [call.skip and call.skip.who for call in page.calls] == ["Sato"]
-    assert [answer["reason"] for _, answer in stack.stepfunctions.released] == ["Sato asked for the next one"]
+    assert [answer["reason"] for _, answer in stack.stepfunctions.released] == ["Sato asked for the next person"]
     stack.call("slack_reply", slack_event({**pressed, "response_url": "https://hooks.slack.com/actions/T0/1/x"}))
     assert stack.world.page() == page
     assert "just asked" in asked(stack)[-1]["tell"]["text"]

@@ -11,7 +11,7 @@ import pytest
 from devstack.aws.gateway_definition import GATEWAY_RESPONSES
 from devstack.aws.mapping_templates import Template
 
-# What may pass, or what only the one who runs the stack can mend: until then Alertmanager keeps its groups.
+# What may pass, or what only the one who runs the stack can fix: until then Alertmanager keeps its groups.
 PASSING = {
     *("THROTTLED", "QUOTA_EXCEEDED", "INTEGRATION_FAILURE", "INTEGRATION_TIMEOUT", "AUTHORIZER_FAILURE"),
     *("AUTHORIZER_CONFIGURATION_ERROR", "API_CONFIGURATION_ERROR", "DEFAULT_5XX", "WAF_FILTERED"),

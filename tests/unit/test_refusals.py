@@ -1,4 +1,4 @@
-"""Twilio's refusals: which hold a page and which let the next phone ring, and what mends them."""
+"""Twilio's refusals: which hold a page and which let the next phone ring, and what fixes them."""
 
 from typing import get_args
 

@@ -38,5 +38,5 @@ function show() {
 
 export function start() {
   on(["faults"], show);
-  onClick(byId("mend-all"), () => send("DELETE", "faults"));
+  onClick(byId("fix-all"), () => send("DELETE", "faults"));
 }

@@ -11,11 +11,11 @@ function scene() {
   const site = state.site;
   const isDown = site && (site.status !== 200 || site.delay > 0);
   const open = (state.incidents ?? []).filter((incident) => incident.state !== "resolved");
-  const mend = ["Mend the site", () => send("PUT", "faults/site", { choice: "" })];
+  const fix = ["Fix the site", () => send("PUT", "faults/site", { choice: "" })];
   const call = ringing();
   const talk = talking();
   if (talk && !/[12]$/.test(talk.call.digits)) {
-    return { step: 4, title: `Listen, and press 1 on ${talk.name}’s phone`, why: "1 takes it. 2 passes it on to the next one, 3 says it again. Only a key counts: voicemail cannot press one.",
+    return { step: 4, title: `Listen, and press 1 on ${talk.name}’s phone`, why: "1 takes it. 2 passes it on to the next person, 3 says it again. Only a key counts: voicemail cannot press one.",
       primary: ["Press 1", () => act(talk.call, "press", { digits: "1" })], more: ["Press 2: pass it on", () => act(talk.call, "press", { digits: "2" })] };
   }
   if (call) {
@@ -27,23 +27,23 @@ function scene() {
     const quiet = triggered.timeline.findLast((event) => event.kind !== "repeated");
     if (quiet?.kind === "quiet") {
       const until = Number(quiet.detail.until) / 1000;
-      return { step: 3, title: `${quiet.who} is still at work on the last one`, why: `So phones stay quiet until ${clock(until)}, and Slack asks first. If nobody takes it by then, they ring.`, primary: null, more: isDown && mend };
+      return { step: 3, title: `${quiet.who} is still at work on the last one`, why: `So phones stay quiet until ${clock(until)}, and Slack asks first. If nobody takes it by then, they ring.`, primary: null, more: isDown && fix };
     }
     return triggered.unanswered
-      ? { step: 3, title: "Nobody took it", why: "The fallback topic has been told. Alertmanager’s next repeat rings again; Slack’s button still takes it.", primary: isDown && mend }
-      : { step: 3, title: "It is critical: a phone is about to ring", why: `${triggered.summary}. Slack has the message at the same time: phone and Slack never wait for each other.`, primary: null, more: isDown && mend };
+      ? { step: 3, title: "Nobody took it", why: "The fallback topic has been told. Alertmanager’s next repeat rings again; Slack’s button still takes it.", primary: isDown && fix }
+      : { step: 3, title: "It is critical: a phone is about to ring", why: `${triggered.summary}. Slack has the message at the same time: phone and Slack never wait for each other.`, primary: null, more: isDown && fix };
   }
   const taken = open.find((incident) => incident.state === "acknowledged");
   if (taken) {
     return isDown
-      ? { step: 5, title: `${taken.by || "Somebody"} has it. Mend the site`, why: "Slack shows who has it and tells the story in the thread. Nobody else is rung.", primary: mend }
+      ? { step: 5, title: `${taken.by || "Somebody"} has it. Fix the site`, why: "Slack shows who has it and tells the story in the thread. Nobody else is rung.", primary: fix }
       : { step: 5, title: "The site answers again", why: "Prometheus sees it, Alertmanager says “resolved”, Slack shows that it is over.", primary: null };
   }
   if (isDown) {
     const firing = (state.prometheus?.alerts ?? []).find((alert) => alert.severity !== "none");
-    if (state.prometheus === null) return { step: 2, title: "The site is down, and nothing watches it", why: "This devstack runs without Prometheus (MONITORING=0).", primary: mend };
+    if (state.prometheus === null) return { step: 2, title: "The site is down, and nothing watches it", why: "This devstack runs without Prometheus (MONITORING=0).", primary: fix };
     return { step: firing ? 2 : 1, title: firing?.state === "firing" ? "The alert fires" : firing ? "Prometheus has noticed" : "The site is down",
-      why: "Prometheus asks it every second, and waits three more before it believes it (five minutes in production). Then Alertmanager posts to the gateway.", primary: null, more: mend };
+      why: "Prometheus asks it every second, and waits three more before it believes it (five minutes in production). Then Alertmanager posts to the gateway.", primary: null, more: fix };
   }
   const again = ["Break the site", () => send("PUT", "faults/site", { choice: "503" })];
   if (state.prometheus === null) {

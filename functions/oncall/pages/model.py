@@ -55,7 +55,7 @@ class Call:
     skip: Skip | None = None
     is_refused: bool = False  # Twilio does not call this number
     reason: str = ""  # why it failed
-    remedy: str = ""  # what mends that (see phone.refusals)
+    remedy: str = ""  # what fixes that (see phone.refusals)
 
     @property
     def has_ended(self) -> bool:
@@ -152,8 +152,8 @@ class Page:
     quiet_until: int = 0
     skipped_at: int = 0
     unavailable_since: int = 0  # Twilio takes no calls
-    remedy: str = ""  # what was said to mend that
-    text_remedies: tuple[str, ...] = ()  # what was said to mend texts that were not sent
+    remedy: str = ""  # what was said to fix that
+    text_remedies: tuple[str, ...] = ()  # what was said to fix texts that were not sent
     told: str = ""  # what the fallback topic has been told of last: "unavailable" or "unanswered"
     reason: str = ""  # why it is unanswered
     acknowledged_by: str = ""

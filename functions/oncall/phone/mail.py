@@ -112,13 +112,13 @@ def unanswered(services: Services, page: Page) -> str:
 
 
 def unavailable(services: Services, page: Page, *, reason: str, remedy: str) -> str:
-    """Of a page for which no phone rings, since Twilio takes no calls. `remedy` is the name of what mends that."""
+    """Of a page for which no phone rings, since Twilio takes no calls. `remedy` is the name of what fixes that."""
     words, language = _words(services, page), _language(services, page)
     first = words["unavailable"].format(reason=reason)
     lead = incidents.read(services.table, page.lead)
     product = f" --product {page.headline.product}" if page.headline.product else ""
-    mend = [f"- {said}"] if (said := refusals.words(remedy, language)) else []
-    do = [*_take(words, page, lead), words["by_hand"].format(product=unlinked(product)), *mend]
+    fix = [f"- {said}"] if (said := refusals.words(remedy, language)) else []
+    do = [*_take(words, page, lead), words["by_hand"].format(product=unlinked(product)), *fix]
     return _mail(services, page, lead, first, do)
 
 

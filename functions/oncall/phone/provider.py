@@ -22,7 +22,7 @@ LATE_SECONDS = 600  # for so long after a call has ended what comes of it is tak
 class NumberRefusedError(Exception):
     """A provider will not call this number. The message says why, without the number.
 
-    `code` is the provider's; `remedy` is the name of what mends it (see phone.refusals), or empty.
+    `code` is the provider's; `remedy` is the name of what fixes it (see phone.refusals), or empty.
     """
 
     def __init__(self, reason: str, *, code: int | None = None, remedy: str = "") -> None:
@@ -35,7 +35,7 @@ class UnavailableError(Exception):
     """A provider took no call, or it is not known whether it did. The message says why.
 
     `is_refusal`: it has answered, so there is no call. `code` is the provider's, if it gave one; `remedy` is the name of
-    what mends it, or empty. `is_unclear`: it may be about the number after all.
+    what fixes it, or empty. `is_unclear`: it may be about the number after all.
     """
 
     def __init__(

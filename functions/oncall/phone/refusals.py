@@ -207,9 +207,9 @@ def about(status: int, code: int | None) -> Blame:
 
 
 def remedy(code: int | None, number: str = "") -> str:
-    """The name of what mends a refusal, with the number's country where that matters; the same name is said once.
+    """The name of what fixes a refusal, with the number's country where that matters; the same name is said once.
 
-    Empty where nobody has to mend anything: Twilio is away, or asks to slow down.
+    Empty where nobody has to fix anything: Twilio is away, or asks to slow down.
     """
     if not code or code in (20429, 20500, 20503):
         return ""

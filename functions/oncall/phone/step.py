@@ -208,7 +208,7 @@ def _place(services: Services, turn: Turn, page: Page) -> Answer | None:
 
 
 def _refused(services: Services, page: Page, call: Call, error: NumberRefusedError | UnavailableError) -> Answer:
-    """Twilio does not call this responder: the next one is rung at once. What mends it is said once a page."""
+    """Twilio does not call this responder: the next one is rung at once. What fixes it is said once a page."""
     changes = {"status": "failed", "refused": True, "reason": str(error), "ended_at": services.now()}
     remedy = error.remedy
     if remedy and remedy not in {other.remedy for other in page.calls}:

@@ -175,7 +175,7 @@ def _refusal(status: int, given: Mapping[str, Any], number: str) -> NumberRefuse
 
 
 def meaning(status: int, code: int | None, d_code: str, pointer: str) -> str:
-    """What mends a refusal (see phone.refusals); "unclear" for one that may be about the number; empty if it may pass.
+    """What fixes a refusal (see phone.refusals); "unclear" for one that may be about the number; empty if it may pass.
 
     Telnyx: "API error codes", "SIP Response Codes".
     """

@@ -191,7 +191,7 @@ def _end(run: _Run, problem: str) -> Outcome:
         services.fallback.tell(
             "the probe failed",
             f"An alert of our own did not end with a key that was heard: {problem}.\n"
-            f"It got so far: {hops or 'nowhere'}.\nA real page may fail in the same way. Mend it, then try again: oncall probe"
+            f"It got so far: {hops or 'nowhere'}.\nA real page may fail in the same way. Fix it, then try again: oncall probe"
             "\n(docs/operations.md, The probe)",
         )
     elif slack:

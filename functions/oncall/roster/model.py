@@ -1,7 +1,7 @@
 """The roster: responders, schedules, escalation policies, products and overrides, and how they lie in the table.
 
 Every part is one item of the partition ROSTER, with plain attributes, so one Query reads all of it and a person can
-mend it in the console.
+fix it in the console.
 
 Applied whole: the items of version 12 have `version: 12` and a sort key that ends in `#v12`; the item META, which a
 Query meets first, names the version that counts. An apply writes the items of the new version beside the old ones, and

@@ -29,7 +29,7 @@ _WORDS: Mapping[Language, Mapping[str, str]] = {
         "over": "It is over already: this incident is resolved.",
         "unknown": "This incident is not known any more.",
         "quiet": "No phone rings for it at the moment, so there is nobody to skip.",
-        "again": "{who} has just asked for the next one, who is called now.",
+        "again": "{who} has just asked for the next person, who is called now.",
         "next": "{who} is called now, since a moment ago.",
         "rings": "The phones ring again already.",
         "on_call": "You are on call ({schedule}) until {until}.",

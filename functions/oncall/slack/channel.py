@@ -53,7 +53,7 @@ GONE = frozenset({"message_not_found", "thread_not_found", "cant_update_message"
 class NotNowError(Exception):
     """Slack did not take it this time.
 
-    `seconds` is how long to wait, `code` Slack's error, `wrong` the same if a person has to mend something.
+    `seconds` is how long to wait, `code` Slack's error, `wrong` the same if a person has to fix something.
     """
 
     def __init__(self, reason: str, *, seconds: int, code: str = "", wrong: str = "") -> None:
@@ -403,7 +403,7 @@ def _retry_after(headers: Mapping[str, Any]) -> int:
 
 
 def _later(services: Services, incident_id: str, error: NotNowError) -> Progress:
-    """Notes that an incident is behind, and when it is tried again; tells people what they have to mend."""
+    """Notes that an incident is behind, and when it is tried again; tells people what they have to fix."""
     now = services.now()
     incident = incidents.read(services.table, incident_id)
     if incident is None:

@@ -18,12 +18,12 @@ from oncall.table import ConditionFailedError, Item, Table, Update
 
 logger = Logger(child=True)
 
-AGAIN_MS = 600_000  # after a refusal it is tried again so often: somebody has to mend something
+AGAIN_MS = 600_000  # after a refusal it is tried again so often: somebody has to fix something
 SOON_MS = 60_000  # when Slack did not answer, or not now
 
 
 class RefusedError(Exception):
-    """Slack did not take the members; the message is its error. What `may_pass` needs nobody to mend it."""
+    """Slack did not take the members; the message is its error. What `may_pass` needs nobody to fix it."""
 
     def __init__(self, error: str, *, may_pass: bool) -> None:
         super().__init__(error)

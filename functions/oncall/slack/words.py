@@ -73,7 +73,7 @@ WORDS: Mapping[Language, Mapping[str, str]] = {
         "silence": "Silence",
         # buttons
         "acknowledge": "Acknowledge",
-        "ring_next": "Ring the next one",
+        "ring_next": "Call the next person",
         "ring_again": "Ring again",
         "resolve": "Resolve",
         "resolve_title": "Resolve this incident?",
@@ -123,7 +123,7 @@ WORDS: Mapping[Language, Mapping[str, str]] = {
         "event_worse": "It has become critical.",
         "event_resumed": "The calls had stopped and go on.",
         "event_taken_over": "The primary stack does not ring for it: the standby takes over.",
-        "event_ring_next": "{who} asked for the next one {via}.",
+        "event_ring_next": "{who} asked for the next person {via}.",
         "event_shift_taken": "{who} is on call until {until}.",
         "event_text_failed": "{who} was not texted: {reason}.",
         "event_texted": "{who} was texted.",
