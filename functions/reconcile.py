@@ -1,7 +1,8 @@
 """Reconcile: resumes what is due and nobody works on. Runs every minute.
 
-Before that it speaks with the other stack, if there is one. It has Slack's user group follow the rotation, too, looks
-after the alarm that watches the monitoring, and after heartbeats, and keeps the functions on the way of a page warm.
+Before that it speaks with the other stack, if there is one. It has Slack's user group follow the rotation, too, says once
+a week what is in shadow, looks after the alarm that watches the monitoring, and after heartbeats, and keeps the functions
+on the way of a page warm.
 """
 
 from typing import Any
@@ -10,7 +11,7 @@ from aws_lambda_powertools import Logger, Metrics, Tracer
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from oncall import reconciler, silence, warm, wire
+from oncall import reconciler, shadow, silence, warm, wire
 from oncall.alerts import heartbeats
 from oncall.fallback import Fallback
 from oncall.peer import minute
@@ -52,6 +53,8 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, i
         services.table, settings.slack_user_group, now=services.now()
     ):
         services.ask_slack({"user_group": settings.slack_user_group})
+    if shadow.is_to_be_told(services):
+        services.ask_slack({"shadow": {}})
     metrics.add_metric(name="Resumed", unit=MetricUnit.Count, value=resumed)
     gateway = settings.gateway_url.removeprefix("https://")
     desk = heartbeats.Desk(services.table, services.start, gateway, services.now)

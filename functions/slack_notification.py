@@ -14,7 +14,7 @@ from oncall import aws, redirects, wire
 from oncall.peer import shared
 from oncall.services import for_function
 from oncall.settings import read_settings
-from oncall.slack import api, channel, user_group
+from oncall.slack import api, channel, shadow_message, user_group
 from oncall.text import log_line
 from oncall.warm import answers_pings
 from oncall.wire import NoAnswerError
@@ -36,7 +36,8 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, A
 
     The other stack, if there is one, hears first of what it may ring for too.
     Asked for beside the state machine, `event` may have one of these instead: `tell` ("response_url", "text"), `home`
-    ("user", "notice"), `user_group` (its id), `person` (a user's id).
+    ("user", "notice"), `user_group` (its id), `person` (a user's id),
+    `shadow` (to say that something is).
     """
     services = for_function(slack=_slack, peer=wire.peer)
     match event:
@@ -48,6 +49,9 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, A
             return {}
         case {"home": wish}:
             api.publish_home(services, str(wish["user"]), str(wish.get("notice", "")))
+            return {}
+        case {"shadow": _}:
+            shadow_message.remind(services)
             return {}
         case {"user_group": group}:
             user_group.follow(services, str(group), lambda name, users: api.set_members(_slack(), name, users))

@@ -10,12 +10,14 @@ from typing import Any, Literal
 
 import typer
 
+from oncall import shadow
 from oncall.clock import at
 from oncall.clock import now as milliseconds
 from oncall.phone import proofs
 from oncall.probe import record as probe
 from oncall.roster import Roster
 from oncall.roster.schedules import responders_on_call
+from oncall.settings import Mode, Settings
 from oncall.table import Table
 from oncall_cli import other_stack, secret_store
 from oncall_cli.call_test import last_proof
@@ -35,6 +37,7 @@ from oncall_cli.target import Stack, Target
 from oncall_cli.when import shown
 
 STACK_GROWS_OLD = timedelta(days=365)
+SHADOW_GROWS_OLD = timedelta(days=14)  # twice the week that moving in takes
 LEAST_BALANCE = 5.0  # in the account's currency; a call costs a few cents, a bad night a few dozen calls
 HEARTBEAT_MINUTES = 5
 LEAST_TOKEN = 32  # characters of a bearer token: of a shorter one the gateway refuses every request
@@ -105,6 +108,7 @@ def _checks(target: Target) -> list[Check]:
         _numbers,
         _secrets,
         _twilio,
+        _shadow,
         _texts,
         _slack,
         _fallback,
@@ -280,6 +284,23 @@ def _mend(number: str, do: str) -> str:
     return f"it {wrong}" if wrong else do
 
 
+def _shadow(patient: Patient) -> Iterator[Check]:
+    """What rings nobody on purpose is not forgotten."""
+    mode: Mode = "shadow" if patient.stack.parameters.get("Mode") == "shadow" else "live"
+    names = shadow.named(Settings(mode=mode), patient.roster)
+    if names == []:
+        yield Check("shadow", "good", "everything is live")
+        return
+    what, do = ", ".join(names or []), "take shadow: true out of the roster, and apply it"
+    if names is None:
+        what, do = "the whole stack", "deploy with Mode=live"
+    begun = shadow.since(Table(patient.target.dynamodb, patient.target.table))
+    is_forgotten = begun and milliseconds() - begun > SHADOW_GROWS_OLD.total_seconds() * 1000
+    says = f"nobody is rung for {what}" + (f", since {shown(at(begun))}" if begun else "")
+    do = f"oncall shadow report --since 7d --against FILE; if it names no difference, {do}"
+    yield Check("shadow", "failed" if is_forgotten else "warning", says, do)
+
+
 def _texts(patient: Patient) -> Iterator[Check]:
     """Text messages: whether there is something that they come from."""
     sender = patient.stack.parameters.get("TextSender", "")
@@ -316,7 +337,8 @@ def _slack(patient: Patient) -> Iterator[Check]:
         yield Check("Slack", "good", f"{identity.get('user', 'the app')} in {identity.get('team', 'the workspace')}")
         yield from _pinned(patient, slack.pin(identity))
     products = patient.roster.products.values()
-    channels = {patient.stack.parameters["SlackChannel"], *(one.slack_channel for one in products if one.slack_channel)}
+    own = {patient.stack.parameters["SlackChannel"], patient.stack.parameters.get("ShadowChannel", "")} - {""}
+    channels = {*own, *(one.slack_channel for one in products if one.slack_channel)}
     for channel in sorted(channels):
         name = f"channel {channel}"
         if channel.startswith("#"):

@@ -16,6 +16,7 @@ from oncall.alerts.group import AlertGroup
 from oncall.clock import at, now
 from oncall.incidents import Incident
 from oncall.phone import refusals
+from oncall.roster import is_shadow
 from oncall.roster.attributes import suggestion
 from oncall.services import Services
 from oncall.settings import Settings
@@ -204,6 +205,10 @@ def _read(target: Target, incident_id: str) -> Incident:
 
 
 def _state(incident: Incident) -> str:
+    return f"{_state_itself(incident)}{', in shadow' if is_shadow(incident.policy) else ''}"
+
+
+def _state_itself(incident: Incident) -> str:
     match incident.state:
         case "triggered" if incident.unanswered:
             return "triggered, unanswered"

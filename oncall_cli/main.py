@@ -64,6 +64,9 @@ app.add_typer(monitoring_app, name="monitoring")
 import_app = typer.Typer(no_args_is_help=True, help="Move in: a roster from what another on-call system exported.")
 app.add_typer(import_app, name="import")
 
+shadow_app = typer.Typer(no_args_is_help=True, help="Shadow: everything but the phones.")
+app.add_typer(shadow_app, name="shadow")
+
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 At = Annotated[str, typer.Option(help="When, in your time zone: 03:12, 'sun 03:12', '2026-11-23 09:00', +2h.")]
@@ -616,6 +619,36 @@ def report(target: Target, *, since: Since = "30d", json: Json = False) -> None:
     from oncall_cli.report import show
 
     show(target, since, as_json=json)
+
+
+@shadow_app.command("report")
+@on_target
+def shadow_report(
+    target: Target,
+    *,
+    since: Since = "7d",
+    against: Annotated[
+        Path | None, typer.Option(help="What another system told people: a CSV file, PagerDuty's, Opsgenie's or ours.")
+    ] = None,
+    within: Annotated[int, typer.Option(min=1, max=3600, help="Seconds that may lie between what is alike.")] = 300,
+    column: Annotated[
+        list[str], typer.Option("--column", help="A column of that file: 'time=Sent at', or who=, type=, what=.")
+    ] = [],  # noqa: B006  Typer copies it
+    person: Annotated[
+        list[str], typer.Option("--person", help="Who somebody in that file is: 'asmith@example.com=alice'.")
+    ] = [],  # noqa: B006  Typer copies it
+    time_zone: Annotated[str | None, typer.Option(help="The zone of its times, if they name none.")] = None,
+    csv: Annotated[bool, typer.Option("--csv", help="Print our own log, to compare another stack with.")] = False,
+    json: Json = False,
+) -> None:
+    """Show what would have rung, when, whom; and what another system had that we had not. Exits with 1 if they differ.
+
+    Example: oncall shadow report --since 7d --against notifications.csv
+    """
+    from oncall_cli.shadow_report import Against, columns, pairs, show
+
+    compared = Against(against, columns(column), pairs("--person", person), time_zone, within) if against else None
+    show(target, since, compared, as_csv=csv, as_json=json)
 
 
 @app.command("verify")

@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 from oncall import incidents
 from oncall.clock import at
 from oncall.incidents import Incident, TimelineEvent
+from oncall.roster import is_shadow
 from oncall.table import Table
 from oncall_cli import secret_store
 from oncall_cli.errors import CommandError, aws_errors
@@ -45,7 +46,7 @@ class Woken:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What was counted. Tests and the probe are left out."""
+    """What was counted. Tests, the probe and what is in shadow are left out."""
 
     incidents: int
     by_severity: dict[str, int]
@@ -61,7 +62,7 @@ class Report:
 
 def summarize(found: Sequence[tuple[Incident, Sequence[TimelineEvent]]], zone: ZoneInfo) -> Report:
     """The report of incidents with their timelines; hours are in `zone`."""
-    real = [(incident, events) for incident, events in found if not incident.is_test]
+    real = [(incident, events) for incident, events in found if not (incident.is_test or is_shadow(incident.policy))]
     events = [event for _, story in real for event in story]
     ringing = [event for event in events if event.kind == "ringing"]
     outcomes = Counter(str(event.detail["status"]) for event in events if event.kind == "call_ended")
@@ -163,7 +164,7 @@ def _print(report: Report, since: str, zone: ZoneInfo, cost: dict[str, Any] | No
 
 
 def _tests(report: Report) -> str:
-    return f" (and {report.tests} tests, not counted)" if report.tests else ""
+    return f" (and {report.tests} tests or in shadow, not counted)" if report.tests else ""
 
 
 def _counts(counts: dict[str, int]) -> str:

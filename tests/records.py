@@ -26,6 +26,11 @@ _ALERT = {
 
 def incident(hook: Any = None, cut: Any = None, **attributes: Any) -> Incident:
     """An incident that a webhook has opened, with these attributes of its item. Alerts need not be whole."""
+    return Incident.from_item(incident_item(hook, cut, **attributes))
+
+
+def incident_item(hook: Any = None, cut: Any = None, **attributes: Any) -> dict[str, Any]:
+    """The same as the table has it."""
     group = read_webhook(hook or _WEBHOOK, received_at=0, cut=cut)
     item = {
         "id": INCIDENT,
@@ -45,7 +50,7 @@ def incident(hook: Any = None, cut: Any = None, **attributes: Any) -> Incident:
         **incidents.summary(group),
         **attributes,
     }
-    return Incident.from_item(item | {"alerts": [_ALERT | dict(alert) for alert in item["alerts"]]})
+    return item | {"alerts": [_ALERT | dict(alert) for alert in item["alerts"]]}
 
 
 def headline(**attributes: Any) -> Headline:

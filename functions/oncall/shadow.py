@@ -15,9 +15,14 @@ from oncall import incidents, pages
 from oncall.incidents import Event, Incident
 from oncall.pages import Page
 from oncall.probe import rules as probe
-from oncall.roster import SHADOW, Policy, Product, Roster, is_shadow
+from oncall.roster import SHADOW, Policy, Product, Roster, is_shadow, read_table
 from oncall.services import Services
 from oncall.settings import Settings
+from oncall.table import Table, Update
+
+PARTITION = "SHADOW"  # since when something is, and when Slack was told of it
+WEEK_MS = 7 * 86_400_000
+AGAIN_MS = 600_000  # after that, Slack is asked to tell it once more if it has not
 
 
 def covers(settings: Settings, product: Product) -> bool:
@@ -120,3 +125,34 @@ def take_live(services: Services, known: Roster, page: Page) -> bool:
     found = [incidents.read(services.table, one) for one in page.incidents]
     before = [one for one in found if one]
     return [go_live(services, known, one).policy for one in before] != [one.policy for one in before]
+
+
+def named(settings: Settings, known: Roster) -> list[str] | None:
+    """The products in shadow; None if the whole stack is."""
+    return None if settings.mode == "shadow" else sorted(one.id for one in known.products.values() if one.shadow)
+
+
+def is_to_be_told(services: Services) -> bool:
+    """Notes since when something is in shadow. Whether it has been for another week, and Slack has to be told."""
+    now, state = services.now(), services.table.get(PARTITION, "STATE") or {}
+    if named(services.settings, read_table(services.table)) == []:
+        if "since" in state:
+            services.table.update(Update(PARTITION, "STATE", remove=("since", "told_at", "again_at")))
+        return False
+    if "since" not in state:
+        services.table.update(Update(PARTITION, "STATE", set={"since": now, "told_at": now}))
+        return False
+    if now < max(state["told_at"] + WEEK_MS, state.get("again_at", 0)):
+        return False
+    services.table.update(Update(PARTITION, "STATE", set={"again_at": now + AGAIN_MS}))
+    return True
+
+
+def since(table: Table) -> int:
+    """Since when something is in shadow (epoch milliseconds); 0 if that is not known yet."""
+    return int((table.get(PARTITION, "STATE") or {}).get("since", 0))
+
+
+def was_told(services: Services) -> None:
+    """Slack has been told."""
+    services.table.update(Update(PARTITION, "STATE", set={"told_at": services.now()}, remove=("again_at",)))

@@ -5,6 +5,7 @@ import pytest
 from oncall import actions, incidents, shadow
 from oncall.pages import SUPPOSED
 from oncall.roster import is_shadow
+from oncall.slack import shadow_message
 from tests.builders import CHANNEL, MINUTE, SATO, SUZUKI, Execution, World, alert, webhook
 
 APART = "C0SHADOW00"
@@ -229,3 +230,55 @@ def test_a_page_in_shadow_that_nobody_took_starts_again_at_the_next_repeat(shado
     assert again.decision["page"]["policy"] == "shadow:default"
     assert shadowed.story(run).count("ringing") == 4
     assert SUZUKI not in shadowed.rung
+
+
+def reminds(world: World) -> list[str]:
+    """What the reconciler's minute has Slack told; whether it is up to date is SlackNotification's to write."""
+    if not shadow.is_to_be_told(world.services):
+        return []
+    before = len(world.slack.messages)
+    shadow_message.remind(world.services)
+    return [message.text for message in world.slack.messages[before:]]
+
+
+@pytest.mark.parametrize("language", ["en", "ja"])
+def test_a_shadow_that_goes_on_is_told_once_a_week(shadowed: World, language: str) -> None:
+    shadowed.language = "ja" if language == "ja" else "en"
+    assert reminds(shadowed) == []
+    shadowed.passes(shadow.WEEK_MS / 1000 - 1)
+    assert reminds(shadowed) == []
+    shadowed.passes(1)
+    (text,) = reminds(shadowed)
+    assert "shop" in text
+    assert shadowed.slack.messages[-1].channel == APART
+    assert reminds(shadowed) == []
+    shadowed.passes(shadow.WEEK_MS / 1000)
+    assert len(reminds(shadowed)) == 1
+
+
+def test_what_slack_did_not_take_is_told_after_ten_minutes(shadowed: World) -> None:
+    reminds(shadowed)
+    shadowed.passes(shadow.WEEK_MS / 1000)
+    assert shadow.is_to_be_told(shadowed.services)
+    assert not shadow.is_to_be_told(shadowed.services), "it is asked for already"
+    shadowed.passes(shadow.AGAIN_MS / 1000)
+    assert len(reminds(shadowed)) == 1
+
+
+def test_what_went_live_is_told_no_more_and_the_next_shadow_has_a_week_of_its_own(shadowed: World) -> None:
+    reminds(shadowed)
+    shadowed.roster({"PRODUCT#shop": {}})
+    shadowed.passes(shadow.WEEK_MS / 1000)
+    assert reminds(shadowed) == []
+    assert shadow.since(shadowed.table) == 0
+    shadowed.roster(SHOP)
+    assert reminds(shadowed) == []
+    assert shadow.since(shadowed.table) == shadowed.clock.now()
+
+
+def test_the_whole_stack_is_named_as_such(world: World) -> None:
+    world.settings = {"mode": "shadow"}
+    reminds(world)
+    world.passes(shadow.WEEK_MS / 1000)
+    (text,) = reminds(world)
+    assert "the whole stack" in text
