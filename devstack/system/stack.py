@@ -386,6 +386,8 @@ class Stack:
             parameters["ProbeSchedule"] = schedule
         if ring := os.environ.get("RING_SECONDS"):
             parameters["RingSeconds"] = ring
+        if os.environ.get("MODE") == "shadow":
+            parameters |= {"Mode": "shadow", "ShadowChannel": os.environ.get("SHADOW_CHANNEL", CHANNEL)}
         command = [
             str(Path(sys.executable).with_name("sam")),
             "deploy",

@@ -105,7 +105,6 @@ def go_live(services: Services, known: Roster, incident: Incident) -> Incident:
         "policy": policy,
         "channel": channel(services.settings, product, policy),
         "unanswered": False,
-        "due_at": now,  # whoever does this may die before it rings
     }
     changed = incidents.tell(
         services.table,
@@ -120,11 +119,16 @@ def go_live(services: Services, known: Roster, incident: Incident) -> Incident:
     return changed or incidents.read(services.table, incident.id) or incident
 
 
-def take_live(services: Services, known: Roster, page: Page) -> bool:
-    """Takes those incidents off a page in shadow whose product has gone live. Whether there are any."""
-    found = [incidents.read(services.table, one) for one in page.incidents]
-    before = [one for one in found if one]
-    return [go_live(services, known, one).policy for one in before] != [one.policy for one in before]
+def hand_over(services: Services, known: Roster, page: Page) -> bool:
+    """Has other executions ring for those incidents of a page in shadow whose product has gone live. Whether there are any.
+
+    They take them off the page; asked again until they have, it starts nothing twice in a minute.
+    """
+    found = (incidents.read(services.table, one) for one in sorted(page.incidents))
+    live = [one.id for one in found if one and not covers(services.settings, known.product(one.product))]
+    for one in live:
+        services.start(f"live-{one}-{services.now() // 60_000}", {"source": "reconciler", "incidents": [one]})
+    return bool(live)
 
 
 def named(settings: Settings, known: Roster) -> list[str] | None:

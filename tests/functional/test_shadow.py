@@ -131,18 +131,19 @@ def test_a_live_product_never_joins_a_page_in_shadow_nor_waits_for_it(shadowed: 
     assert shadowed.ringing == [SATO], "what is taken in shadow stops no phone"
 
 
-def test_what_goes_live_while_it_rings_in_shadow_rings_within_a_minute_of_the_next_supposed_call(
+def test_what_goes_live_while_it_rings_in_shadow_rings_at_the_next_supposed_call(
     shadowed: World,
 ) -> None:
     run = shadowed.fire(shop())
     shadowed.project(run.decision["incidents"][0])
     shadowed.roster({"PRODUCT#shop": {"slack_channel": "C0SHOP0000"}})
     shadowed.passes(31)
-    assert shadowed.page("shadow:default").state == "resolved"
-    assert run.is_over
-    shadowed.passes(1)
-    shadowed.reconcile()
+    shadowed.project(run.decision["incidents"][0])
+    shadowed.run_started()
     assert shadowed.ringing == [SATO]
+    shadowed.passes(3)
+    assert shadowed.page("shadow:default").is_settled
+    assert run.is_over
     incident = shadowed.incident(run)
     assert (incident.policy, incident.channel) == ("default", "C0SHOP0000")
     shadowed.project(incident.id)
@@ -185,7 +186,7 @@ def test_the_stack_that_goes_live_again_rings(world: World) -> None:
     world.passes(31)
     world.settings = {"mode": "live"}
     world.passes(31)
-    world.reconcile()
+    world.run_started()
     assert world.ringing == [SATO]
     assert world.incident(run).policy == "default"
 
@@ -282,3 +283,28 @@ def test_the_whole_stack_is_named_as_such(world: World) -> None:
     world.passes(shadow.WEEK_MS / 1000)
     (text,) = reminds(world)
     assert "the whole stack" in text
+
+
+def test_an_execution_that_was_lost_on_the_way_to_live_is_started_again(shadowed: World) -> None:
+    run = shadowed.fire(shop())
+    shadowed.roster({"PRODUCT#shop": {}})
+    shadowed.passes(31)
+    shadowed.started.clear()
+    shadowed.passes(62)
+    shadowed.run_started()
+    assert shadowed.ringing == [SATO]
+    assert shadowed.incident(run).policy == "default"
+
+
+def test_what_shares_a_page_in_shadow_and_stays_there_goes_on(shadowed: World) -> None:
+    shadowed.roster({"PRODUCT#blog": {"shadow": True}})
+    shadowed.fire(shop())
+    blog = shadowed.fire(webhook(key="blog", product="blog"))
+    shadowed.roster({"PRODUCT#shop": {}})
+    shadowed.passes(31)
+    shadowed.run_started()
+    shadowed.passes(40)
+    assert shadowed.rung == [SATO]
+    page = shadowed.page("shadow:default")
+    assert page.lead == blog.decision["incidents"][0]
+    assert len(page.calls) > 1

@@ -27,6 +27,7 @@ ACTIONS = {
         "dynamodb:PutItem",
         "dynamodb:UpdateItem",
         "states:SendTaskSuccess",
+        "states:StartExecution",
         "sns:Publish",
         "lambda:InvokeFunction",
         "ssm:GetParameters",

@@ -114,8 +114,8 @@ def _go_on(services: Services, turn: Turn, page: Page) -> Answer | None:
     if pause := _was_away(services, page, known):
         return _wait(services, turn, page, pause)
     policy = known.policy(page.policy)
-    if page.is_shadow and shadow.take_live(services, known, page):
-        return Answer("skip", "what has gone live since rings", "call")
+    if page.is_shadow and shadow.hand_over(services, known, page):
+        return _wait(services, turn, page, Pause(2, "what has gone live since rings by another execution"))
     on_call = schedules.responders_on_call(known, policy, at(now))
     delays = {one.responder.id: one.after_minutes for one in on_call}
     match pages.next_step(
