@@ -1,6 +1,7 @@
 """`oncall doctor`: is it ready tonight? Looks at everything that a page needs, and says what to do about what is wrong."""
 
 import json
+import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
@@ -83,7 +84,8 @@ def show(checks: Sequence[Check], good: str, *, as_json: bool) -> None:
         print_json({"ready": is_ready, "checks": [asdict(check) for check in checks]})
     else:
         for check in checks:
-            typer.secho(f"{check.level:8}", fg=_COLOURS[check.level], nl=False)
+            colour = None if os.environ.get("NO_COLOR") else _COLOURS[check.level]
+            typer.secho(f"{check.level:8}", fg=colour, nl=False)
             say(f" {check.name}: {check.says}")
             if check.do:
                 say(f"         -> {check.do}")

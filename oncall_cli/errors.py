@@ -19,6 +19,8 @@ def aws_errors(what: str) -> Iterator[None]:
         NoCredentialsError,
         PartialCredentialsError,
         ProfileNotFound,
+        SSOError,
+        TokenRetrievalError,
     )
 
     try:
@@ -27,19 +29,29 @@ def aws_errors(what: str) -> Iterator[None]:
         raise CommandError(f"{what}: there are no AWS credentials: run aws configure, or give --profile") from error
     except ProfileNotFound as error:
         raise CommandError(f"{error}: see aws configure list-profiles") from error
+    except (SSOError, TokenRetrievalError) as error:
+        raise CommandError(f"{what}: {_EXPIRED}") from error
     except (ConnectionError, HTTPClientError) as error:
-        raise CommandError(f"{what}: no answer: {error}") from error
+        raise CommandError(
+            f"{what}: no answer: {error}. Is the region right (--region), and the network there?"
+        ) from error
     except ClientError as error:
         code, message = error.response["Error"].get("Code", ""), error.response["Error"].get("Message", "")
+        if code == "ValidationError" and "does not exist" in message:  # CloudFormation's, for a stack
+            code = "ResourceNotFoundException"
         raise CommandError(f"{what}: {_ADVICE.get(code, f'{code}: {message}')}") from error
     except BotoCoreError as error:
         raise CommandError(f"{what}: {error}") from error
 
 
+_EXPIRED = "the AWS credentials have expired: sign in again (aws sso login)"
 _ADVICE = {
-    "ResourceNotFoundException": "does not exist: deploy the stack first, or look at --table and --region",
-    "ExpiredToken": "the AWS credentials have expired: sign in again (aws sso login)",
-    "ExpiredTokenException": "the AWS credentials have expired: sign in again (aws sso login)",
+    "ResourceNotFoundException": (
+        "does not exist: deploy the stack first, or look at --stack-name, --table, --region and --profile"
+    ),
+    "ExpiredToken": _EXPIRED,
+    "ExpiredTokenException": _EXPIRED,
+    "RequestExpired": _EXPIRED,
     "UnrecognizedClientException": "AWS does not know these credentials: look at --profile",
     "InvalidClientTokenId": "AWS does not know these credentials: look at --profile",
     "InvalidSignatureException": "AWS does not accept these credentials: look at the secret key and this machine's clock",

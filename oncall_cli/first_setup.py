@@ -1,6 +1,7 @@
 """`oncall init`: the guided first set-up. It can be run again: what is there already is kept, unless something else is typed."""
 
 import secrets as random
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -43,7 +44,7 @@ def guide(*, stack_name: str, region: str | None, profile: str | None, endpoint_
         for parameter in changed:
             sign = "~" if parameter in known.values else "+"
             note(f"{sign} {known.names[parameter]}: {SECRETS[parameter][1]}")
-        confirm("Store them in SSM?", yes=False)
+        confirm("Store them in SSM?", yes=not sys.stdin.isatty())
         with aws_errors(where):
             for parameter, value in changed.items():
                 ssm.put_parameter(Name=known.names[parameter], Value=value, Type="SecureString", Overwrite=True)

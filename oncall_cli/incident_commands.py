@@ -1,34 +1,40 @@
 """`oncall incidents`, `incident`, `acknowledge`, `resolve` and `page`."""
 
 import getpass
+import html
 import json
+import re
 import secrets
+import sys
+import textwrap
 import time
-from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
 from oncall import actions, incidents
+from oncall.alerts.annotations import annotation
 from oncall.alerts.by_hand import NobodyRingsError, read_page, request, whom
 from oncall.alerts.group import AlertGroup
 from oncall.clock import at, now
-from oncall.incidents import Incident
-from oncall.phone import refusals
+from oncall.incidents import Incident, TimelineEvent
 from oncall.roster import is_shadow
 from oncall.roster.attributes import suggestion
 from oncall.services import Services
 from oncall.settings import Settings
+from oncall.slack import messages
 from oncall.table import Table
 from oncall_cli.errors import CommandError, aws_errors
-from oncall_cli.output import confirm, note, print_json, print_table, say
+from oncall_cli.output import confirm, counted, note, print_json, print_table, say, terminal_columns
 from oncall_cli.schedule_commands import read_roster
 from oncall_cli.target import Target
-from oncall_cli.when import parse_duration, shown
+from oncall_cli.when import local, parse_duration, shown
 
 READERS = 16  # requests to DynamoDB side by side
 PATIENCE_SECONDS = 30  # for the state machine to open an incident
+WIDE = 120  # columns that a list needs to have each incident on one line
+_DATE = re.compile(r"<!date\^([0-9]+)\^[^|>]*\|[^>]*>")  # Slack's, see oncall.slack.mrkdwn
 
 
 def recent(target: Target, since: str, *, only_open: bool = False) -> list[Incident]:
@@ -48,19 +54,13 @@ def show_list(target: Target, *, only_open: bool, since: str, probes: bool, as_j
     found = [one for one in recent(target, since, only_open=only_open) if probes or not one.is_probe]
     if as_json:
         print_json([_summary(incident) for incident in found])
+    elif found and (terminal_columns() or WIDE) < WIDE:
+        for one in found:
+            say(f"{one.id}  {local(at(one.opened_at)):%a %d %b %H:%M}  {_state(one)}")
+            say(f"    {_what(one)}")
     elif found:
-        rows = [
-            (
-                one.id,
-                shown(at(one.opened_at)),
-                _state(one),
-                one.severity,
-                one.product or "-",
-                one.summary[:80],
-            )
-            for one in found
-        ]
-        print_table(["id", "opened", "state", "severity", "product", "what"], rows)
+        rows = [(one.id, shown(at(one.opened_at)), _state(one), one.severity, _what(one)) for one in found]
+        print_table(["id", "opened", "state", "severity", "what"], rows)
     else:
         say(f"no {'open ' if only_open else ''}incidents within {since}")
 
@@ -78,19 +78,61 @@ def show_one(target: Target, incident_id: str, *, as_json: bool) -> None:
         ]
         print_json(_summary(incident) | {"alerts": [asdict(alert) for alert in incident.alerts], "timeline": story})
         return
-    say(f"{incident.id}  {_state(incident)}, {incident.severity}, product {incident.product or '-'}")
+    say(f"{incident.id}: {_state(incident)}, {incident.severity}, product {incident.product or 'not named'}")
     say(incident.summary)
+    first = incident.alerts[0].annotations
+    described = annotation(first, None, "description", "message")
+    if described and described != incident.summary:
+        say(described)
+    for name, link in (("Slack", incident.slack.link), ("Runbook", first.get("runbook_url", ""))):
+        if link:
+            say(f"{name}: {link}")
     for alert in incident.alerts:
         say(f"  {alert.status}: {alert.title}")
-    rows = [(shown(at(event.at), seconds=True), event.kind, event.who, _detail(event.detail)) for event in events]
-    print_table(["when", "what", "who", ""], rows)
+    say(f"\nTimes: {local(at(incident.opened_at)):%Z}")
+    day = None
+    for event in sorted(events, key=lambda event: (event.at, event.number)):
+        moment = local(at(event.at))
+        if moment.date() != day:
+            day = moment.date()
+            say(f"{moment:%A %Y-%m-%d}")
+        told = textwrap.fill(
+            sentence(event),
+            terminal_columns() or 10_000,
+            initial_indent=f"{moment:%H:%M:%S}  ",
+            subsequent_indent=" " * 10,
+        )
+        say(told)
 
 
-def acknowledge(target: Target, incident_id: str, *, responder: str | None, as_json: bool) -> None:
+def sentence(event: TimelineEvent) -> str:
+    """A line of the timeline as Slack's thread has it, without what only Slack reads."""
+
+    def moment(found: re.Match[str]) -> str:
+        return shown(at(int(found[1]) * 1000))
+
+    said = _DATE.sub(moment, messages.line(event, "en", mentions=False))
+    return html.unescape(said)
+
+
+def _what(incident: Incident) -> str:
+    """What it is, and of which product if the summary does not say so."""
+    product = incident.product
+    what = (
+        incident.summary
+        if not product or product.lower() in incident.summary.lower()
+        else f"{product}: {incident.summary}"
+    )
+    return textwrap.shorten(what, 76, placeholder="…")
+
+
+def acknowledge(target: Target, incident_id: str, *, responder: str | None, yes: bool, as_json: bool) -> None:
     """Takes an incident, and all that its page covers."""
     name = _me(target, responder)
     incident = _read(target, incident_id)
     note(f"~ incident {incident_id}: {_state(incident)} -> acknowledged by {name}, and all that its page covers")
+    if sys.stdin.isatty():  # who is woken at night and asks a program to take it is not asked for more
+        confirm("Take it?", yes=yes)
     with aws_errors(target.name):
         taken = actions.acknowledge_incident(
             _services(target), incident_id, name=name, responder_id=responder or "", via="command"
@@ -98,7 +140,8 @@ def acknowledge(target: Target, incident_id: str, *, responder: str | None, as_j
     if as_json:
         print_json({"incident": incident_id, "acknowledged": taken.ours, "by": taken.by or None})
     elif taken.ours:
-        say(f"{taken.by} has incident {incident_id}; no phone rings for it any more")
+        others = f" and {counted(taken.covered - 1, 'other')}" if taken.covered > 1 else ""
+        say(f"{taken.by} has incident {incident_id}{others}; no phone rings for {'them' if others else 'it'} any more")
     if taken.over or taken.gone:
         raise CommandError(f"incident {incident_id} is resolved")
     if not taken.ours:
@@ -133,8 +176,8 @@ def page(
     if not text.strip():
         raise CommandError("what is it about? Write a sentence that can be read aloud")
     roster = read_roster(target)
-    if product not in roster.products:
-        note(f"{product!r} is not in the roster: the default policy counts{suggestion(product, roster.products)}")
+    if product not in roster.products and roster.products:
+        raise CommandError(f"the roster has no product {product!r}{suggestion(product, roster.products)}")
     try:
         order = whom(roster, product, now())
     except NobodyRingsError as error:
@@ -238,8 +281,3 @@ def _summary(incident: Incident) -> dict[str, Any]:
         "acknowledged_by": incident.acknowledged_by or None,
         **{name: at(moment) if moment else None for name, moment in moments.items()},
     }
-
-
-def _detail(detail: Mapping[str, Any]) -> str:
-    told = {**detail, **({"remedy": refusals.words(str(detail["remedy"]), "en")} if "remedy" in detail else {})}
-    return ", ".join(f"{name} {value}" for name, value in told.items() if value not in ("", None))

@@ -37,6 +37,29 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Who is on call, and everything around it: on the stack of your AWS account, or with --devstack on this machine's.",
 )
+
+
+def _show_version(*, wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"oncall {version('oncall')}")
+        raise typer.Exit
+
+
+@app.callback()
+def every_command(
+    *,
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=lambda wanted: _show_version(wanted=wanted), is_eager=True, help="Which one."
+        ),
+    ] = False,
+) -> None:
+    """Who is on call, and everything around it: on the stack of your AWS account, or with --devstack on this machine's."""
+
+
 roster_app = typer.Typer(no_args_is_help=True, help="The roster: check a file, apply it, look at what was applied.")
 app.add_typer(roster_app, name="roster")
 
@@ -211,7 +234,7 @@ def roster_schema() -> None:
 def who(
     target: Target,
     *,
-    product: Annotated[str, typer.Option(help="The product of the alert. Default: one with the default policy.")] = "",
+    product: Annotated[str, typer.Option(help="The product of the alert. Default: each policy.")] = "",
     at: At = "now",
     json: Json = False,
 ) -> None:
@@ -379,14 +402,14 @@ def show_incident(target: Target, incident_id: Incident, *, json: Json = False) 
 
 @app.command("acknowledge")
 @on_target
-def acknowledge(target: Target, incident_id: Incident, *, me: Me = None, json: Json = False) -> None:
+def acknowledge(target: Target, incident_id: Incident, *, me: Me = None, yes: Yes = False, json: Json = False) -> None:
     """Take an incident, and all that its page covers: the phones stop ringing.
 
     Example: oncall acknowledge 20261123-031200-5f2a9c --as alice
     """
     from oncall_cli.incident_commands import acknowledge
 
-    acknowledge(target, incident_id, responder=me, as_json=json)
+    acknowledge(target, incident_id, responder=me, yes=yes, as_json=json)
 
 
 @app.command("resolve")
@@ -599,14 +622,14 @@ def monitoring_render(
 
 
 @monitoring_app.command("check")
-def monitoring_check(out: MonitoringFolder = Path("monitoring")) -> None:
+def monitoring_check(out: MonitoringFolder = Path("monitoring"), *, json: Json = False) -> None:
     """Check the targets files of that folder. Names file and line of each mistake, and exits with 1 if there is one.
 
     Example: oncall monitoring check monitoring
     """
     from oncall_cli.monitoring import check
 
-    check(out)
+    check(out, as_json=json)
 
 
 @app.command("report")

@@ -12,7 +12,7 @@ from pathlib import Path
 import yaml
 
 from oncall_cli.errors import CommandError
-from oncall_cli.output import say
+from oncall_cli.output import counted, print_json, say
 from oncall_cli.target import Target
 from oncall_cli.targets_check import mistakes_in
 
@@ -34,14 +34,17 @@ def render_for(target: Target, out: Path, jobs: str, standby: str) -> None:
     say(f"{out}/README.md says how to start it.")
 
 
-def check(out: Path) -> None:
+def check(out: Path, *, as_json: bool = False) -> None:
     """Check the targets files of a rendered folder. Raises CommandError with file and line of each mistake."""
     folders = [out / "prometheus" / name for name in _TARGETS]
     if not any(folder.is_dir() for folder in folders):
         raise CommandError(f"{out} has no targets: render it first (oncall monitoring render)")
     _check_targets([folder for folder in folders if folder.is_dir()])
     files = sum(1 for folder in folders if folder.is_dir() for _ in folder.glob("*.yml"))
-    say(f"{out}: {files} targets file{'' if files == 1 else 's'}, no mistake.")
+    if as_json:
+        print_json({"folder": str(out), "files": files, "mistakes": []})
+    else:
+        say(f"{out}: {counted(files, 'targets file')}, no mistake.")
 
 
 def render(out: Path, *, outputs: Mapping[str, str], region: str, jobs: Sequence[str], standby: str = "") -> None:

@@ -1,6 +1,7 @@
 """What commands print: JSON for programs, tables for people, questions to people at a terminal."""
 
 import json
+import shutil
 import sys
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
@@ -39,16 +40,32 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], title: st
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(*columns, title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
+    for column in columns:  # what is to be copied is never cut
+        table.add_column(column, no_wrap=column in ("id", "opened"))
     for row in rows:
         table.add_row(*(Text(seen(cell)) for cell in row))
-    console = Console(highlight=False, width=None if sys.stdout.isatty() else 240)
+    console = Console(highlight=False, width=terminal_columns() or 240)
     console.print(table)
 
 
+def terminal_columns() -> int | None:
+    """How wide the terminal is; None where the output goes to a file or a program: lines stay whole there."""
+    return max(40, shutil.get_terminal_size().columns) if sys.stdout.isatty() else None
+
+
+def counted(count: int, what: str) -> str:
+    """A number of things: 1 call, 2 calls."""
+    return f"{count} {what}{'' if count == 1 else 's'}"
+
+
 def confirm(question: str, *, yes: bool) -> None:
-    """Asks a person at a terminal; a program has decided already. Raises CommandError for a no."""
-    if not yes and sys.stdin.isatty() and not typer.confirm(seen(question), err=True):
+    """Asks a person at a terminal; a program has to say --yes. Raises CommandError for a no."""
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise CommandError("nothing was changed: there is no terminal to ask at. Give --yes")
+    if not typer.confirm(seen(question), err=True):
         raise CommandError("nothing was changed")
 
 

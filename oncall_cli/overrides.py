@@ -2,7 +2,7 @@
 
 import getpass
 import secrets
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from oncall.roster import EVERYONE, Override, Roster
 from oncall.roster.attributes import suggestion
@@ -41,6 +41,13 @@ def add(
         raise CommandError(f"it would be over already: it ends {shown(ends)} and begins {shown(begins)}")
     name = f"{responder}-{begins.astimezone(UTC):%Y%m%dT%H%M}-{secrets.token_hex(2)}"
     override = Override(name, responder, schedule, begins, ends, created_at=now, created_by=getpass.getuser())
+    same = _same(roster, override)
+    if same:  # asked for twice, it is one
+        if as_json:
+            print_json(_json(same))
+        else:
+            say(f"override {same.id} says so already: {responder} is on call until {shown(same.end)}")
+        return
     _tell(roster, override)
     confirm(f"Put {responder} on call on {target.name}?", yes=yes)
     roster_table.put_override(target, override)
@@ -48,6 +55,7 @@ def add(
         print_json(_json(override))
     else:
         say(f"override {override.id}: {responder} is on call from {shown(begins)} until {shown(ends)}")
+        say(f"undo it: oncall override remove {override.id}")
 
 
 def show(target: Target, *, as_json: bool) -> None:
@@ -80,6 +88,20 @@ def remove(target: Target, override_id: str, *, yes: bool, as_json: bool) -> Non
         print_json(_json(override))
     else:
         say(f"removed {override.id}")
+
+
+def _same(roster: Roster, override: Override) -> Override | None:
+    """An override that says the same already. One that begins now need not begin in the same second."""
+    return next(
+        (
+            one
+            for one in roster.overrides.values()
+            if (one.responder, one.schedule) == (override.responder, override.schedule)
+            and one.start <= override.start
+            and abs(one.end - override.end) < timedelta(minutes=1)
+        ),
+        None,
+    )
 
 
 def _tell(roster: Roster, override: Override) -> None:

@@ -19,9 +19,16 @@ def show_who(target: Target, product: str, at: str, *, as_json: bool) -> None:
     """Prints the order of calls; exits with 1 if nobody would be rung."""
     moment = parse_moment(at, datetime.now(UTC))
     roster = read_roster(target)
+    if not product and not as_json and len(roster.policies) > 1:
+        _show_policies(roster, moment)
+        return
     policy = roster.policy_for(product)
     found = responders_on_call(roster, policy, moment)
     calls = roster.product(product).call
+    if product and product not in roster.products:
+        note(
+            f"the roster has no product {product!r}, so the policy {policy.id} counts{suggestion(product, roster.products)}"
+        )
     if as_json:
         order = [
             {"id": o.responder.id, "name": o.responder.name, "phone": o.responder.phone, "reason": o.reason}
@@ -40,6 +47,33 @@ def show_who(target: Target, product: str, at: str, *, as_json: bool) -> None:
         print_table(["", "name", "phone", "why"], rows)
     if not found:
         raise CommandError("nobody would be rung: add the step everyone to the policy, or a layer to the schedule")
+
+
+def _show_policies(roster: Roster, moment: datetime) -> None:
+    """Whom each policy would ring, and for which products; exits with 1 if one would ring nobody."""
+    idle = []
+    for policy in roster.policies.values():
+        products = [
+            name
+            for name, product in roster.products.items()
+            if roster.policy_for(name).id == policy.id and product.call
+        ]
+        default = roster.policy_for("").id == policy.id
+        say(f"policy {policy.id}, {shown(moment)}")
+        say(f"for {', '.join([*products, *(['every other product'] if default else [])]) or 'no product'}")
+        found = responders_on_call(roster, policy, moment)
+        rows = [
+            (str(n), o.responder.name, o.responder.phone, o.reason + _after(o.after_minutes))
+            for n, o in enumerate(found, 1)
+        ]
+        print_table(["", "name", "phone", "why"], rows)
+        if not found:
+            idle.append(policy.id)
+        say("")
+    if idle:
+        raise CommandError(
+            f"nobody would be rung by {', '.join(idle)}: add the step everyone to the policy, or a layer to the schedule"
+        )
 
 
 def _after(minutes: int) -> str:

@@ -104,18 +104,19 @@ def find(
     if devstack:
         endpoints = devstack_endpoints()
         endpoint_url, region = endpoints["aws"], endpoints["region"]
-        table, stack_name, name = endpoints["table"], DEFAULT_STACK, f"table {endpoints['table']} of the devstack"
+        table, stack_name, name = endpoints["table"], DEFAULT_STACK, "the devstack"
     elif table is not None:
         stack_name = None
     with aws_errors(name):
         session = open_session(name, region=region, profile=profile, is_local=endpoint_url is not None)
         region = session.get_config_variable("region")
         if table is None:
-            table = describe(session, stack_name or DEFAULT_STACK, endpoint_url).outputs.get("TableName")
+            with aws_errors(f"{name} in {region}"):
+                table = describe(session, stack_name or DEFAULT_STACK, endpoint_url).outputs.get("TableName")
             if table is None:
                 raise CommandError(f"stack {stack_name} has no output TableName: is it an on-call stack?")
         client = _client(session, "dynamodb", endpoint_url)
-        return Target(client, table, f"{name} in {region}", session, endpoint_url, stack_name)
+        return Target(client, table, name if devstack else f"{name} in {region}", session, endpoint_url, stack_name)
 
 
 def open_session(name: str, *, region: str | None, profile: str | None, is_local: bool = False) -> "Session":

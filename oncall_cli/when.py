@@ -11,7 +11,7 @@ from oncall.roster import time_zones
 from oncall.roster.attributes import parse_clock, parse_day
 from oncall_cli.errors import CommandError
 
-_DURATION = re.compile(r"([0-9]{1,4})\s*(?:(m|mins?|minutes?)|(h|hours?)|(d|days?)|(w|weeks?))")
+_PART = re.compile(r"\s*([0-9]{1,4})\s*(?:(m|mins?|minutes?)|(h|hours?)|(d|days?)|(w|weeks?))(?![a-z])")
 _UNITS = ("minutes", "hours", "days", "weeks")
 _LOCALTIME = Path("/etc/localtime")
 
@@ -46,12 +46,14 @@ def parse_moment(text: str, now: datetime) -> datetime:
 
 
 def parse_duration(text: str) -> timedelta:
-    """A length of time from `90m`, `2h`, `7d` or `2 weeks`. Raises CommandError."""
-    found = _DURATION.fullmatch(text.strip().lower())
-    if not found or int(found[1]) == 0:
-        raise CommandError(f"{text!r} is not a length of time: write it like 90m, 2h or 7d")
-    unit = next(unit for unit, word in zip(_UNITS, found.groups()[1:], strict=True) if word)
-    return timedelta(**{unit: int(found[1])})
+    """A length of time from `90m`, `2h30m`, `1d 12h`, `7d` or `2 weeks`. Raises CommandError."""
+    written, at, length = text.strip().lower(), 0, timedelta()
+    while found := _PART.match(written, at):
+        unit = next(unit for unit, word in zip(_UNITS, found.groups()[1:], strict=True) if word)
+        length, at = length + timedelta(**{unit: int(found[1])}), found.end()
+    if at < len(written) or not length:
+        raise CommandError(f"{text!r} is not a length of time: write it like 90m, 2h30m, 7d or 1w")
+    return length
 
 
 def shown(moment: datetime, *, seconds: bool = False) -> str:

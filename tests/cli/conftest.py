@@ -35,6 +35,12 @@ class Ran:
 
 type Run = Callable[..., Ran]
 
+# Commands that ask before they write; without a terminal they want --yes.
+ASKING = (
+    *(("roster", "apply"), ("roster", "rollback"), ("override", "add"), ("override", "remove"), ("take",)),
+    *(("resolve",), ("page",), ("call-test",), ("calendar", "revoke"), ("key", "revoke")),
+)
+
 
 @pytest.fixture(scope="session", autouse=True)
 def read_service_models_once() -> Iterator[None]:
@@ -68,6 +74,8 @@ def run() -> Run:
     """Runs `oncall` with arguments, without any table."""
 
     def invoke(*arguments: str) -> Ran:
+        if any(arguments[: len(command)] == command for command in ASKING):
+            arguments = (*arguments, "--yes")
         result = CliRunner().invoke(app, list(arguments))
         if result.exception and not isinstance(result.exception, SystemExit):
             raise result.exception

@@ -77,7 +77,10 @@ def test_the_table_of_a_stack_is_in_its_outputs(run: Run, target: Target) -> Non
     ("options", "message"),
     [
         (("--table", "nope", "--region", REGION), "table nope in eu-central-1: does not exist: deploy the stack first"),
-        (("--stack-name", "nope", "--region", REGION), "Stack with id nope does not exist"),
+        (
+            ("--stack-name", "nope", "--region", REGION),
+            "stack nope in eu-central-1: does not exist: deploy the stack first",
+        ),
         (("--profile", "nope"), "The config profile (nope) could not be found: see aws configure list-profiles"),
         (("--devstack",), "endpoints.json is not there: start the devstack first (make up)"),
         (("--table", "t", "--endpoint-url", "http://127.0.0.1:1", "--region", REGION), "no answer: Could not connect"),

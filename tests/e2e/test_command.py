@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 from devstack.system.stack import CALLER
 from oncall.phone import proofs
 from oncall_cli.main import app
+from tests.cli.conftest import ASKING
 from tests.devstack_fixture import wait_until
 from tests.e2e.story import Night, Story
 
@@ -29,7 +30,8 @@ class Command:
     def __call__(self, *arguments: str, status: int = 0, answers: str | None = None) -> Any:
         """Runs a command with --json; returns what it printed. `answers` are typed in."""
         devstack = {"DEVSTACK_DIR": str(self.night.system.directory)}
-        ran = CliRunner().invoke(app, [*arguments, "--devstack", "--json"], env=devstack, input=answers)
+        yes = ["--yes"] if any(arguments[: len(asking)] == asking for asking in ASKING) else []
+        ran = CliRunner().invoke(app, [*arguments, *yes, "--devstack", "--json"], env=devstack, input=answers)
         if ran.exception and not isinstance(ran.exception, SystemExit):
             raise ran.exception
         assert ran.exit_code == status, (ran.stdout, ran.stderr)

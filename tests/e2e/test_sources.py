@@ -193,7 +193,7 @@ def test_a_key_that_was_revoked_opens_nothing_and_is_in_no_log(devstack: Devstac
     made = oncall(devstack, "key", "add", f"{name}-2")["key"]
     address = f"{devstack.endpoints['gateway']}/events/generic/{made}"
     assert requests.post(address, json={"summary": "x", "severity": "warning"}, timeout=30).status_code == 202
-    oncall(devstack, "key", "revoke", f"{name}-2")
+    oncall(devstack, "key", "revoke", f"{name}-2", "--yes")
     assert requests.post(address, json={"summary": "x", "severity": "warning"}, timeout=30).status_code == 403
     assert made not in devstack.log("ReceiveEventFunction")
     assert key not in devstack.log("ReceiveEventFunction")

@@ -315,6 +315,7 @@ class Event:
     who: str = ""  # a responder's or Slack user's name
     detail: Mapping[str, object] = field(default_factory=dict)
     in_thread: bool = True  # whether Slack's thread tells it; the message itself shows the rest
+    at: int = 0  # when it was done, if that is not now
 
 
 @dataclass(frozen=True, slots=True)

@@ -574,7 +574,7 @@ def _event_item(incident: Incident, event: Event, *, number: int, now: int) -> I
         "pk": partition(incident.id),
         "sk": f"EVENT#{number:06d}",
         "number": number,
-        "at": now,
+        "at": event.at or now,
         "kind": event.kind,
         "who": event.who,
         "detail": dict(event.detail),

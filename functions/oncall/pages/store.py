@@ -392,6 +392,7 @@ def carry_end(
                 **({"lead": page.lead} if incident != page.lead else {}),
             },
             in_thread=incident == page.lead or len(others) < MOST_LINES,
+            at=page.acknowledged_at,
         )
         changes: dict[str, object] = {
             "acknowledged_by": page.acknowledged_by,

@@ -446,7 +446,7 @@ def _ended_event(page: Page, call: Call) -> Event:
         detail["supposed"] = True
     if call.remedy:
         detail["remedy"] = call.remedy
-    return Event("call_ended", key=_key(page, call, "ended"), who=call.name, detail=detail)
+    return Event("call_ended", key=_key(page, call, "ended"), who=call.name, detail=detail, at=call.ended_at)
 
 
 def _key(page: Page, call: Call, what: str) -> str:
