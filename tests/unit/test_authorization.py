@@ -30,7 +30,7 @@ def test_each_row(action: Action, stands: Standing, default: set[str], members: 
 
 
 def test_who_is_in_a_policy_and_how_others_stand_to_it() -> None:
-    known, problems = roster.model.parse(
+    known, problems = roster.parse(
         {
             "responders": {
                 "sato": {"phone": "+12025550100", "slack_user": "U0SATO"},

@@ -1,5 +1,6 @@
 """The roster: who can be rung, when, for what."""
 
+from oncall.roster.items import from_items, override_item, read_items, read_table, to_document, to_items
 from oncall.roster.model import (
     AWAY_MS,
     EVERYONE,
@@ -18,15 +19,9 @@ from oncall.roster.model import (
     Schedule,
     Step,
     Window,
-    from_items,
     is_shadow,
-    override_item,
-    parse,
-    read_items,
-    read_table,
-    to_document,
-    to_items,
 )
+from oncall.roster.reader import parse
 
 __all__ = [
     "AWAY_MS",

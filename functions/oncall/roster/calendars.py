@@ -8,8 +8,10 @@ import hashlib
 from datetime import datetime, timedelta
 from itertools import chain
 
-from oncall.roster import ical, model, schedules
+from oncall.roster import ical, schedules
+from oncall.roster.items import read_items
 from oncall.roster.model import EVERYONE, Roster
+from oncall.roster.model import PARTITION as ROSTER
 from oncall.roster.schedules import Shift
 from oncall.table import Item, Table
 
@@ -39,7 +41,7 @@ def render(table: Table, token: str, *, now: datetime) -> str | None:
     known = table.get(PARTITION, _digest(token))
     if known is None:
         return None
-    current, _ = model.read_items(table.query(model.PARTITION))
+    current, _ = read_items(table.query(ROSTER))
     found = chain.from_iterable(_shifts(current, schedule, now) for schedule in list(current.schedules) or [EVERYONE])
     wanted = [(name, shift) for name, shift in found if known["responder"] in ("", shift.responder)]
     return ical.calendar(current, wanted, now)

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from oncall.roster.model import EVERYONE, Override, Policy, Responder, Roster, override_item
+from oncall.roster.items import override_item
+from oncall.roster.model import EVERYONE, Override, Policy, Responder, Roster
 from oncall.roster.schedules import Shift, schedule_named, shift_at, shifts
 from oncall.table import ConditionFailedError, Table, Update
 
