@@ -97,10 +97,15 @@ newest: setup build ## Test the monitoring with the programs of another suite of
 soak: setup build ## Play a random night for an hour (SOAK_SECONDS, SOAK_SEED) and hold it to the promises
 	@SOAK_SECONDS=$${SOAK_SECONDS:-3600} .venv/bin/pytest -q tests/soak
 
+fuzz: .venv/.complete ## Send 10,000 random requests to every door (FUZZ, FUZZ_SEED)
+	@export FUZZ=$${FUZZ:-10000} FUZZ_SEED=$${FUZZ_SEED:-$$RANDOM$$RANDOM}; \
+	echo "FUZZ=$$FUZZ FUZZ_SEED=$$FUZZ_SEED"; .venv/bin/pytest -q --numprocesses auto tests/functional/test_fuzz.py
+
 bench: setup build ## Measure webhook to ring, storms, and how long an alert is said
 	@$(PYTHON) -m tests.benchmarks ring
 	@$(PYTHON) -m tests.benchmarks storm
 	@PYTHONPATH=functions $(PYTHON) -m tests.benchmarks.speech
+	@FLOOD_RATE=2000 FLOOD_SECONDS=60 FLOOD_MOST_LATER=60 .venv/bin/pytest -q -s tests/e2e/test_flood.py
 
 requirements: .venv/.complete ## Write functions/requirements.txt, with hashes, from the lock file
 	@$(UV) export --quiet --frozen --only-group functions --no-header --no-annotate --output-file functions/requirements.txt
@@ -123,5 +128,5 @@ audit: .venv/.complete ## Look for known vulnerabilities in what we use
 clean: ## Remove what was built and what the devstack left
 	@rm -rf .aws-sam .devstack .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
-.PHONY: help setup monitors browser build up demo monitoring pictures style types lint check quick-tests test fresh newest soak bench \
+.PHONY: help setup monitors browser build up demo monitoring pictures style types lint check quick-tests test fresh newest soak fuzz bench \
 	requirements checkov sbom audit clean

@@ -152,6 +152,7 @@ def test_another_key_resolves_nothing_and_a_new_key_of_the_same_name_does(sender
     ("change", "wrong"),
     [
         ({"event_action": "change"}, "event_action"),
+        ({"event_action": ["trigger"]}, "event_action"),
         ({"payload": None}, "payload"),
         ({"payload": {"summary": " ", "severity": "critical", "source": "x"}}, "payload.summary"),
         ({"payload": {"summary": "x", "severity": "critical"}}, "payload.source"),

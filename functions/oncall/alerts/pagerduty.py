@@ -24,7 +24,7 @@ def problems(event: Mapping[str, Any]) -> list[str]:
     """What is wrong with an event, besides its key; in the form of PagerDuty's `errors`."""
     found = []
     action, dedup, payload = (event.get(name) for name in ("event_action", "dedup_key", "payload"))
-    if action not in ACTIONS:
+    if not isinstance(action, str) or action not in ACTIONS:
         found.append(f"'event_action' is not one of {', '.join(ACTIONS)}")
     if dedup is not None and not (isinstance(dedup, str) and len(dedup) <= DEDUP_LIMIT):
         found.append(f"'dedup_key' is not a text of at most {DEDUP_LIMIT} characters")
