@@ -59,6 +59,10 @@ def _pagerduty(resources: Resources) -> dict[str, Any]:
         | {"schedule_layers": [_pagerduty_layer(layer) for layer in reversed(one.get("layer") or [])]}
         for one in resources.get("pagerduty_schedule", [])
     ]
+    schedules += [  # of the API's version 3
+        _picked(one, "id", "name", "time_zone") | {"rotations": one.get("rotation") or []}
+        for one in resources.get("pagerduty_schedulev2", [])
+    ]
     policies = [
         _picked(one, "id", "name", "num_loops")
         | {

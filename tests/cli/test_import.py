@@ -298,6 +298,8 @@ def test_a_file_of_numbers_that_is_none_is_told(
         ("pagerduty", "users.json", '{"users": [{"id": "PU', "is not JSON, or was cut off"),
         ("pagerduty", "users.json", {"error": {"message": "Access Denied", "code": 2010}}, "PagerDuty refused: Access Denied"),
         ("pagerduty", "schedules__schedule-PSC000.json", {"schedule": {"id": "PSC000", "name": "S"}}, "has no schedule_layers"),
+        ("pagerduty", "schedules__schedule-PSC000.json", {"schedule": {"id": "PSC000", "rotations": []}}, "is a shift-based"),
+        ("pagerduty", "users.json", {"users": [], "more": True}, "users: there is a next page"),
         ("pagerduty", "escalation_policies.json", None, "its escalation policy PEP000 is not in the export"),
         ("pagerduty", "users.json", None, "people: the export has none: save the users too"),
         ("opsgenie", "users__all.json", {"message": "You are not authorized", "took": 0.1}, "Opsgenie refused"),
