@@ -155,6 +155,15 @@ def test_what_somebody_has_at_the_standby_rings_nobody_at_the_primary_that_retur
     assert len(pair.primary.telephone.calls) == 1
 
 
+def test_a_stack_that_is_no_primary_any_more_rings_at_once(pair: Pair) -> None:
+    pair.minute(pair.primary)
+    pair.primary.peer = None
+    pair.primary.clock.time += 3_600_000
+    fires(pair.primary)
+    pair.primary.twilio_says(pair.primary.last_call, "no-answer")
+    assert [call.status for call in pair.primary.telephone.calls] == ["no-answer", "queued"]
+
+
 def test_what_rings_at_the_standby_does_not_ring_at_the_primary_that_returns(pair: Pair) -> None:
     pair.minute(pair.primary)
     pair.is_cut = True

@@ -131,8 +131,9 @@ def _go_on(services: Services, turn: Turn, page: Page) -> Answer | None:
 
 def _was_away(services: Services, page: Page, known: Roster) -> Pause | None:
     """After an absence the reconciler asks first what the standby did meanwhile; but it is not waited for for long."""
-    now = services.now()
-    if not known.was_away(now):
+    now, settings = services.now(), services.settings
+    is_primary = settings.peer_url and not settings.takeover_seconds  # else the mark may be of a time when it was one
+    if not is_primary or not known.was_away(now):
         return None
     since = page.away_since if now - page.away_since < 2 * AWAY_WAIT_MS else 0
     if not since:
