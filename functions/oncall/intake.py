@@ -408,7 +408,8 @@ def _page(services: Services, known: Roster, incident: Incident, *, execution: s
     if joined.is_new:
         lead = joined.page.lead
         event = Event("joined", key=f"joined/{joined.page.id}", detail={"incident": lead}, in_thread=False)
-        incidents.tell(services.table, incident.id, event, now=now, unless=("resolved",))
+        as_opened = None if is_known else incident
+        incidents.tell(services.table, incident.id, event, now=now, unless=("resolved",), known=as_opened)
         return Decision("alert", "critical", (incident.id,))
     return Decision("notify", "critical", (incident.id,))
 

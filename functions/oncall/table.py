@@ -71,6 +71,17 @@ class Table:
         answer = self.client.get_item(TableName=self.name, Key=to_attributes({"pk": pk, "sk": sk}), ConsistentRead=True)
         return from_attributes(answer["Item"]) if "Item" in answer else None
 
+    def get_many(self, keys: Sequence[tuple[str, str]]) -> list[Item | None]:
+        """Up to a hundred items as they are now, in one request. Raises ConflictError if somebody is writing one of them."""
+        wanted: Any = [{"Get": {"TableName": self.name, "Key": to_attributes({"pk": pk, "sk": sk})}} for pk, sk in keys]
+        try:
+            answer = self.client.transact_get_items(TransactItems=wanted)
+        except self.client.exceptions.TransactionCanceledException as error:
+            if any(reason.get("Code") == "TransactionConflict" for reason in error.response["CancellationReasons"]):
+                raise ConflictError from error
+            raise
+        return [from_attributes(found["Item"]) if found.get("Item") else None for found in answer["Responses"]]
+
     def query(self, pk: str, *, after: str = "", prefix: str = "", consistent: bool = True) -> list[Item]:
         """All items of a partition in the order of their sort keys: those after one, or those with a prefix."""
         condition, values = "pk = :pk", {":pk": pk}

@@ -32,8 +32,8 @@ RESPONDERS = [
     {"id": "aiko", "name": "Aiko", "language": "ja"},
     {"id": "ben", "name": "Ben", "language": None},
 ]
-DONE = gives({"done": True, "wait_seconds": 0})
-BEHIND = gives({"done": False, "wait_seconds": 1})
+DONE = gives({"done": True, "wait_seconds": 0, "incidents": []})
+BEHIND = gives({"done": False, "wait_seconds": 1, "incidents": ["i1"]})
 RINGS = gives(None)
 RETRIES = 10
 SLACK_STATES = {"SlackAlert", "SlackAlertBesideCall", "SlackNotification"}
@@ -87,7 +87,7 @@ def told(machine: Machine) -> str:
 
 def phone_states(states: list[str]) -> list[str]:
     """The states of the branch that calls."""
-    own = {"PhoneCall", "NoWordFromTheCall", "IsItTaken", "WaitToCall", "PhoneCallFailed", "CallsEnded"}
+    own = {"PhoneCall", "NoWordFromTheCall", "IsItTaken", "WaitToCall", "PhoneCallFailed", "PageEnded", "CallsEnded"}
     return [state for state in states if state in own]
 
 
@@ -156,11 +156,11 @@ def test_the_first_responder_takes_it(machine: Machine) -> None:
         [
             *("ReceiveAlerts", "WhatToDo", "AlertAndCall"),
             *("SlackAlertBesideCall", "IsSlackAlertedBesideCall", "SlackTold"),
-            *("PhoneCall", "IsItTaken", "PhoneCall", "IsItTaken", "CallsEnded"),
-            *("IsSettled", "TakeIncidents", "SlackNotification", "IsSlackNotified", "DidAllWork", "Done"),
+            *("PhoneCall", "IsItTaken", "PhoneCall", "IsItTaken", "PageEnded"),
+            *("SlackNotification", "IsSlackNotified", "DidAllWork", "Done"),
         ]
     )
-    assert len(ran.states) == 17
+    assert len(ran.states) == 15
     assert machine.stand_in.events(CALL)[0] == {
         "token": token,
         "execution": ran.arn,
@@ -194,7 +194,7 @@ def test_the_second_responder_takes_what_the_first_did_not(machine: Machine) -> 
     for call, word in ((1, says("fail", "call", reason="busy")), (2, says("success", "call"))):
         machine.client.send_task_success(taskToken=when_rung(machine, call), output=json.dumps(word))
     assert ran.ended() == "SUCCEEDED"
-    assert phone_states(ran.states) == [*(["PhoneCall", "IsItTaken"] * 3), "CallsEnded"]
+    assert phone_states(ran.states) == [*(["PhoneCall", "IsItTaken"] * 3), "PageEnded"]
     calls = machine.stand_in.events(CALL)
     assert [call["page"] for call in calls] == [calls[0]["page"]] * 3
     assert [call["responders"] for call in calls] == [RESPONDERS] * 3
@@ -208,7 +208,7 @@ def test_a_product_without_calls_is_skipped(machine: Machine) -> None:
     assert ran.status == "SUCCEEDED"
     assert phone_states(ran.states) == ["PhoneCall", "IsItTaken", "CallsEnded"]
     # It named no incidents, so Slack hears of the execution's own.
-    assert "TakeIncidents" not in ran.states
+    assert "PageEnded" not in ran.states
     assert machine.stand_in.events(SLACK) == [{"incidents": ["i1"]}] * 2
 
 
@@ -236,7 +236,7 @@ def test_a_call_without_a_word_is_looked_at_again_and_is_no_failure(machine: Mac
     machine.stand_in.script(CALL, RINGS, machine.releases(taken("i1")))
     ran = machine.run(WEBHOOK)
     assert ran.status == "SUCCEEDED"
-    assert phone_states(ran.states) == ["PhoneCall", "NoWordFromTheCall", "PhoneCall", "IsItTaken", "CallsEnded"]
+    assert phone_states(ran.states) == ["PhoneCall", "NoWordFromTheCall", "PhoneCall", "IsItTaken", "PageEnded"]
     assert not machine.stand_in.published
 
 
@@ -248,7 +248,7 @@ def test_calls_pause_when_they_are_told_to(machine: Machine) -> None:
     ran = machine.run(WEBHOOK)
     assert ran.status == "SUCCEEDED"
     assert phone_states(ran.states) == [*(["PhoneCall", "IsItTaken", "WaitToCall"] * 2), *phone_states(ran.states)[-3:]]
-    assert phone_states(ran.states)[-3:] == ["PhoneCall", "IsItTaken", "CallsEnded"]
+    assert phone_states(ran.states)[-3:] == ["PhoneCall", "IsItTaken", "PageEnded"]
 
 
 # Slack beside the phones.
@@ -309,7 +309,7 @@ def test_slack_failing_beside_the_call_does_not_stop_the_calls(machine: Machine)
     for call in (1, 2):
         machine.client.send_task_success(taskToken=when_rung(machine, call), output=json.dumps(says("fail", "call")))
     assert ran.ended() == "FAILED"
-    assert phone_states(ran.states) == [*(["PhoneCall", "IsItTaken"] * 3), "CallsEnded"]
+    assert phone_states(ran.states) == [*(["PhoneCall", "IsItTaken"] * 3), "PageEnded"]
     # Slack was asked once more after the calls, and the failure before it is told.
     assert ran.states[-5:] == ["SlackNotification", "IsSlackNotified", "DidAllWork", "ReportFailure", "Failed"]
     assert ran.arn in told(machine)

@@ -12,6 +12,7 @@ FUNCTIONS = Path(__file__).parents[2] / "functions"
 # https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/transaction-apis-iam.html
 _METHODS = {
     ("table", "get"): "dynamodb:GetItem",
+    ("table", "get_many"): "dynamodb:GetItem",
     ("table", "query"): "dynamodb:Query",
     ("table", "delete"): "dynamodb:DeleteItem",
     ("table", "due"): "dynamodb:Query on the index",

@@ -40,6 +40,7 @@ from oncall.incidents.store import (
     revise,
     summary,
     tell,
+    tell_many,
     timeline,
 )
 
@@ -81,5 +82,6 @@ __all__ = [
     "revise",
     "summary",
     "tell",
+    "tell_many",
     "timeline",
 ]

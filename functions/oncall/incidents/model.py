@@ -157,6 +157,7 @@ class Incident:
     at_least: bool  # more may fire than are shown
     # What became of it.
     slack: InSlack
+    last_in_thread: int  # the number of the latest event that Slack's thread tells
     language: Language | None = None  # the product's
     unanswered: bool = False
     acknowledged_by: str = ""
@@ -230,6 +231,7 @@ class Incident:
             unseen=item["unseen"],
             at_least=item["at_least"],
             slack=InSlack.from_item(item),
+            last_in_thread=item["last_in_thread"] if "last_in_thread" in item else item["version"],  # an older one
             language=cast("Language", item["language"]) if item.get("language") else None,
             unanswered=item.get("unanswered", False),
             acknowledged_by=item.get("acknowledged_by", ""),

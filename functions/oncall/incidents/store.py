@@ -42,6 +42,7 @@ from oncall.table import DUE, ConditionFailedError, ConflictError, Item, Put, Ta
 KEPT_DAYS = 400  # how long a resolved incident and its timeline stay
 GRACE_MS = 45_000  # after a change, so long may Slack take before the reconciler looks after it
 PEER = "peer"  # opened an incident that came from the other stack
+AT_ONCE = 25  # incidents changed in one transaction, which holds 100 writes and 4 MB of items
 TRIES = 12  # at a write that others keep changing under our hands
 
 _PORT = re.compile(r":[0-9]{2,5}$")  # each exporter of a host has another one
@@ -193,6 +194,7 @@ def _open(
         "changed_at": now,
         "version": 1,
         "slack_version": 0,
+        "last_in_thread": 0,
         DUE: DUE,
         "due_at": now + GRACE_MS,
         **summary(group),
@@ -382,6 +384,55 @@ def change(
     An event whose key the timeline has already changes nothing. Raises ConditionFailedError if `incident` is out of
     date, ConflictError.
     """
+    changes, writes = _change(incident, event, now=now, state=state, set_=set_)
+    try:
+        table.transact([*writes, *also])
+    except ConditionFailedError as refused:
+        if refused.index == 0:
+            return read(table, incident.id) or incident
+        raise
+    return changed(incident, changes)
+
+
+def tell_many(table: Table, changes: Mapping[str, Change], *, now: int, unless: tuple[State, ...] = ()) -> None:
+    """Changes many incidents, by their ids, as `tell` does each: in a request for every AT_ONCE, unless others are at them.
+
+    Raises ConflictError after many tries.
+    """
+    ids = list(changes)
+    for some in (ids[first : first + AT_ONCE] for first in range(0, len(ids), AT_ONCE)):
+        if len(some) == 1 or not _tell_together(table, {one: changes[one] for one in some}, now=now, unless=unless):
+            for one in some:
+                told = changes[one]
+                tell(table, one, told.event, now=now, state=told.state, unless=unless, set_=told.set)
+
+
+def _tell_together(table: Table, changes: Mapping[str, Change], *, now: int, unless: tuple[State, ...]) -> bool:
+    """Whether some incidents could be changed in one transaction. If not, none is."""
+    for attempt in range(3):
+        try:
+            items = table.get_many([(partition(incident), "STATE") for incident in changes])
+            found = [Incident.from_item(item) for item in items if item]
+            writes: list[Update | Put] = []
+            for incident in found:
+                if incident.state not in unless:
+                    told = changes[incident.id]
+                    writes += _change(incident, told.event, now=now, state=told.state, set_=told.set)[1]
+            if writes:
+                table.transact(writes)
+        except ConditionFailedError:
+            return False  # somebody has changed one of them, or one has the event already
+        except ConflictError:
+            table.pause(attempt)
+        else:
+            return True
+    return False
+
+
+def _change(
+    incident: Incident, event: Event, *, now: int, state: State | None, set_: Mapping[str, object] | None
+) -> tuple[dict[str, object], list[Update | Put]]:
+    """What becomes of an incident with an event, and the writes of it; the first is refused if it has the event already."""
     number, pk = incident.version + 1, partition(incident.id)
     changes: dict[str, object] = {
         "version": number,
@@ -390,6 +441,8 @@ def change(
         "due_at": now + GRACE_MS,
         **(set_ or {}),
     }
+    if event.in_thread:
+        changes["last_in_thread"] = number
     if state:
         changes["state"] = state
     writes: list[Update | Put] = [
@@ -405,15 +458,8 @@ def change(
             values={"version": incident.version},
         ),
         Put(_event_item(incident, event, number=number, now=now)),
-        *also,
     ]
-    try:
-        table.transact(writes)
-    except ConditionFailedError as refused:
-        if refused.index == 0:
-            return read(table, incident.id) or incident
-        raise
-    return changed(incident, changes)
+    return changes, writes
 
 
 def tell(
@@ -425,22 +471,30 @@ def tell(
     state: State | None = None,
     unless: tuple[State, ...] = (),
     set_: Mapping[str, object] | None = None,
+    known: Incident | None = None,
 ) -> Incident | None:
     """Tells an event of an incident, and what it changes. None if the incident is in a state of `unless`.
 
-    Raises ConflictError after many tries.
+    Raises ConflictError after many tries. With the incident as it is `known` it is read only if that was out of date.
     """
     told = Change(event, state, set_ or {})
-    return revise(table, incident, lambda current: None if current.state in unless else told, now=now)
+    return revise(table, incident, lambda current: None if current.state in unless else told, now=now, known=known)
 
 
-def revise(table: Table, incident: str, decide: Callable[[Incident], Change | None], *, now: int) -> Incident | None:
+def revise(
+    table: Table,
+    incident: str,
+    decide: Callable[[Incident], Change | None],
+    *,
+    now: int,
+    known: Incident | None = None,
+) -> Incident | None:
     """Reads an incident and changes it as `decide` says, again and again until nobody is in between.
 
     None if it says nothing. Raises ConflictError after many tries.
     """
     for attempt in range(TRIES):
-        current = read(table, incident)
+        current = known if known and not attempt else read(table, incident)
         decided = decide(current) if current is not None else None
         if current is None or decided is None:
             return None

@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass
 from random import sample
 
 from oncall import incidents
-from oncall.incidents import Event, Headline
+from oncall.incidents import Change, Event, Headline
 from oncall.pages.model import OVER, AtWork, Call, Handed, Page, PageKey, Skip, Via
 from oncall.pages.next_step import Ring
 from oncall.roster import Policy, Responder
@@ -352,9 +352,14 @@ def settle(table: Table, page: Page, *, now: int) -> list[str]:
     covered = sorted(page.incidents)
     if page.is_silent:
         return covered
-    tellers = _tellers(table, page) if page.state == "unanswered" else None
-    for incident in sample(covered, len(covered)):  # in no order: those who do it at the same time share the work
-        carry_end(table, page, incident, now=now, tellers=tellers)
+    some = sample(covered, len(covered))  # in no order: those who do it at the same time share the work
+    if page.state == "acknowledged":
+        taken = {incident: _taken(page, incident) for incident in some}
+        incidents.tell_many(table, taken, now=now, unless=("resolved", "acknowledged"))
+    else:
+        tellers = _tellers(table, page) if page.state == "unanswered" else None
+        for incident in some:
+            carry_end(table, page, incident, now=now, tellers=tellers)
     left = [*page.left, *(call.sid for call in page.calls if call.sid and not call.has_ended)]
     settled = Update(
         partition(page.policy),
@@ -376,38 +381,9 @@ def carry_end(
 
     `tellers` are those that tell everybody that nobody took it (see `_tellers`), if that is known already.
     """
-    others = sorted(page.incidents - {incident})
     if page.state == "acknowledged":
-        taken = next((call for call in page.calls if call.status == "taken"), None)
-        seconds = {"seconds": (page.acknowledged_at - taken.started_at) // 1000} if taken else {}
-        event = Event(
-            "acknowledged",
-            key=f"acknowledged/{page.id}",
-            who=page.acknowledged_by,
-            detail={
-                "via": page.acknowledged_via,
-                "covered": len(page.incidents),
-                **seconds,
-                **({"others": others[:LISTED]} if incident == page.lead and others else {}),
-                **({"lead": page.lead} if incident != page.lead else {}),
-            },
-            in_thread=incident == page.lead or len(others) < MOST_LINES,
-            at=page.acknowledged_at,
-        )
-        changes: dict[str, object] = {
-            "acknowledged_by": page.acknowledged_by,
-            "acknowledged_at": page.acknowledged_at,
-            "unanswered": False,
-        }
-        if page.remind_after_minutes:
-            changes |= {
-                "remind_after_minutes": page.remind_after_minutes,
-                "remind_at": page.acknowledged_at + page.remind_after_minutes * 60_000,
-                "reminded": False,
-            }
-        incidents.tell(
-            table, incident, event, now=now, state="acknowledged", unless=("resolved", "acknowledged"), set_=changes
-        )
+        taken = {incident: _taken(page, incident)}
+        incidents.tell_many(table, taken, now=now, unless=("resolved", "acknowledged"))
     elif page.state == "unanswered" and not page.is_silent:
         if tellers is None:
             tellers = _tellers(table, page)
@@ -424,6 +400,39 @@ def carry_end(
         }
         event = Event("unanswered", key=f"unanswered/{page.id}", detail=detail, in_thread=incident in tellers)
         incidents.tell(table, incident, event, now=now, unless=("resolved", "acknowledged"), set_={"unanswered": True})
+
+
+def _taken(page: Page, incident: str) -> Change:
+    """What it means for an incident that somebody took its page."""
+    is_lead, others = incident == page.lead, len(page.incidents) - 1
+    taken = next((call for call in page.calls if call.status == "taken"), None)
+    seconds = {"seconds": (page.acknowledged_at - taken.started_at) // 1000} if taken else {}
+    event = Event(
+        "acknowledged",
+        key=f"acknowledged/{page.id}",
+        who=page.acknowledged_by,
+        detail={
+            "via": page.acknowledged_via,
+            "covered": len(page.incidents),
+            **seconds,
+            **({"others": sorted(page.incidents - {incident})[:LISTED]} if is_lead and others else {}),
+            **({} if is_lead else {"lead": page.lead}),
+        },
+        in_thread=is_lead or others < MOST_LINES,
+        at=page.acknowledged_at,
+    )
+    changes: dict[str, object] = {
+        "acknowledged_by": page.acknowledged_by,
+        "acknowledged_at": page.acknowledged_at,
+        "unanswered": False,
+    }
+    if page.remind_after_minutes:
+        changes |= {
+            "remind_after_minutes": page.remind_after_minutes,
+            "remind_at": page.acknowledged_at + page.remind_after_minutes * 60_000,
+            "reminded": False,
+        }
+    return Change(event, "acknowledged", changes)
 
 
 def _tellers(table: Table, page: Page) -> dict[str, list[str]]:

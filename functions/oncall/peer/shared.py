@@ -20,7 +20,15 @@ _OWN = frozenset(
     {
         *("pk", "sk", "version", "opened_by", "base", "peer_until", "slack_own", DUE, "due_at", "expires_at"),
         *("slack_version", "slack_thread", "slack_shown", "slack_look", "slack_lease", "slack_owner", "slack_posting"),
-        *("slack_turn", "slack_wrong", "slack_behind_since", "remind_at", "reminded", "remind_after_minutes"),
+        *(
+            "last_in_thread",
+            "slack_turn",
+            "slack_wrong",
+            "slack_behind_since",
+            "remind_at",
+            "reminded",
+            "remind_after_minutes",
+        ),
     }
 )
 

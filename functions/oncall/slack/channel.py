@@ -4,14 +4,16 @@ Slack is a projection of the timeline: the incident's message, then every event 
 asks, however often and beside whom, the result is the same: one projector at a time holds the incident's Slack lease;
 what is about to be posted is noted first, with a key that the message carries as metadata, so that a post whose answer
 was lost is found in the channel and not posted again.
+
+In a storm this is most of what the table is asked for, so what Slack has by now is written along with the next write
+(see _Notes). Until then the noted post says it.
 """
 
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Mapping
-from contextlib import suppress
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field, replace
 from http.client import HTTPException
 from typing import Any, cast
 
@@ -21,6 +23,7 @@ from slack_sdk.errors import SlackApiError
 from oncall import incidents, pages, roster, shadow
 from oncall.errors import ConfigurationError
 from oncall.incidents import Incident, Posting, TimelineEvent
+from oncall.probe import rules
 from oncall.services import Services
 from oncall.slack import messages, probe_message
 from oncall.table import DUE, ConditionFailedError, Update
@@ -34,6 +37,7 @@ SPACING_MS = 1_100  # Slack: about one message a second and channel
 SHORT_WAIT_MS = 3_000  # a turn that comes so soon is waited for in the function
 BEHIND_MS = 900_000  # after this long without success the execution ends, and the reconciler goes on
 EVENT_TYPE = "oncall_incident"  # of the messages' metadata
+_LEASE = ("slack_lease", "slack_owner")  # attributes of an incident while somebody projects it
 _BEHIND = ("slack_wrong", "slack_behind_since")  # attributes of an incident that Slack does not show yet
 
 # Slack's errors that last until a person does something.
@@ -69,6 +73,7 @@ class Progress:
 
     done: bool
     wait_seconds: int = 0
+    incidents: tuple[str, ...] = ()  # those to be asked for again
 
 
 DONE = Progress(done=True)
@@ -76,108 +81,183 @@ BUSY = Progress(done=False, wait_seconds=2)  # somebody else is at it, and looks
 CHANGED = Progress(done=False, wait_seconds=1)  # while we were at it
 
 
+@dataclass(slots=True)
+class _Notes:
+    """What became true of an incident in Slack, and is not written yet: attributes of its item without `slack_`."""
+
+    known: dict[str, object] = field(default_factory=dict)
+    over: set[str] = field(default_factory=set)
+
+    def put(self, **known: object) -> None:
+        """Notes what is so."""
+        self.known |= known
+        self.over -= known.keys()
+
+    def drop(self, *names: str) -> None:
+        """Notes what is not so any more."""
+        self.over |= set(names)
+        for name in names:
+            self.known.pop(name, None)
+
+    def written(self, set_: Mapping[str, object], remove: tuple[str, ...] = ()) -> dict[str, Any]:
+        """The arguments of a write that takes the notes along."""
+        known = {f"slack_{name}": value for name, value in self.known.items()} | dict(set_)
+        return {"set_": known, "remove": [*(f"slack_{name}" for name in sorted(self.over)), *remove]}
+
+
 def bring_up_to_date(services: Services, incident_ids: list[str], *, me: str, until: int) -> Progress:
     """Brings the channel up to date with incidents, as many as fit until a time (epoch milliseconds).
 
     `me` tells this projector from others. Never raises for Slack's sake: what Slack does not take comes later.
     """
-    waits = []
-    for incident in incident_ids:
+    waits: list[int] = []
+    left: list[str] = []
+    for number, incident in enumerate(incident_ids):
         if services.now() > until:
             waits.append(1)
+            left += incident_ids[number:]
             break
-        try:
-            while (progress := _project(services, incident, me=me)) == CHANGED and services.now() <= until:
-                pass  # who has changed it found us at it, and may not ask again
-        except NotNowError as error:
-            progress = _later(services, incident, error)
+        while (progress := _project(services, incident, me=me)) == CHANGED and services.now() <= until:
+            pass  # who has changed it found us at it, and may not ask again
         if not progress.done:
             waits.append(progress.wait_seconds)
+            left.append(incident)
             if len(waits) >= 3:  # Slack has enough for now
+                left += incident_ids[number + 1 :]
                 break
-    return Progress(done=not waits, wait_seconds=max(waits, default=0))
+    return Progress(done=not waits, wait_seconds=max(waits, default=0), incidents=tuple(left))
+
+
+# Who takes the lease finds something to tell, whose turn has come, and nobody at it.
+_IS_FREE = (
+    "#slack_version < #version AND (#policy <> :probe OR #state = :resolved)"
+    " AND (attribute_not_exists(#slack_turn) OR #slack_turn <= :soon)"
+    " AND (attribute_not_exists(#slack_lease) OR #slack_lease < :now OR #slack_owner = :me)"
+)
 
 
 def _project(services: Services, incident_id: str, *, me: str) -> Progress:
     now = services.now()
-    incident = incidents.read(services.table, incident_id)
-    if incident is None or incident.slack.version >= incident.version:
-        return DONE
-    if incident.peer_until > now and not incident.slack.is_own:
-        with suppress(ConditionFailedError):  # it changed meanwhile: still due
-            incidents.note(
-                services.table,
-                incident_id,
-                {"slack_version": incident.version},
-                remove=(DUE, "due_at"),
-                condition="#version = :version",
-                values={"version": incident.version},
-            )
-        return DONE  # the other stack tells it, in the same message
-    if incident.is_probe and incident.state != "resolved":
-        return DONE  # told in one quiet line, when it is over
     try:
         incident = incidents.note(
             services.table,
             incident_id,
             {"slack_lease": now + LEASE_MS, "slack_owner": me},
-            condition="attribute_not_exists(#slack_lease) OR #slack_lease < :now OR #slack_owner = :me",
-            values={"now": now, "me": me},
+            condition=_IS_FREE,
+            values={"probe": rules.POLICY, "resolved": "resolved", "soon": now + SHORT_WAIT_MS, "now": now, "me": me},
         )
-    except ConditionFailedError:
-        return BUSY
+    except ConditionFailedError as refused:
+        return _not_free(Incident.from_item(refused.item) if refused.item else None, now)
+    notes = _Notes()
     try:
-        _write(services, incident)
-    finally:
-        with suppress(ConditionFailedError):  # the lease ran out, and somebody else has it
-            incidents.note(
-                services.table,
-                incident_id,
-                remove=("slack_lease", "slack_owner"),
-                condition="#slack_owner = :me",
-                values={"me": me},
-            )
-    current = incidents.read(services.table, incident_id) or incident
-    return DONE if current.slack.version >= current.version else CHANGED
+        if _is_the_peers(incident, now):
+            return _note_told(services, incident, notes, incident.version, me=me)
+        told = _write(services, incident, notes)
+        return _note_told(services, incident, notes, told, me=me)
+    except NotNowError as error:
+        return _later(services, incident, notes, error, me=me)
+    except Exception:
+        _release(services, incident, notes, {}, me=me)
+        raise
 
 
-def _write(services: Services, incident: Incident) -> None:
-    """Posts or updates the message, then the thread's missing lines. Raises NotNowError."""
+def _is_the_peers(incident: Incident, now: int) -> bool:
+    """Whether the other stack tells an incident, in the same message."""
+    return incident.peer_until > now and not incident.slack.is_own
+
+
+def _not_free(incident: Incident | None, now: int) -> Progress:
+    """Why nobody may project an incident now."""
+    if incident is None or incident.slack.version >= incident.version:
+        return DONE
+    if incident.is_probe and incident.state != "resolved":
+        return DONE  # told in one quiet line, when it is over
+    if incident.slack.turn > now + SHORT_WAIT_MS:
+        return Progress(done=False, wait_seconds=-(-(incident.slack.turn - now) // 1000))
+    return BUSY
+
+
+def _release(services: Services, incident: Incident, notes: _Notes, changes: Mapping[str, object], *, me: str) -> None:
+    """Writes what is known by now, and lets others project."""
+    ours = notes.written(changes, _LEASE)
+    try:
+        incidents.note(services.table, incident.id, **ours, condition="#slack_owner = :me", values={"me": me})
+    except ConditionFailedError:  # the lease ran out, and somebody else has it
+        if notes.known or notes.over or changes:
+            incidents.note(services.table, incident.id, **notes.written(changes))
+
+
+def _write(services: Services, incident: Incident, notes: _Notes) -> int:
+    """Posts or updates the message, then the thread's missing lines. Returns the version that Slack shows then.
+
+    Raises NotNowError.
+    """
+    slack = incident.slack
+    if not slack.ts:
+        channel, ts, posted = _post(services, incident, notes, what="message", seen=lambda: _seen(services, incident))
+        slack = replace(slack, channel=channel, ts=ts, thread=0, shown=posted.version, look=posted.look, turn=0)
+        notes.put(channel=channel, ts=ts, thread=0, shown=slack.shown, look=slack.look)
+        notes.drop("posting")
+    elif slack.shown < incident.version:
+        seen = _seen(services, incident)
+        if slack.look != seen.look:  # else nothing that it shows has changed
+            if slack.look:
+                incidents.note(
+                    services.table, incident.id, remove=("slack_look",)
+                )  # if no answer comes, it is not known
+            _update(services, incident, notes, seen)
+        slack = replace(slack, shown=incident.version)
+        notes.put(shown=slack.shown, look=seen.look)
+    told = min(slack.shown, _tell_thread(services, replace(incident, slack=slack), notes))
+    if slack.wrong:  # fixed: the next time is news again
+        for name in {slack.channel, incident.channel}:
+            services.table.update(Update(f"SLACK#{name}", "WRONG", remove=("wrong",)))
+    if not slack.link:
+        notes.put(**_link(services, incident, slack.channel, slack.ts))
+    return told
+
+
+def _tell_thread(services: Services, incident: Incident, notes: _Notes) -> int:
+    """Posts the thread's missing lines. Returns the number of the last event that it has then. Raises NotNowError."""
+    thread = incident.version
+    if incident.last_in_thread > incident.slack.thread and not incident.is_probe:
+        language = incident.language or services.settings.language
+        events = incidents.timeline(services.table, incident.id, after=incident.slack.thread)
+        people = _people(services) if any(event.in_thread for event in events) else {}
+        mentions = not shadow.rings_nobody(services.settings, incident.policy)
+        for event in events:
+            if event.in_thread:
+                beside = _beside(services, incident, event)
+                words = messages.line(event, language, people, mentions=mentions, beside=beside)
+                _reply(services, incident, notes, event, words)
+                incident = replace(incident, slack=replace(incident.slack, turn=0))
+                notes.drop("posting")
+            thread = event.number
+            notes.put(thread=thread)
+    notes.put(thread=thread)
+    return thread
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """What is seen of an incident's message. `look` is its hash."""
+
+    text: str
+    blocks: list[dict[str, Any]] | None
+    look: str = ""
+
+
+def _seen(services: Services, incident: Incident) -> _Seen:
+    """The incident's message as it is now."""
     language = incident.language or services.settings.language
     may_ring = incident.state == "triggered" and incident.severity == "critical" and incident.call
     page = pages.read(services.table, incident.policy) if may_ring else None
-    is_probe = incident.is_probe
-    is_shadow = shadow.rings_nobody(services.settings, incident.policy)
-    text, blocks = (
-        probe_message.message(incident, language)
-        if is_probe
-        else messages.message(incident, language, page, is_shadow=is_shadow)
-    )
-    look = hashlib.sha256(json.dumps([text, blocks]).encode()).hexdigest()[:32]
-    table, name = services.table, incident.id
-    if not incident.slack.ts:
-        channel, ts, posted = _post(services, incident, what="message", look=look, text=text, blocks=blocks)
-        changes = {"slack_channel": channel, "slack_ts": ts, "slack_thread": 0}
-        changes |= {"slack_shown": posted.version, "slack_look": posted.look}
-        incident = incidents.note(table, name, changes, remove=("slack_posting",))
-    elif incident.slack.shown < incident.version:
-        if incident.slack.look != look:  # else nothing that it shows has changed
-            incidents.note(table, name, remove=("slack_look",))  # if no answer comes, it is not known
-            _update(services, incident, text, blocks)
-        incident = incidents.note(table, name, {"slack_shown": incident.version, "slack_look": look})
-    shown = incident.slack.shown
-    events = incidents.timeline(table, name, after=incident.slack.thread)
-    people = _people(services) if any(event.in_thread for event in events) and not is_probe else {}
-    for event in events:
-        if event.in_thread and not is_probe:
-            beside = _beside(services, incident, event)
-            words = messages.line(event, language, people, mentions=not is_shadow, beside=beside)
-            _reply(services, incident, event, words)
-        incident = incidents.note(table, name, {"slack_thread": event.number}, remove=("slack_posting",))
-    if incident.slack.wrong:  # fixed: the next time is news again
-        for channel in {incident.slack.channel, incident.channel}:
-            table.update(Update(f"SLACK#{channel}", "WRONG", remove=("wrong",)))
-    _note_told(services, incident, min(shown, incident.slack.thread))
+    if incident.is_probe:
+        text, blocks = probe_message.message(incident, language)
+    else:
+        is_shadow = shadow.rings_nobody(services.settings, incident.policy)
+        text, blocks = messages.message(incident, language, page, is_shadow=is_shadow)
+    return _Seen(text, blocks, hashlib.sha256(json.dumps([text, blocks]).encode()).hexdigest()[:32])
 
 
 def _beside(services: Services, incident: Incident, event: TimelineEvent) -> dict[str, Incident]:
@@ -187,31 +267,33 @@ def _beside(services: Services, incident: Incident, event: TimelineEvent) -> dic
     return {other.id: other for other in found if other and other.channel == incident.channel}
 
 
-def _note_told(services: Services, incident: Incident, told: int) -> None:
+def _note_told(services: Services, incident: Incident, notes: _Notes, told: int, *, me: str) -> Progress:
     """Notes up to which version Slack is told of an incident: nothing is due any more, except a reminder."""
-    due = {DUE: DUE, "due_at": incident.remind_at} if incident.state == "acknowledged" and incident.remind_at else {}
-    done: dict[str, object] = {"slack_version": told, **({} if incident.slack.link else _link(services, incident))}
+    notes.put(version=told)
+    reminds = incident.state == "acknowledged" and incident.remind_at and not _is_the_peers(incident, services.now())
+    due = {DUE: DUE, "due_at": incident.remind_at} if reminds else {}
     try:
         incidents.note(
             services.table,
             incident.id,
-            {**done, **due},
-            remove=_BEHIND if due else (*_BEHIND, DUE, "due_at"),
-            condition="#version = :version",
-            values={"version": told},
+            **notes.written(due, (*_LEASE, *_BEHIND, *(() if due else (DUE, "due_at")))),
+            condition="#version = :version AND #slack_owner = :me",
+            values={"version": told, "me": me},
         )
-    except ConditionFailedError:
-        incidents.note(services.table, incident.id, done)  # it changed meanwhile: still due
+    except ConditionFailedError:  # it changed meanwhile: still due
+        _release(services, incident, notes, {}, me=me)
+        return CHANGED
+    return DONE
 
 
-def _link(services: Services, incident: Incident) -> dict[str, str]:
-    """The message's address, for text messages, as an attribute; nothing if Slack does not say: then they do without."""
+def _link(services: Services, incident: Incident, channel: str, ts: str) -> dict[str, str]:
+    """The message's address, for text messages; nothing if Slack does not say: then they do without."""
     try:
-        answer = _call(services, "chat_getPermalink", channel=incident.slack.channel, message_ts=incident.slack.ts)
+        answer = _call(services, "chat_getPermalink", channel=channel, message_ts=ts)
     except NotNowError as error:
         logger.warning("the message's address is not known", incident=incident.id, reason=str(error))
         return {}
-    return {"slack_link": str(answer["permalink"])}
+    return {"link": str(answer["permalink"])}
 
 
 def _people(services: Services) -> dict[str, str]:
@@ -241,58 +323,57 @@ def _is_news(services: Services, channel: str, wrong: str) -> bool:
     return True
 
 
-def _update(services: Services, incident: Incident, text: str, blocks: list[dict[str, Any]]) -> None:
+def _update(services: Services, incident: Incident, notes: _Notes, seen: _Seen) -> None:
     """Updates the message. One that somebody has deleted is posted anew. Raises NotNowError."""
+    slack = incident.slack
     try:
-        _say(services, "chat_update", blocks, channel=incident.slack.channel, ts=incident.slack.ts, text=text)
+        _say(services, "chat_update", seen.blocks, channel=slack.channel, ts=slack.ts, text=seen.text)
     except NotNowError as error:
-        _forget_if_gone(services, incident, error)
+        _forget_if_gone(notes, error)
         raise
 
 
-def _reply(services: Services, incident: Incident, event: TimelineEvent, words: str) -> None:
+def _reply(services: Services, incident: Incident, notes: _Notes, event: TimelineEvent, words: str) -> None:
     """Posts a line of the thread; a loud one to the channel as well. Raises NotNowError."""
     more: dict[str, Any] = {"reply_broadcast": True} if messages.is_loud(event) else {}
+    what, seen = f"event {event.number}", _Seen(words, None)
     try:
-        _post(services, incident, what=f"event {event.number}", text=words, thread_ts=incident.slack.ts, **more)
+        _post(services, incident, notes, what=what, seen=lambda: seen, thread_ts=incident.slack.ts, **more)
     except NotNowError as error:
-        _forget_if_gone(services, incident, error)
+        _forget_if_gone(notes, error)
         raise
 
 
-def _forget_if_gone(services: Services, incident: Incident, error: NotNowError) -> None:
+def _forget_if_gone(notes: _Notes, error: NotNowError) -> None:
     """A message that somebody has deleted is posted anew the next time, with its thread."""
     if error.code in GONE:
-        incidents.note(services.table, incident.id, remove=("slack_ts", "slack_link"))
+        notes.drop("ts", "link")
 
 
 def _post(
-    services: Services,
-    incident: Incident,
-    *,
-    what: str,
-    text: str,
-    look: str = "",
-    blocks: list[dict[str, Any]] | None = None,
-    **more: Any,
+    services: Services, incident: Incident, notes: _Notes, *, what: str, seen: Callable[[], _Seen], **more: Any
 ) -> tuple[str, str, Posting]:
-    """Posts a message once. Returns its channel, its ts, and what it shows. Raises NotNowError."""
+    """Posts a message once, in its turn. Returns its channel, its ts, and what it shows. Raises NotNowError."""
     channel, key = incident.slack.channel or incident.channel, f"{incident.id} {what}"
     posting = incident.slack.posting
     if posting and posting.what == what:
         found = _find(services, channel, key, since=posting.at, thread=more.get("thread_ts"))
         if found:
             return channel, found, posting  # it may have been posted long before
-    _take_turn(services, incident, channel)
-    posting = Posting(what, services.now(), incident.version, look)
-    incidents.note(services.table, incident.id, {"slack_posting": asdict(posting)})
+    _take_turn(services, incident, notes, channel)
+    shown = seen()
+    posting = Posting(what, services.now(), incident.version, shown.look)
+    notes.put(posting=asdict(posting))
+    incidents.note(services.table, incident.id, **notes.written({}))
+    notes.known.clear()
+    notes.over.clear()
     metadata = {"event_type": EVENT_TYPE, "event_payload": {"key": key}}
     answer = _say(
         services,
         "chat_postMessage",
-        blocks,
+        shown.blocks,
         channel=channel,
-        text=text,
+        text=shown.text,
         metadata=metadata,
         unfurl_links=False,
         unfurl_media=False,
@@ -324,7 +405,7 @@ def _find(services: Services, channel: str, key: str, *, since: int, thread: str
     return None
 
 
-def _take_turn(services: Services, incident: Incident, channel: str) -> None:
+def _take_turn(services: Services, incident: Incident, notes: _Notes, channel: str) -> None:
     """Waits for this post's turn in the channel, so that a storm of incidents does not run into Slack's limit.
 
     Raises NotNowError when the turn is far off; it is kept for the incident until then.
@@ -334,34 +415,37 @@ def _take_turn(services: Services, incident: Incident, channel: str) -> None:
     if not turn or turn < now - 30_000:
         turn = _next_turn(services, channel, now)
     if turn - now > SHORT_WAIT_MS:
-        incidents.note(services.table, incident.id, {"slack_turn": turn})
+        notes.put(turn=turn)
         raise NotNowError("the channel has a queue", seconds=-(-(turn - now) // 1000))
     if turn > now:
         services.sleep((turn - now) / 1000)
     if incident.slack.turn:
-        incidents.note(services.table, incident.id, remove=("slack_turn",))
+        notes.drop("turn")
+
+
+# Until when each channel had a queue when this environment looked last: there it is asked for first what is likely.
+_queued_until: dict[str, int] = {}
 
 
 def _next_turn(services: Services, channel: str, now: int) -> int:
     """Takes the channel's next free turn (epoch milliseconds)."""
     pk = f"SLACK#{channel}"
+    free = Update(
+        pk,
+        "TURN",
+        set={"next": now + SPACING_MS, "expires_at": now // 1000 + 86_400},
+        condition="attribute_not_exists(#next) OR #next <= :now",
+        values={"now": now},
+    )
+    queued = Update(pk, "TURN", add={"next": SPACING_MS}, condition="#next > :now", values={"now": now})
+    tries = [queued, free] if _queued_until.get(channel, 0) > now else [free, queued]
     while True:
-        try:
-            free = Update(
-                pk,
-                "TURN",
-                set={"next": now + SPACING_MS, "expires_at": now // 1000 + 86_400},
-                condition="attribute_not_exists(#next) OR #next <= :now",
-                values={"now": now},
-            )
-            services.table.update(free)
-        except ConditionFailedError:
+        for way in tries:
             try:
-                queued = Update(pk, "TURN", add={"next": SPACING_MS}, condition="#next > :now", values={"now": now})
-                return int(services.table.update(queued)["next"]) - SPACING_MS
+                _queued_until[channel] = following = int(services.table.update(way)["next"])
             except ConditionFailedError:
                 continue
-        return now
+            return following - SPACING_MS
 
 
 def _say(services: Services, method: str, blocks: list[dict[str, Any]] | None, **arguments: Any) -> Mapping[str, Any]:
@@ -402,32 +486,26 @@ def _retry_after(headers: Mapping[str, Any]) -> int:
     return int(first) if str(first).isdigit() else 1
 
 
-def _later(services: Services, incident_id: str, error: NotNowError) -> Progress:
+def _later(services: Services, incident: Incident, notes: _Notes, error: NotNowError, *, me: str) -> Progress:
     """Notes that an incident is behind, and when it is tried again; tells people what they have to fix."""
     now = services.now()
-    incident = incidents.read(services.table, incident_id)
-    if incident is None:
-        return DONE
-    logger.warning("Slack is behind", incident=incident_id, reason=str(error), wait_seconds=error.seconds)
+    logger.warning("Slack is behind", incident=incident.id, reason=str(error), wait_seconds=error.seconds)
     since = incident.slack.behind_since or now
-    changes = {
-        "slack_behind_since": since,
-        DUE: DUE,
-        "due_at": now + error.seconds * 1000 + incidents.GRACE_MS,
-    }
+    notes.put(behind_since=since)
     channel = incident.slack.channel or incident.channel
     if error.wrong and _is_news(services, channel, error.wrong):
         services.fallback.tell(
             "Slack refuses messages",
             f"Slack answered {error.wrong} for the channel {channel}. Phones ring all the same; Slack's readers see "
-            f"nothing of incident {incident_id}: {unlinked(incident.summary)}\n"
+            f"nothing of incident {incident.id}: {unlinked(incident.summary)}\n"
             "channel_not_found, not_in_channel: check the parameter SlackChannel or the product's slack_channel, and invite "
             "the app to the channel. invalid_auth, token_…: store a valid bot token in SSM. missing_scope: reinstall the app.\n"
             "It is tried again every minute.",
         )
     if error.wrong:
-        changes["slack_wrong"] = error.wrong
-    incidents.note(services.table, incident_id, changes)
+        notes.put(wrong=error.wrong)
+    due = {DUE: DUE, "due_at": now + error.seconds * 1000 + incidents.GRACE_MS}
+    _release(services, incident, notes, due, me=me)
     if error.wrong or now - since > BEHIND_MS:
         return DONE  # as far as this execution goes: the reconciler goes on
     return Progress(done=False, wait_seconds=max(1, error.seconds))

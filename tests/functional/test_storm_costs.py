@@ -1,0 +1,136 @@
+"""What a storm asks the table for: a fixed number of requests for each incident, however many there are."""
+
+from collections import Counter
+
+import pytest
+
+from oncall import incidents, pages
+from oncall.table import ConditionFailedError, ConflictError, Table
+from tests.builders import Execution, World, webhook
+
+MOST_EACH = (
+    13  # requests to DynamoDB from the webhook to the acknowledged message in Slack; a fall-back has two to spare
+)
+
+
+def at_once(world: World, ids: list[str]) -> None:
+    """Each execution's own state SlackAlert, all at the same time: most find a queue in the channel."""
+    began = world.clock.time
+    done = []
+    for one in ids:
+        world.clock.time = began
+        done.append(world.project(one).done)
+    assert done.count(False) >= len(ids) - 4
+
+
+def storm(world: World, size: int) -> tuple[int, list[str]]:
+    """Groups of one policy: one rings, the others join, one key takes all, Slack tells. Requests, and the incidents."""
+    world.dynamo.requests.clear()
+    runs = [world.receive(webhook(key=f"group {number}")) for number in range(size)]
+    world.go_on(runs[0])
+    ids = [run.decision["incidents"][0] for run in runs]
+    at_once(world, ids)
+    world.hears(world.last_call, "1")
+    owner = tuple(ids)
+    for _ in range(size):
+        progress = world.project(*owner)  # the owner's state SlackNotification
+        if progress.done:
+            break
+        owner = progress.incidents
+        world.clock.time += progress.wait_seconds * 1000
+    return len(world.dynamo.requests), ids
+
+
+def test_a_storm_takes_a_fixed_number_of_requests_for_each_incident(world: World) -> None:
+    each = {}
+    for size in (40, 80):  # a page of fewer than 30 tells each of them in its thread as well
+        count, ids = storm(World(world.dynamo.client), size)
+        each[size] = count / len(ids)
+    assert max(each.values()) <= MOST_EACH, each
+    assert each[80] <= each[40] * 1.05, f"it grows with the square of the storm: {each}"
+
+
+def test_in_a_storm_everybody_is_told_once(world: World) -> None:
+    _, ids = storm(world, 40)
+    states = [incidents.read(world.table, one) for one in ids]
+    assert Counter(one.state for one in states if one) == {"acknowledged": 40}
+    assert all(one.slack.version == one.version for one in states if one)
+    assert len(world.slack.posts) == 40
+
+
+def joined(world: World, size: int) -> list[Execution]:
+    runs = [world.fire(webhook(key=f"group {number}")) for number in range(size)]
+    assert len(pages.read(world.table, "default").incidents) == size  # type: ignore[union-attr]  # it is there
+    return runs
+
+
+def test_an_incident_that_joins_is_told_of_without_being_read_again(world: World) -> None:
+    world.fire()
+    world.dynamo.requests.clear()
+    world.receive(webhook(key="another group"))
+    assert Counter(world.dynamo.requests) == {"Query": 1, "TransactWriteItems": 2, "UpdateItem": 2}
+
+
+def test_the_end_of_a_page_reaches_all_of_its_incidents_in_a_few_requests(world: World) -> None:
+    runs = joined(world, 60)
+    world.dynamo.requests.clear()
+    world.hears(world.last_call, "1")
+    assert {world.incident(run).state for run in runs} == {"acknowledged"}
+    assert Counter(world.dynamo.requests)["TransactWriteItems"] == 3
+    told = [incidents.timeline(world.table, run.decision["incidents"][0])[-1] for run in runs]
+    assert {(event.kind, event.who, event.detail["covered"]) for event in told} == {("acknowledged", "Sato", 60)}
+    assert [event.in_thread for event in told].count(True) == 1
+
+
+def test_an_incident_that_ended_meanwhile_keeps_no_other_from_its_end(world: World) -> None:
+    runs = joined(world, 5)
+    gone = runs[3].decision["incidents"][0]
+    incidents.resolve(world.table, gone, who="Ito", via="slack", now=world.clock.now())
+    world.hears(world.last_call, "1")
+    states = [world.incident(run).state for run in runs]
+    assert states == [*["acknowledged"] * 3, "resolved", "acknowledged"]
+
+
+@pytest.mark.parametrize("error", [ConflictError(), ConditionFailedError(None)], ids=["conflict", "changed"])
+@pytest.mark.parametrize("times", [1, 9])
+def test_who_meets_others_at_many_incidents_writes_each_of_them_in_the_end(
+    world: World, monkeypatch: pytest.MonkeyPatch, error: Exception, times: int
+) -> None:
+    """Others write single incidents of a page while its end is carried to all of them."""
+    runs = joined(world, 30)
+    left, get_many = [times], Table.get_many
+
+    def meets(self: Table, keys: list[tuple[str, str]]) -> object:
+        left[0] -= 1
+        if left[0] >= 0:
+            raise error
+        return get_many(self, keys)
+
+    monkeypatch.setattr(Table, "get_many", meets)
+    world.hears(world.last_call, "1")
+    assert {world.incident(run).state for run in runs} == {"acknowledged"}
+    versions = [world.incident(run).version for run in runs]
+    numbers = [[event.number for event in incidents.timeline(world.table, world.incident(run).id)] for run in runs]
+    assert numbers == [list(range(1, version + 1)) for version in versions]
+
+
+def test_whose_turn_in_the_channel_is_far_off_is_not_touched_until_then(world: World) -> None:
+    runs = [world.receive(webhook(key=f"group {number}")) for number in range(8)]
+    at_once(world, [run.decision["incidents"][0] for run in runs])
+    last = runs[-1].decision["incidents"][0]
+    world.dynamo.requests.clear()
+    progress = world.project(last, me="another")
+    assert (progress.done, progress.incidents) == (False, (last,))
+    assert progress.wait_seconds > 3
+    assert world.dynamo.requests == ["UpdateItem"]
+    world.clock.time += progress.wait_seconds * 1000
+    assert world.project(last, me="another").done
+
+
+def test_who_asks_again_asks_for_what_is_left(world: World) -> None:
+    runs = [world.receive(webhook(key=f"group {number}")) for number in range(12)]
+    ids = [run.decision["incidents"][0] for run in runs]
+    progress = world.project(*ids)
+    told = {one for one in ids if world.table.get(incidents.store.partition(one), "STATE")["slack_version"]}  # type: ignore[index]
+    assert told
+    assert set(progress.incidents) == set(ids) - told
