@@ -16,6 +16,7 @@ MOST = 8  # workers: more would only start more systems
 
 # In the order in which they begin. What is not named begins after them, in the order of its name; a file is a group.
 GROUPS = (
+    ("e2e/test_standby.py",),
     ("e2e/test_faults_of_aws.py",),
     ("e2e/test_faults.py",),
     (
