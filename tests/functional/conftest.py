@@ -9,9 +9,13 @@ from moto import mock_aws
 
 from devstack.aws.dynamodb import bear_storms
 from tests.builders import REGION, World
+from tests.functional.handlers import stack
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
+
+
+__all__ = ["stack"]  # a fixture
 
 
 @pytest.fixture(scope="module")

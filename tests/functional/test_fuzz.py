@@ -22,7 +22,7 @@ from oncall.clock import at
 from oncall.phone.provider import Callbacks, callback_url
 from oncall.table import Put
 from tests.builders import BASE, Call, webhook
-from tests.functional.test_handlers import (
+from tests.functional.handlers import (
     ARN,
     AUTH_TOKEN,
     BEARER,
