@@ -36,13 +36,16 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, A
 
     The other stack, if there is one, hears first of what it may ring for too.
     Asked for beside the state machine, `event` may have one of these instead: `tell` ("response_url", "text"), `home`
-    ("user", "notice"), `user_group` (its id), `person` (a user's id),
+    ("user", "notice"), `user_group` (its id), `person` (a user's id), `post` ("channel", "text", "undo"),
     `shadow` (to say that something is).
     """
     services = for_function(slack=_slack, peer=wire.peer)
     match event:
         case {"tell": wish}:
             api.tell(str(wish["response_url"]), str(wish["text"]), api_url=services.settings.slack_api_url)
+            return {}
+        case {"post": wish}:
+            api.post(services, str(wish["channel"]), str(wish["text"]), wish.get("undo"))
             return {}
         case {"person": user}:
             api.look_up(services, str(user))

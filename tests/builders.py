@@ -558,6 +558,7 @@ class _Functions:
         assert InvocationType == "Event"
         asked = json.loads(Payload)
         self.world.slack_asked.extend(asked.get("incidents", []))
+        self.world.posts_asked.extend([asked["post"]] if "post" in asked else [])
         self.world.texts.extend([asked["text"]] if "text" in asked else [])
 
 
@@ -572,6 +573,7 @@ class World:
         self.topic = Topic()
         self.slack = FakeSlack(self.clock)
         self.slack_asked: list[str] = []  # incidents for which Slack was asked to be brought up to date
+        self.posts_asked: list[Json] = []  # lines for channels
         self.executions: dict[str, Execution] = {}
         self.measured: list[tuple[str, float]] = []  # metrics and their values
         self.started: list[tuple[str, Json]] = []  # by the reconciler, or for the other policies of a group

@@ -604,3 +604,35 @@ def test_of_many_taken_together_the_messages_say_enough(world: World) -> None:
     told = [event for one in found for event in incidents.timeline(world.table, one) if event.kind == "acknowledged"]
     assert len(told) == 31
     assert sum(event.in_thread for event in told) == 1
+
+
+# ---------------------------------------------------------------- a shift that changes hands
+
+
+def test_the_channel_and_whoever_was_replaced_are_told_and_it_can_be_undone(world: World) -> None:
+    world.roster(PRIMARY)
+    run = world.fire()
+    for _ in range(2):
+        press(world, "take_shift", incident_of(run), user="U0TAKA")
+    (told,) = world.posts_asked
+    assert told["channel"] == CHANNEL
+    assert told["text"].startswith(":arrows_counterclockwise: <@U0TAKA> is on call (primary) until <!date^1795424400^")
+    assert told["text"].endswith("instead of <@U0SATO>.")
+    (override,) = overrides_of(world)
+    assert told["undo"] == {"value": override, "label": "Undo"}
+    assert "You are not in the roster yet" in press(world, "undo_shift", override, user="U0GUEST")
+    assert list(overrides_of(world)) == [override]
+    assert press(world, "undo_shift", override, user="U0SATO") == ""
+    assert overrides_of(world) == {}
+    assert world.posts_asked[1]["text"] == (
+        ":leftwards_arrow_with_hook: <@U0SATO> has undone a taken shift. On call (primary) is <@U0SATO>."
+    )
+    assert press(world, "undo_shift", override, user="U0SATO") == "That shift is not taken any more."
+    assert "You are on call (primary)" in press(world, "take_shift", incident_of(run), user="U0TAKA"), "once more"
+    assert list(overrides_of(world)) == [override]
+
+
+def test_the_line_of_a_taken_shift_goes_where_its_products_are_told(world: World) -> None:
+    world.roster(PRIMARY | {"PRODUCT#sale": {"slack_channel": "C0SALE"}, "PRODUCT#shop": {}})
+    press(world, "take_schedule", "primary", user="U0TAKA")
+    assert [one["channel"] for one in world.posts_asked] == [CHANNEL, "C0SALE"]

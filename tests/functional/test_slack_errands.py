@@ -199,3 +199,17 @@ def test_whom_slack_does_not_find_is_no_member(world: World, there: Slack) -> No
     person = known(world, there, "U0NOBODY")
     assert person
     assert person.kind == "outsider"
+
+
+def test_a_line_with_a_button_that_undoes_it_is_posted(
+    world: World, there: Slack, caplog: pytest.LogCaptureFixture
+) -> None:
+    services = on(world, there)
+    api.post(services, CHANNEL, "Taken.", {"value": "primary-1", "label": "Undo"})
+    api.post(services, CHANNEL, "Undone.")
+    api.post(services, "C0NOWHERE", "Lost.")
+    first, second = there.control("GET", "messages")
+    (button,) = first["blocks"][1]["elements"]
+    assert (button["action_id"], button["value"]) == ("undo_shift", "primary-1")
+    assert (second["text"], len(second["blocks"])) == ("Undone.", 1)
+    assert "could not be told" in caplog.text

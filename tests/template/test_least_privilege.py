@@ -52,6 +52,7 @@ ACTIONS = {
         "dynamodb:GetItem",
         "dynamodb:Query",
         "dynamodb:PutItem",
+        "dynamodb:DeleteItem",
         "dynamodb:UpdateItem",
         "states:SendTaskSuccess",
         "states:StartExecution",

@@ -391,9 +391,10 @@ def test_a_press_tells_how_old_is_what_was_seen() -> None:
     ]
 
 
-def test_resolve_asks_first() -> None:
+def test_resolve_and_take_the_shift_ask_first() -> None:
     _, blocks = messages.message(incident(webhook()), "en")
-    assert [element["action_id"] for _, element in block_kit.elements(blocks) if "confirm" in element] == ["resolve"]
+    asking = [element["action_id"] for _, element in block_kit.elements(blocks) if "confirm" in element]
+    assert asking == ["resolve", "take_shift"]
 
 
 def test_a_group_that_was_cut_says_so() -> None:

@@ -17,12 +17,14 @@ LONGEST = timedelta(weeks=1)  # of a shift that is taken as it is: some shifts n
 class TakenShift:
     """What came of taking a shift: `responder` (an id) is on call until `end`, by our override or as before.
 
-    `override` is empty when a shift of theirs needs none.
+    `override` is empty when a shift of theirs needs none. `is_new`: it was taken just now, `instead` of whom (an id, or nobody).
     """
 
     responder: str
     end: datetime
     override: str = ""
+    is_new: bool = False
+    instead: str | None = None
 
 
 def schedules_of(policy: Policy) -> tuple[str, ...]:
@@ -76,7 +78,13 @@ def take_shift(
         if refused.item is None:
             raise
         return TakenShift(str(refused.item["responder"]), datetime.fromisoformat(refused.item["end"]), name)
-    return TakenShift(responder.id, ends, name)
+    return TakenShift(responder.id, ends, name, is_new=True, instead=present.responder)
+
+
+def remove(table: Table, override: Override) -> None:
+    """Takes an override back: whoever was on call before it is so from the next read on. Done again it changes nothing."""
+    item = override_item(override)
+    table.delete(item["pk"], item["sk"])
 
 
 def _digest(parts: Sequence[str]) -> str:

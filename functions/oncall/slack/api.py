@@ -3,6 +3,7 @@
 And who somebody is, which nobody else may ask Slack.
 """
 
+from collections.abc import Mapping
 from http.client import HTTPException
 from urllib.parse import urlsplit
 
@@ -15,7 +16,7 @@ from oncall import roster
 from oncall.authorization import Kind, Parameters
 from oncall.clock import at
 from oncall.services import Services
-from oncall.slack import command, home, people
+from oncall.slack import buttons, command, home, people
 from oncall.slack.people import Access, Person, Reader
 from oncall.slack.user_group import RefusedError
 
@@ -56,6 +57,21 @@ def _is_slacks(url: str, api_url: str) -> bool:
         return urlsplit(url)[:2] in known
     except ValueError:  # no address at all
         return False
+
+
+def post(services: Services, channel: str, text: str, undo: Mapping[str, str] | None = None) -> None:
+    """Posts a line of mrkdwn in a channel, with a button that undoes what it tells of (`value`, `label`)."""
+    blocks: list[dict[str, object]] = [{"type": "section", "text": {"type": "mrkdwn", "text": text}}]
+    if undo:
+        label = {"type": "plain_text", "text": undo["label"]}
+        button = {"type": "button", "text": label, "action_id": buttons.UNDO_SHIFT, "value": undo["value"]}
+        blocks.append({"type": "actions", "elements": [button]})
+    try:
+        services.slack().chat_postMessage(channel=channel, text=text, blocks=blocks)
+    except SlackApiError as error:
+        logger.warning("a channel could not be told", channel=channel, error=_code(error))
+    except (OSError, HTTPException) as error:
+        logger.warning("a channel could not be told", channel=channel, error=type(error).__name__)
 
 
 def publish_home(services: Services, user: str, notice: str = "") -> None:

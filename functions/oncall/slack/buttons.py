@@ -7,11 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from aws_lambda_powertools import Logger
+from botocore.exceptions import BotoCoreError, ClientError
 
 from oncall import actions, authorization, incidents, roster
 from oncall.authorization import Action
 from oncall.clock import at
-from oncall.roster import EVERYONE, Language, Responder, Roster, overrides
+from oncall.roster import EVERYONE, Language, Responder, Roster, overrides, schedules
 from oncall.services import Services
 from oncall.slack import messages, people
 from oncall.slack.messages import escape
@@ -22,6 +23,9 @@ logger = Logger(child=True)
 
 # The action_id, before its slash and number, of buttons in the app's home; their value is a schedule's id.
 TAKE_SCHEDULE = "take_schedule"
+# That of the button under the line that tells of a taken shift; its value is an override's id.
+UNDO_SHIFT = "undo_shift"
+MOST_CHANNELS = 5  # that are told of a taken shift
 
 _WORDS: Mapping[Language, Mapping[str, str]] = {
     "en": {
@@ -34,6 +38,11 @@ _WORDS: Mapping[Language, Mapping[str, str]] = {
         "rings": "The phones ring again already.",
         "on_call": "You are on call ({schedule}) until {until}.",
         "lost": "{who} has just taken that shift ({schedule}), until {until}.",
+        "shift": ":arrows_counterclockwise: {who} is on call ({schedule}) until {until}, instead of {instead}.",
+        "handed_back": ":leftwards_arrow_with_hook: {who} has undone a taken shift. On call ({schedule}) is {now}.",
+        "undo": "Undo",
+        "not_taken": "That shift is not taken any more.",
+        "nobody": "nobody",
         "no_shift": "Nobody is called by a schedule for this, so there is no shift to take.",
         "no_schedule": "There is no schedule {schedule} any more.",
         "stranger": (
@@ -52,6 +61,11 @@ _WORDS: Mapping[Language, Mapping[str, str]] = {
         "rings": "すでにもう一度電話しています。",
         "on_call": "{until}まで、あなたが当番です({schedule})。",
         "lost": "たったいま{who}さんがこの当番({schedule})を引き受けました。{until}までです。",
+        "shift": ":arrows_counterclockwise: {until}まで{who}が当番です（{schedule}）。{instead}と交代しました。",
+        "handed_back": ":leftwards_arrow_with_hook: {who}が当番の交代を取り消しました。いまの当番は{now}です（{schedule}）。",
+        "undo": "取り消す",
+        "not_taken": "この交代はすでに終わっているか、取り消されています。",
+        "nobody": "当番なし",
         "no_shift": "この件はスケジュールによる当番がないため、代われません。",
         "no_schedule": "スケジュール {schedule} はもうありません。",
         "stranger": (
@@ -89,25 +103,33 @@ def press(services: Services, access: Access, pressed: Press) -> str:
         return refused
     if responder is None:
         pressed = replace(pressed, name=people.stranger(services.settings.language, pressed.name, pressed.user))
-    match pressed.action:
-        case messages.ACKNOWLEDGE:
-            said = _acknowledge(services, pressed, responder, words)
-        case messages.RING_NEXT:
-            said = _ring_next(services, pressed, responder, words)
-        case messages.RING_AGAIN:
-            said = _ring_again(services, pressed, responder, words)
-        case messages.RESOLVE:
-            said = _resolve(services, pressed, responder, words)
-        case messages.TAKE_SHIFT:
-            said = _take_shift(services, pressed, known, responder, words)
-        case action if action == TAKE_SCHEDULE:
-            return _take_schedule(services, pressed, known, responder, words)
-        case other:
-            logger.info("an action that means nothing here", action=other)
-            return ""
+    if pressed.action == TAKE_SCHEDULE:
+        return _take_schedule(services, pressed, known, responder, words)
+    if pressed.action == UNDO_SHIFT:
+        return _undo_shift(services, pressed, known, words)
+    said = _about_incident(services, pressed, known, responder, words)
     if said:
         services.show_in_slack([pressed.value])  # the message may be out of date, too
     return said
+
+
+def _about_incident(
+    services: Services, pressed: Press, known: Roster, responder: Responder | None, words: Mapping[str, str]
+) -> str:
+    match pressed.action:
+        case messages.ACKNOWLEDGE:
+            return _acknowledge(services, pressed, responder, words)
+        case messages.RING_NEXT:
+            return _ring_next(services, pressed, responder, words)
+        case messages.RING_AGAIN:
+            return _ring_again(services, pressed, responder, words)
+        case messages.RESOLVE:
+            return _resolve(services, pressed, responder, words)
+        case messages.TAKE_SHIFT:
+            return _take_shift(services, pressed, known, responder, words)
+        case other:
+            logger.info("an action that means nothing here", action=other)
+            return ""
 
 
 _ACTIONS: Mapping[str, Action] = {
@@ -117,15 +139,19 @@ _ACTIONS: Mapping[str, Action] = {
     messages.RESOLVE: "resolve",
     messages.TAKE_SHIFT: "take_shift",
     TAKE_SCHEDULE: "take_shift",
+    UNDO_SHIFT: "take_shift",
 }
 
 
 def _refusal(services: Services, reader: Reader, pressed: Press, action: Action, language: Language) -> str:
     """Why somebody may not press a button, who may, and what to do instead; empty if they may."""
     incident = None
-    if pressed.action == TAKE_SCHEDULE:
-        is_known = pressed.value in overrides.schedules_in_use(reader.known)
-        concerned = authorization.holders(reader.known, pressed.value, reader.now)
+    schedule = pressed.value
+    if pressed.action == UNDO_SHIFT:
+        schedule = getattr(reader.known.overrides.get(pressed.value), "schedule", None) or ""
+    if pressed.action in (TAKE_SCHEDULE, UNDO_SHIFT):
+        is_known = schedule in overrides.schedules_in_use(reader.known)
+        concerned = authorization.holders(reader.known, schedule, reader.now)
     else:
         incident = incidents.read(services.table, pressed.value)
         is_known = incident is not None
@@ -141,7 +167,7 @@ def _refusal(services: Services, reader: Reader, pressed: Press, action: Action,
         if stands in ("guest", "outsider"):
             return people.words(language, stands, concerned)
         if incident is None:
-            return people.words(language, "schedule", concerned, schedule=schedule_words(language, pressed.value))
+            return people.words(language, "schedule", concerned, schedule=schedule_words(language, schedule))
         policy = escape(reader.policy(incident).id, 100)
         key = "page" if action == "page" else "policy"
         return people.words(language, key, concerned, instead="acknowledge", policy=policy, user=pressed.user)
@@ -223,6 +249,7 @@ def _take_schedule(
     if pressed.value not in overrides.schedules_in_use(known):
         return words["no_schedule"].format(schedule=f"`{code(pressed.value)}`")
     taken = overrides.take_shift(services.table, known, responder, pressed.value, now=at(services.now()))
+    tell_of_shift(services, known, taken, pressed.value)
     return shift_words(responder.language or services.settings.language, taken, known, responder, pressed.value)
 
 
@@ -240,7 +267,66 @@ def _take_shift(
     if schedule is None:
         return words["no_shift"]
     taken = actions.take_shift(services, known, incident.id, responder, schedule=schedule, via="slack")
+    tell_of_shift(services, known, taken, schedule)
     return shift_words(responder.language or services.settings.language, taken, known, responder, schedule)
+
+
+def tell_of_shift(services: Services, known: Roster, taken: overrides.TakenShift, schedule: str) -> None:
+    """Tells the channels of a schedule, and in them whoever was replaced, of a shift that was taken just now."""
+    if not taken.is_new:
+        return
+    words = _WORDS[services.settings.language]
+    text = words["shift"].format(
+        who=_mentioned(services, known, taken.responder),
+        instead=_mentioned(services, known, taken.instead),
+        schedule=schedule_words(services.settings.language, schedule),
+        until=moment(taken.end),
+    )
+    _post(services, known, schedule, {"text": text, "undo": {"value": taken.override, "label": words["undo"]}})
+
+
+def _undo_shift(services: Services, pressed: Press, known: Roster, words: Mapping[str, str]) -> str:
+    override = known.overrides.get(pressed.value)
+    now = at(services.now())
+    if override is None or override.schedule is None or override.end <= now:
+        return words["not_taken"]
+    overrides.remove(services.table, override)
+    logger.info("a taken shift was undone", override=override.id, user=pressed.user)
+    present, _ = roster.read_items(services.table.query(roster.PARTITION))
+    on_call = schedules.shift_at(present, schedules.schedule_named(present, override.schedule), now)
+    by = people.by_slack_user(known, pressed.user)
+    text = _WORDS[services.settings.language]["handed_back"].format(
+        who=_mentioned(services, known, by.id) if by else escape(pressed.name, 100),
+        now=_mentioned(services, present, on_call.responder),
+        schedule=schedule_words(services.settings.language, override.schedule),
+    )
+    _post(services, present, override.schedule, {"text": text})
+    return ""
+
+
+def _mentioned(services: Services, known: Roster, responder: str | None) -> str:
+    """A responder, so that they are told; what is in shadow tells nobody."""
+    one = known.responders.get(responder or "")
+    if one is None:
+        return _WORDS[services.settings.language]["nobody"]
+    if one.slack_user and services.settings.mode != "shadow":
+        return f"<@{one.slack_user}>"
+    return escape(one.name, 100) + ("さん" if services.settings.language == "ja" else "")
+
+
+def _post(services: Services, known: Roster, schedule: str, wish: Mapping[str, object]) -> None:
+    """Has a line posted in the channels whose products are rung by a schedule."""
+    own = services.settings.slack_channel
+    channels = {
+        product.slack_channel or own
+        for product in known.products.values()
+        if schedule in overrides.schedules_of(known.policy_for(product.id))
+    }
+    for channel in sorted(channels or {own})[:MOST_CHANNELS]:
+        try:
+            services.ask_slack({"post": {**wish, "channel": channel}})
+        except (ClientError, BotoCoreError) as error:
+            logger.warning("a channel is not told of a shift", error=type(error).__name__)
 
 
 def _taken(words: Mapping[str, str], who: str, since: int) -> str:

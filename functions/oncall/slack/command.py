@@ -265,6 +265,7 @@ def _take(services: Services, access: Access, caller: _Caller, rest: str) -> str
     if refused := _refusal(access, caller, "take_shift", holders, "schedule", schedule=named):
         return refused
     taken = overrides.take_shift(services.table, caller.known, caller.responder, schedule, now=now, end=end)
+    buttons.tell_of_shift(services, caller.known, taken, schedule)
     logger.info("a shift was taken", schedule=schedule, responder=caller.responder.id, ours=bool(taken.override))
     return buttons.shift_words(caller.language, taken, caller.known, caller.responder, schedule)
 

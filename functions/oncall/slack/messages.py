@@ -342,7 +342,13 @@ def _actions(incident: Incident, words: Words) -> Json:
     }
     buttons.append(_button(incident, words, RESOLVE, style="danger", confirm=confirm))
     if rings:
-        buttons.append(_button(incident, words, TAKE_SHIFT))
+        take = {
+            "title": _plain_text(words["take_title"]),
+            "text": _plain_text(words["take_text"]),
+            "confirm": _plain_text(words["take_shift"]),
+            "deny": _plain_text(words["take_deny"]),
+        }
+        buttons.append(_button(incident, words, TAKE_SHIFT, confirm=take))
     block: Json = {"type": "actions", "elements": buttons}
     if any(button["action_id"] == RING_NEXT for button in buttons):
         # What is behind the last slash tells a press how old is what was seen: which phone rang then.
