@@ -101,9 +101,11 @@ fuzz: .venv/.complete ## Send 10,000 random requests to every door (FUZZ, FUZZ_S
 	@export FUZZ=$${FUZZ:-10000} FUZZ_SEED=$${FUZZ_SEED:-$$RANDOM$$RANDOM}; \
 	echo "FUZZ=$$FUZZ FUZZ_SEED=$$FUZZ_SEED"; .venv/bin/pytest -q --numprocesses auto tests/functional/test_fuzz.py
 
-bench: setup build ## Measure webhook to ring, storms, and how long an alert is said
-	@$(PYTHON) -m tests.benchmarks ring
-	@$(PYTHON) -m tests.benchmarks storm
+bench: setup build ## Measure webhook to ring, storms, and how long an alert is said (BASE=folder: compare with a run's files)
+	@for what in ring cold storm; do \
+		base=$$(ls $(BASE)/*-$$what.json 2> /dev/null | tail -1); \
+		$(PYTHON) -m tests.benchmarks $$what $${base:+--base $$base}; \
+	done
 	@PYTHONPATH=functions $(PYTHON) -m tests.benchmarks.speech
 	@FLOOD_RATE=2000 FLOOD_SECONDS=60 FLOOD_MOST_LATER=60 .venv/bin/pytest -q -s tests/e2e/test_flood.py
 
