@@ -47,11 +47,7 @@ def advise(written: str) -> Advice:
         return Advice("", "error", f"is too {length} for {country}: compare each digit")
     dialled = phonenumbers.normalize_digits_only(written).removeprefix(str(parsed.country_code))
     if dialled != national:
-        prefix = dialled.removesuffix(national)
-        why = f"has {prefix} after the country code, which is dialled within {country} only"
-        if prefix == dialled:
-            why = "has digits that are not dialled"
-        return Advice(number, "error", f"{why}: write {number}")
+        return _right_form(number, dialled, national, country)
     if phonenumbers.is_valid_number(parsed):
         return Advice(number)
     longer = f"+{parsed.country_code}0{national}"
@@ -59,6 +55,18 @@ def advise(written: str) -> Advice:
         return Advice(number, "warning", f"lacks the 0 that numbers of {country} keep: did you mean {longer}?")
     why = f"is not known to exist in {country}"
     return Advice(number, "warning", f"{why}: compare each digit. It may be of a range that is newer than our list")
+
+
+def _right_form(number: str, dialled: str, national: str, country: str) -> Advice:
+    """What to say about a number with digits that nobody dials from abroad; the right form may have some left."""
+    further = advise(number)
+    if further.level == "error":
+        return further
+    prefix = dialled.removesuffix(national)
+    why = f"has {prefix} after the country code, which is dialled within {country} only"
+    if prefix == dialled:
+        why = "has digits that are not dialled"
+    return Advice(number, "error", f"{why}: write {number}")
 
 
 def country_of(number: str) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import phonenumbers
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from oncall_cli.phone_numbers import advise, country_of
@@ -93,6 +93,7 @@ def test_what_cannot_be_a_number_is_an_error(written: str, message: str) -> None
     assert message in advice.message
 
 
+@example("+43000000")
 @given(st.text(max_size=20) | st.from_regex(r"\A\+[1-9][0-9]{6,14}\Z"))
 def test_any_text_has_advice_and_the_right_form_is_accepted(written: str) -> None:
     advice = advise(written)
