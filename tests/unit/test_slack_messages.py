@@ -465,6 +465,22 @@ def test_a_refused_number_says_what_mends_it(remedy: str, english: str, japanese
     assert japanese in messages.line(told, "ja")
 
 
+@pytest.mark.parametrize(
+    ("reason", "japanese"),
+    [
+        ("Twilio refuses the number (error 21211)", "（Twilioがこの番号を拒否しました。エラー21211）"),
+        ("Twilio answered 503 (error 20503)", "（Twilioの応答は503、エラー20503）"),
+        ("Telnyx answered 422", "（Telnyxの応答は422）"),
+        ("Twilio did not answer (ReadTimeout)", "（Twilioから応答がありません。ReadTimeout）"),
+        ("something new", "（something new）"),
+    ],
+)
+def test_a_reason_is_in_the_threads_language(reason: str, japanese: str) -> None:
+    told = event("call_ended", "Sato", status="failed", seconds=0, reason=reason)
+    assert japanese in messages.line(told, "ja")
+    assert f": {reason}." in messages.line(told, "en")
+
+
 def test_a_refusal_that_nobody_can_mend_has_no_remedy() -> None:
     told = event("call_ended", "Sato", status="failed", seconds=0, reason="error 1")
     assert messages.line(told, "en") == "Sato cannot be called: error 1."

@@ -4,6 +4,7 @@ The codes are those of Twilio's Error and Warning Dictionary (twilio.com/docs/ap
 depend on it: a code that is not here is about the number that was called, so that the next phone rings.
 """
 
+import re
 from collections.abc import Mapping
 from typing import Literal
 
@@ -217,6 +218,24 @@ def remedy(code: int | None, number: str = "") -> str:
     if name == "profile" and not number.startswith("+1"):  # Twilio asks for a profile for calls to North America only
         name = "blocked"
     return f"{name} {_place(number)}" if name in ("geo", "profile", "text_geo") else name
+
+
+# What the providers' files say of an answer, in Japanese.
+_REASONS = (
+    (re.compile(r"(\w+) refuses the number \(error (\d+)\)"), r"\1がこの番号を拒否しました。エラー\2"),
+    (re.compile(r"(\w+) answered (\d+) \(error ([\w.]+)\)"), r"\1の応答は\2、エラー\3"),
+    (re.compile(r"(\w+) answered (\d+)"), r"\1の応答は\2"),
+    (re.compile(r"(\w+) did not answer \((\w+)\)"), r"\1から応答がありません。\2"),
+)
+
+
+def reason_in(language: Language, reason: str) -> str:
+    """Why a provider did not do something, for a reader of a language; one that is not known here stays as it is."""
+    if language == "ja":
+        for said, japanese in _REASONS:
+            if said.fullmatch(reason):
+                return said.sub(japanese, reason)
+    return reason
 
 
 def words(name: str, language: Language) -> str:

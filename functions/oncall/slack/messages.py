@@ -121,6 +121,8 @@ def line(
     kind = _told_as(event)
     values = {"after": "", "covering": ""} | {name: escape(str(value), 300) for name, value in detail.items()}
     values["who"] = f"<@{detail['slack_user']}>" if mentions and detail.get("slack_user") else escape(event.who, 100)
+    if "reason" in detail:
+        values["reason"] = escape(refusals.reason_in(language, str(detail["reason"])), 300)
     if "until" in detail:
         values["until"] = _time(detail["until"])
     if "via" in detail:
