@@ -50,6 +50,31 @@ def test_receive_alerts_hands_on_what_the_state_machine_branches_on(stack: Stack
     assert len(json.dumps(decision)) < 262_144
 
 
+def test_what_rings_nobody_is_counted_apart(stack: Stack, capsys: pytest.CaptureFixture[str]) -> None:
+    stack.world.roster({"PRODUCT#shop": {"shadow": True}})
+    capsys.readouterr()
+    stack.call("receive_alerts", execution_input(webhook(product="shop")))
+    counted = published(capsys)
+    assert (counted["AlertsShadowed"], "AlertsPage" in counted) == (1, False)
+
+
+def test_a_call_in_shadow_needs_no_account_of_a_provider(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("TWILIO_ACCOUNT_SID_PARAMETER")
+    monkeypatch.delenv("TWILIO_AUTH_TOKEN_PARAMETER")
+    stack.world.roster({"PRODUCT#shop": {"shadow": True}})
+    enter(stack, stack.call("receive_alerts", execution_input(webhook(product="shop"))), "token")
+    (call,) = stack.world.page("shadow:default").calls
+    assert call.is_supposed
+
+
+def test_the_reconcilers_minute_has_slack_told_once_a_week_what_is_in_shadow(stack: Stack) -> None:
+    stack.world.roster({"PRODUCT#shop": {"shadow": True}})
+    for days, times in ((0, 0), (6, 0), (1, 1), (0, 1)):
+        stack.world.clock.time += days * 86_400_000
+        stack.call("reconcile", {})
+        assert sum("shadow" in json.loads(one["Payload"]) for one in stack.functions.invoked) == times, days
+
+
 def test_receive_alerts_names_what_it_cannot_read(stack: Stack) -> None:
     with pytest.raises(WebhookError, match="no groupKey"):
         stack.call("receive_alerts", execution_input({"alerts": [{}]}))
