@@ -63,14 +63,14 @@ class Decision:
         needs_no_call: dict[str, object] = {"call": False, "timeout_seconds": NO_CALL_SECONDS}
         page = self.page.to_state() if self.page else needs_no_call if self.action == "page" else {}
         responders = [{"id": one.id, "name": one.name, "language": one.language} for one in self.responders]
-        following = {"wait_seconds": self.wait_seconds, "request": self.request} if self.action == "follow" else {}
+        follow = {"wait_seconds": self.wait_seconds, "request": self.request} if self.action == "follow" else {}
         return {
             "action": self.action,
             "severity": self.severity,
             "incidents": list(self.incidents),
             "page": page,
             "responders": responders,
-            **following,
+            "follow": follow,
         }
 
 

@@ -26,11 +26,6 @@ class Settings:
     ring_seconds: int = 25
     language: Language = "ja"
     twilio_api_url: str = ""
-    telnyx_account_sid: str = ""
-    telnyx_application: str = ""  # without it there is no second provider
-    telnyx_caller_number: str = ""
-    telnyx_api_url: str = ""
-    no_ring_seconds: int = 15  # how long a call may be without ringing before the other provider is asked
     slack_api_url: str = ""
     public_url: str = ""
     gateway_url: str = ""
@@ -46,11 +41,6 @@ class Settings:
     slack_workspace: str = ""  # its id and the app's; see people.Pinned
     members_may_all: bool = False
     guests_may_acknowledge: bool = False
-
-    @property
-    def has_second_provider(self) -> bool:
-        """Whether a page goes on through another telephone provider when one fails."""
-        return bool(self.telnyx_application)
 
 
 @cache
@@ -70,11 +60,6 @@ def read_settings() -> Settings:
         ring_seconds=int(env("RING_SECONDS", "25")),
         language=cast("Language", env("LANGUAGE", "ja")),
         twilio_api_url=env("TWILIO_API_URL", ""),
-        telnyx_account_sid=env("TELNYX_ACCOUNT_SID", ""),
-        telnyx_application=env("TELNYX_APPLICATION", ""),
-        telnyx_caller_number=env("TELNYX_CALLER_NUMBER", ""),
-        telnyx_api_url=env("TELNYX_API_URL", ""),
-        no_ring_seconds=int(env("NO_RING_SECONDS", "15")),
         slack_api_url=env("SLACK_API_URL", ""),
         public_url=env("PUBLIC_URL", ""),
         gateway_url=env("GATEWAY_URL", ""),

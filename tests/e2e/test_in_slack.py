@@ -96,7 +96,7 @@ def test_the_command_pages_lists_and_takes(night: Night) -> None:
     incident, *_ = wait_until(lambda: [one for one in story.incidents() if one["state"] == "acknowledged"])
     wait_until(lambda: "slack_link" in (night.table.get(incident["pk"], "STATE") or {}), what="its message")
     listed = types(story, "incidents", "alice")
-    assert "checkout is &lt;!channel&gt; slow> " in listed, "with a link"
+    assert "checkout is ‹!channel&gt; slow> " in listed, "with a link"
     assert "Bob has it" in listed
     assert "Rings" in types(story, "", "alice")
     assert "Did you mean `/oncall incidents`?" in types(story, "incident", "alice")

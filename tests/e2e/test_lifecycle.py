@@ -153,7 +153,7 @@ def _presses_wrong_keys(story: Story) -> None:
     for key in ("7", "#"):
         story.hears(call["sid"], "Press 1")
         story.system.press(call["sid"], key)
-    story.hears(call["sid"], "That key does nothing. ")
+    story.hears(call["sid"], "That key does nothing.")
     story.system.hang_up(call["sid"])
 
 
@@ -209,8 +209,8 @@ def test_nobody_takes_it_in_any_round_and_everybody_hears_of_it(night: Night) ->
     assert story.called() == ["alice", "bob", "alice", "bob"]
     assert story.outcome(execution)["result"] == "fail"
     message = story.told("nobody took a page")["message"]
-    assert "Alice: busy" in message
-    assert "Bob: failed" in message
+    assert "- Alice: busy (2 times)" in message
+    assert "- Bob: could not be called" in message
     story.shows("UNANSWERED")
     story.tells("Nobody took it")
 
@@ -605,7 +605,7 @@ def test_without_any_roster_slack_and_the_fallback_topic_say_so(night: Night) ->
 
     (incident,) = story.incidents(product=product)
     assert incident["unanswered"]
-    assert any("nobody is on call" in one["message"] and product in one["message"] for one in night.system.published())
+    assert any("当番がいない" in one["message"] and product in one["message"] for one in night.system.published())
     wait_until(
         lambda: any("当番がいない" in one["text"] for one in night.system.messages()), what="the thread in Slack"
     )

@@ -45,7 +45,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:No application metrics to publis
 
 def test_receive_alerts_hands_on_what_the_state_machine_branches_on(stack: Stack) -> None:
     decision = stack.call("receive_alerts", execution_input(webhook()))
-    assert decision.keys() == {"action", "severity", "incidents", "page", "responders"}
+    assert decision.keys() == {"action", "severity", "incidents", "page", "responders", "follow"}
     assert (decision["action"], decision["severity"]) == ("page", "critical")
     assert len(json.dumps(decision)) < 262_144
 

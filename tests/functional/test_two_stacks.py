@@ -57,8 +57,8 @@ class Pair:
     def waits(self, run: Execution) -> Execution:
         """The standby's Follow state, and what comes after it."""
         assert run.decision["action"] == "follow"
-        self.standby.clock.time += run.decision["wait_seconds"] * 1000
-        again = self.standby.decide(run.decision["request"], execution=run.name)
+        self.standby.clock.time += run.decision["follow"]["wait_seconds"] * 1000
+        again = self.standby.decide(run.decision["follow"]["request"], execution=run.name)
         self.standby.go_on(again)
         return again
 
@@ -87,7 +87,7 @@ def fires(world: World, hook: Any = None) -> Execution:
 def test_of_two_healthy_stacks_the_standby_neither_rings_nor_posts(pair: Pair) -> None:
     fires(pair.primary)
     waiting = fires(pair.standby)
-    assert waiting.decision["wait_seconds"] == TAKEOVER
+    assert waiting.decision["follow"]["wait_seconds"] == TAKEOVER
     watching = pair.waits(waiting)
     assert watching.decision["action"] == "follow", "nobody has it yet: the primary may die with it"
     pair.primary.hears(pair.primary.last_call, "1")

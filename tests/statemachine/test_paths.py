@@ -49,6 +49,7 @@ def decides(action: str, severity: str = "critical", timeout_seconds: int = 30) 
             "incidents": ["i1"],
             "page": page,
             "responders": RESPONDERS if page else [],
+            "follow": {},
         }
     )
 
@@ -127,6 +128,18 @@ def test_nothing_to_do_ends_at_once(machine: Machine) -> None:
     ran = machine.run(WEBHOOK)
     assert ran.status == "SUCCEEDED"
     assert ran.states == ["ReceiveAlerts", "WhatToDo", "Done"]
+
+
+def test_a_standby_waits_and_then_asks_again_with_what_it_was_given(machine: Machine) -> None:
+    following = {**WEBHOOK, "followed": "once"}
+    waits = {"action": "follow", "severity": "critical", "incidents": [], "page": {}, "responders": []}
+    machine.stand_in.script(
+        RECEIVE, gives({**waits, "follow": {"wait_seconds": 1, "request": following}}), decides("none")
+    )
+    ran = machine.run(WEBHOOK)
+    assert ran.status == "SUCCEEDED"
+    assert ran.states == ["ReceiveAlerts", "WhatToDo", "Follow", "ReceiveAlerts", "WhatToDo", "Done"]
+    assert [event["input"] for event in machine.stand_in.events(RECEIVE)] == [WEBHOOK, following]
 
 
 @pytest.mark.parametrize("decision", [decides("dance"), decides("page", "warning")], ids=["new", "mixed up"])
