@@ -143,7 +143,7 @@ def _machine(machine: Mapping[str, Any]) -> Picture:
     ]
     starts = [machine["StartAt"]]
     for name in order:
-        x, y = round(places[name].x - places[name].width / 2, 6), top(name)  # the leftmost is at 0
+        x, y = max(0.0, places[name].x - places[name].width / 2), top(name)
         state = states[name]
         box = boxes.get(name)
         lines = (name,) if box else label(name)
