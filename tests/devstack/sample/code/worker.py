@@ -3,6 +3,7 @@
 import importlib
 import os
 import time
+from pathlib import Path
 from typing import Any
 
 import boto3
@@ -30,6 +31,11 @@ def handler(event: dict[str, Any], context: Any) -> Any:  # noqa: C901, PLR0912 
     if deed == "sleep":
         time.sleep(event["seconds"])
         return STARTED
+    if deed == "meet":
+        Path(event["directory"], event["name"]).touch()
+        while len(list(Path(event["directory"]).iterdir())) < event["others"]:
+            time.sleep(0.01)
+        return os.getpid()
     if deed == "raise":
         raise ValueError("as asked")
     if deed == "exit":
