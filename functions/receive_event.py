@@ -43,17 +43,17 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, A
 
 def _answer(event: dict[str, Any]) -> Reply:
     services, about = for_function(), event["requestContext"]
-    desk = events.Desk(services.table, services.start, services.now, f"{about['domainName']}/{about['stage']}")
+    gateway = f"{about['domainName']}/{about['stage']}"
     given = event.get("pathParameters") or {}
     text = event.get("body") or ""
     body = base64.b64decode(text).decode("utf-8", "replace") if event.get("isBase64Encoded") else text
     match event["resource"].removeprefix("/").split("/"):
         case ["v2", "enqueue"]:
-            return events.enqueue(desk, body)
+            return events.enqueue(services, gateway, body)
         case ["events", "{source}", *_]:
-            return events.receive(desk, str(given["source"]), given.get("key"), body)
+            return events.receive(services, gateway, str(given["source"]), given.get("key"), body)
         case ["heartbeats", "{key}"]:
-            return events.beat(desk, str(given["key"]), "beat")
+            return events.beat(services, gateway, str(given["key"]), "beat")
         case ["heartbeats", "{key}", "start" | "fail" as word]:
-            return events.beat(desk, str(given["key"]), word)
+            return events.beat(services, gateway, str(given["key"]), word)
     raise ValueError(f"there is no answer for {event['resource']}")

@@ -11,8 +11,7 @@ from aws_lambda_powertools import Logger, Metrics, Tracer
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from oncall import reconciler, shadow, silence, warm, wire
-from oncall.alerts import heartbeats
+from oncall import heartbeats, reconciler, shadow, silence, warm, wire
 from oncall.fallback import Fallback
 from oncall.peer import minute
 from oncall.services import Services, for_function
@@ -57,8 +56,7 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, i
         services.ask_slack({"shadow": {}})
     metrics.add_metric(name="Resumed", unit=MetricUnit.Count, value=resumed)
     gateway = settings.gateway_url.removeprefix("https://")
-    desk = heartbeats.Desk(services.table, services.start, gateway, services.now)
-    heartbeats.watch(desk, heard_only=bool(settings.takeover_seconds))
+    heartbeats.watch(services, gateway, heard_only=bool(settings.takeover_seconds))
     warm.keep(services.client("lambda"), settings.kept_warm)
     _watch_monitoring(services)
     if detail.get("status") in ("FAILED", "TIMED_OUT", "ABORTED"):  # last: whatever SNS does, the rest is done

@@ -542,6 +542,7 @@ class _StepFunctions:
 
     def start_execution(self, *, stateMachineArn: str, name: str, input: str) -> None:  # noqa: A002, N803  as boto3 has it
         del stateMachineArn
+        assert len(input) < 262_144, "Step Functions: the input of an execution"
         if name in [started for started, _ in self.world.started]:
             raise self.exceptions.ExecutionAlreadyExists
         self.world.start(name, json.loads(input))

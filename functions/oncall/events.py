@@ -1,7 +1,8 @@
 """What those are answered who send events: PagerDuty's protocol, the sources of `alerts`, heartbeats.
 
 A 2xx only for what is durably accepted: an execution was started with the whole group in its input. What may pass raises
-botocore's errors, which the handler answers with 503; what can never work is a 4xx that says why.
+botocore's errors, which the handler answers with 503; what can never work is a 4xx that says why. `gateway` is
+the host and stage that were asked.
 """
 
 import json
@@ -12,12 +13,11 @@ from uuid import uuid4
 
 from aws_lambda_powertools import Logger
 
-from oncall import roster
+from oncall import heartbeats, roster
 from oncall.alerts import (
     datadog,
     generic,
     github,
-    heartbeats,
     keys,
     mapped,
     pagerduty,
@@ -28,10 +28,11 @@ from oncall.alerts import (
 from oncall.alerts.alertmanager import read_webhook
 from oncall.alerts.event import SourceEvent, group_of, to_input
 from oncall.alerts.group import AlertGroup
+from oncall.alerts.heartbeats import Word
 from oncall.alerts.keys import Key
 from oncall.errors import WebhookError
 from oncall.roster.sources import Source
-from oncall.table import Table
+from oncall.services import Services
 
 logger = Logger(child=True)
 
@@ -48,16 +49,6 @@ BUILT_IN = (*sorted(READERS), *WEBHOOKS)
 
 
 @dataclass(frozen=True, slots=True)
-class Desk:
-    """What it works with."""
-
-    table: Table
-    start: Callable[[str, Mapping[str, object]], None]  # an execution's name and input
-    now: Callable[[], int]  # epoch milliseconds
-    gateway: str  # host and stage
-
-
-@dataclass(frozen=True, slots=True)
 class Reply:
     """What is answered. `is_refused`: a known sender's event was refused for good, and nobody is rung for it."""
 
@@ -67,7 +58,7 @@ class Reply:
     is_unknown: bool = False  # the key opens nothing here
 
 
-def enqueue(desk: Desk, body: str) -> Reply:
+def enqueue(services: Services, gateway: str, body: str) -> Reply:
     """An event of PagerDuty's protocol. The statuses and their bodies are PagerDuty's."""
     if len(body.encode()) > pagerduty.MOST_BYTES:
         return _invalid(413, "Event is too large", ["an event has at most 512 KB"])
@@ -75,19 +66,19 @@ def enqueue(desk: Desk, body: str) -> Reply:
     if not isinstance(event, dict):
         return _invalid(400, "Event object format is unrecognized", ["JSON parse error"])
     written = str(event.get("routing_key") or "")
-    key = keys.find(desk.table, written)
+    key = keys.find(services.table, written)
     if key is None or not _opens(key, pagerduty.SOURCE):
         wrong = "Invalid routing key" if written else "'routing_key' is missing or blank"
         return replace(_invalid(400, "Event object is invalid", [wrong]), is_refused=False, is_unknown=True)
     if wrong_parts := pagerduty.problems(event):
         return _invalid(400, "Event object is invalid", wrong_parts)
-    if not keys.is_within_limit(desk.table, written, now=desk.now()):
+    if not keys.is_within_limit(services.table, written, now=services.now()):
         errors = [f"a routing key takes {keys.LIMIT} events a minute"]
         return Reply(
             429, {"status": "throttle exceeded", "message": "Too many events, send it again.", "errors": errors}
         )
     said = pagerduty.read(event, key.product)
-    _accept(desk, pagerduty.SOURCE, key, said)
+    _accept(services, gateway, pagerduty.SOURCE, key, said)
     return Reply(202, {"status": "success", "message": "Event processed", "dedup_key": said.key})
 
 
@@ -95,13 +86,13 @@ def _invalid(status: int, message: str, errors: list[str]) -> Reply:
     return Reply(status, {"status": "invalid event", "message": message, "errors": errors}, is_refused=True)
 
 
-def receive(desk: Desk, source: str, written: str | None, body: str) -> Reply:
+def receive(services: Services, gateway: str, source: str, written: str | None, body: str) -> Reply:
     """An event of a source, with a key in its address; None where the gateway has looked at the bearer token."""
-    key = Key("") if written is None else keys.find(desk.table, written)
+    key = Key("") if written is None else keys.find(services.table, written)
     if key is None or not _opens(key, source):
         told = f"This key is not known for events of {source}, or it was revoked. oncall key list shows what there is."
         return Reply(403, {"message": told}, is_unknown=True)
-    known = None if source in BUILT_IN else roster.read_table(desk.table).sources.get(source)
+    known = None if source in BUILT_IN else roster.read_table(services.table).sources.get(source)
     if source not in BUILT_IN and (known is None or not known.fields):
         choices = ", ".join(BUILT_IN)
         told = f"There is no source {source[:50]!r}: there are {choices}, and those with fields in the roster, under sources."
@@ -109,15 +100,15 @@ def receive(desk: Desk, source: str, written: str | None, body: str) -> Reply:
     payload = _json(body)
     if not isinstance(payload, dict):
         return Reply(400, {"message": "The body is not a JSON object.", "reason": _kind(payload)}, is_refused=True)
-    if written is not None and not keys.is_within_limit(desk.table, written, now=desk.now()):
+    if written is not None and not keys.is_within_limit(services.table, written, now=services.now()):
         return Reply(429, {"message": f"A key takes {keys.LIMIT} events a minute. Send it again."})
     try:
-        said = read(source, payload, key.product, known, received_at=desk.now())
+        said = read(source, payload, key.product, known, received_at=services.now())
     except WebhookError as error:
         return Reply(400, {"message": f"This is no event of {source}.", "reason": str(error)}, is_refused=True)
     if said is None:
         return Reply(202, {"status": "ignored", "message": "It says nothing of an alert: a test, or a state between."})
-    execution = _accept(desk, source, key, said)
+    execution = _accept(services, gateway, source, key, said)
     dedup = {"dedup": said.key} if isinstance(said, SourceEvent) else {}
     return Reply(202, {"status": "accepted", "execution": execution, **dedup})
 
@@ -143,9 +134,9 @@ def as_group(source: str, key: Key, said: SourceEvent | AlertGroup, *, received_
     return replace(group, source=f"{source}/{key.name}", sender=source)
 
 
-def _accept(desk: Desk, source: str, key: Key, said: SourceEvent | AlertGroup) -> str:
+def _accept(services: Services, gateway: str, source: str, key: Key, said: SourceEvent | AlertGroup) -> str:
     """Starts an execution for it; returns its name. Raises botocore's errors: then it was not accepted."""
-    group = as_group(source, key, said, received_at=desk.now())
+    group = as_group(source, key, said, received_at=services.now())
     name = f"event-{uuid4()}"
     about = group.alerts[0].annotations.get("summary") or group.key
     given: dict[str, Any] = {
@@ -154,20 +145,20 @@ def _accept(desk: Desk, source: str, key: Key, said: SourceEvent | AlertGroup) -
         "by": key.name,
         "said": said.status if isinstance(said, SourceEvent) else "",
         "group": to_input(group),
-        "gateway": desk.gateway,
+        "gateway": gateway,
     }
-    desk.start(name, given)
+    services.start(name, given)
     logger.info("accepted", source=source, key=key.name, group=group.id, execution=name)
     return name
 
 
-def beat(desk: Desk, written: str, word: heartbeats.Word) -> Reply:
+def beat(services: Services, gateway: str, written: str, word: Word) -> Reply:
     """A heartbeat's word: beat, start or fail."""
-    key = keys.find(desk.table, written)
+    key = keys.find(services.table, written)
     if key is None or not key.heartbeat:
         told = "This key is no heartbeat's, or it was revoked. oncall key add NAME --heartbeat ID makes one."
         return Reply(403, {"message": told}, is_unknown=True)
-    heartbeats.hear(heartbeats.Desk(desk.table, desk.start, desk.gateway, desk.now), key.heartbeat, word)
+    heartbeats.hear(services, gateway, key.heartbeat, word)
     return Reply(200, {"heartbeat": key.heartbeat, "word": word})
 
 

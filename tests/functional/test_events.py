@@ -1,7 +1,6 @@
 """What other senders than Alertmanager are answered, and what becomes of their events in the table."""
 
 import json
-from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -23,7 +22,7 @@ class Senders:
 
     def __init__(self, world: World) -> None:
         self.world = world
-        self.started: list[tuple[str, dict[str, Any]]] = []
+        self.started = world.started
         self.make(ROUTING, Key("shop-pagerduty", product="elsewhere"))
         self.make(OTHER, Key("other"))
 
@@ -32,25 +31,18 @@ class Senders:
         item = keys.item(key, meant, created_at=at(self.world.clock.now()), created_by="me")
         self.world.table.transact([Put(item)])
 
-    @property
-    def desk(self) -> events.Desk:
-        def start(name: str, given: Mapping[str, Any]) -> None:
-            assert len(json.dumps({"input": given})) < 262_144, "Step Functions: the input of an execution"
-            self.started.append((name, json.loads(json.dumps(given))))
-
-        return events.Desk(self.world.table, start, self.world.clock.now, GATEWAY)
-
     def enqueue(self, action: str = "trigger", *, key: str = ROUTING, **more: Any) -> Reply:
         """An event of PagerDuty's protocol."""
         payload = {"summary": "DISK at 99% on web-1", "severity": "critical", "source": "web-1"}
         body = {"routing_key": key, "event_action": action, **more}
         if action == "trigger":
             body = {"payload": payload, **body}
-        return events.enqueue(self.desk, json.dumps(body))
+        return events.enqueue(self.world.services, GATEWAY, json.dumps(body))
 
     def post(self, source: str, payload: Any, *, key: str | None = OTHER) -> Reply:
         """An event of a source."""
-        return events.receive(self.desk, source, key, payload if isinstance(payload, str) else json.dumps(payload))
+        body = payload if isinstance(payload, str) else json.dumps(payload)
+        return events.receive(self.world.services, GATEWAY, source, key, body)
 
     def decide(self) -> Any:
         """The executions that were started run their first step; returns the last one's run."""
@@ -173,7 +165,7 @@ def test_what_pagerduty_refuses_is_refused_and_says_why(senders: Senders, change
 
 @pytest.mark.parametrize("body", ["", "{", "[]", "7", '"x"', "[" * 100_000])
 def test_what_is_no_object_is_no_event(senders: Senders, body: str) -> None:
-    reply = events.enqueue(senders.desk, body)
+    reply = events.enqueue(senders.world.services, GATEWAY, body)
     assert (reply.status, reply.body["errors"]) == (400, ["JSON parse error"])
 
 
@@ -273,7 +265,7 @@ def test_a_key_opens_what_it_was_made_for_and_nothing_else(senders: Senders) -> 
     assert senders.enqueue(key="g" * 32).status == 400
     assert senders.post("generic", {"summary": "x"}, key="h" * 32).status == 403
     assert senders.enqueue(key="h" * 32).status == 400
-    assert events.beat(senders.desk, OTHER, "beat").status == 403
+    assert events.beat(senders.world.services, GATEWAY, OTHER, "beat").status == 403
     assert senders.post("generic", {"summary": "x"}, key="").status == 403
     assert senders.started == []
 

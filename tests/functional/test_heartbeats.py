@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from oncall import events
-from oncall.alerts import heartbeats, keys
+from oncall import events, heartbeats
+from oncall.alerts import keys
+from oncall.alerts.heartbeats import Word
 from oncall.alerts.keys import Key
 from oncall.clock import at
 from oncall.table import Put
@@ -22,21 +23,20 @@ class Night:
 
     def __init__(self, world: World, **settings: Any) -> None:
         self.world = world
-        self.started: list[tuple[str, dict[str, Any]]] = []
         self.runs: list[Any] = []
         world.roster({"WATCHED#backup": {"every": "1 hour", "grace": "5 minutes", **settings}})
         item = keys.item(KEY, Key("backup", heartbeat="backup"), created_at=at(world.clock.now()), created_by="me")
         world.table.transact([Put(item)])
 
-    def _start(self, name: str, given: Mapping[str, Any]) -> None:
-        if name not in [one for one, _ in self.started]:
-            self.started.append((name, dict(given)))
-            self.runs.append(self.world.decide(json.loads(json.dumps(given)), execution=name))
+    def _run_what_was_started(self) -> None:
+        for name, given in self.world.started[len(self.runs) :]:
+            self.runs.append(self.world.decide(given, execution=name))
 
-    def beat(self, word: heartbeats.Word = "beat") -> int:
+    def beat(self, word: Word = "beat") -> int:
         """The backup says something."""
-        desk = events.Desk(self.world.table, self._start, self.world.clock.now, GATEWAY)
-        return events.beat(desk, KEY, word).status
+        status = events.beat(self.world.services, GATEWAY, KEY, word).status
+        self._run_what_was_started()
+        return status
 
     def pass_(self, minutes: int) -> None:
         """Minutes go by, and in each the reconciler looks."""
@@ -45,7 +45,8 @@ class Night:
             self.look()
 
     def look(self) -> None:
-        heartbeats.watch(heartbeats.Desk(self.world.table, self._start, GATEWAY, self.world.clock.now))
+        heartbeats.watch(self.world.services, GATEWAY)
+        self._run_what_was_started()
 
     @property
     def incident(self) -> Any:
@@ -113,16 +114,19 @@ def test_it_is_told_again_every_half_hour_so_that_an_unanswered_page_starts_anew
     assert len({run.decision["incidents"][0] for run in night.runs}) == 1
 
 
-def test_the_resolution_that_could_not_be_started_comes_with_the_next_minute(night: Night) -> None:
+def test_the_resolution_that_could_not_be_started_comes_with_the_next_minute(
+    night: Night, monkeypatch: pytest.MonkeyPatch
+) -> None:
     night.look()
     night.pass_(66)
 
     def refuse(name: str, given: Mapping[str, Any]) -> None:
         raise ConnectionError(name, given)
 
-    desk = events.Desk(night.world.table, refuse, night.world.clock.now, GATEWAY)
-    with pytest.raises(ConnectionError):
-        events.beat(desk, KEY, "beat")
+    with monkeypatch.context() as steps:
+        steps.setattr(night.world, "start", refuse)
+        with pytest.raises(ConnectionError):
+            night.beat()
     assert night.incident.state == "triggered"
     night.pass_(1)
     assert night.incident.state == "resolved"
@@ -153,8 +157,9 @@ def test_no_other_sender_resolves_it(night: Night) -> None:
     night.pass_(66)
     item = keys.item("o" * 32, Key("backup"), created_at=at(night.world.clock.now()), created_by="me")
     night.world.table.transact([Put(item)])
-    desk = events.Desk(night.world.table, night._start, night.world.clock.now, GATEWAY)
-    events.receive(desk, "generic", "o" * 32, json.dumps({"dedup": "backup", "status": "resolved"}))
+    said = json.dumps({"dedup": "backup", "status": "resolved"})
+    assert events.receive(night.world.services, GATEWAY, "generic", "o" * 32, said).status == 202
+    night.look()
     missed = night.world.incident(night.runs[0])
     assert missed.state == "triggered"
 

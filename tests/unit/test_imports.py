@@ -19,7 +19,7 @@ LAYERS = (
     ("services",),
     ("pages",),
     ("peer",),
-    ("actions", "shadow"),
+    ("actions", "heartbeats", "shadow"),
     ("probe",),
     ("phone",),
     ("slack",),
