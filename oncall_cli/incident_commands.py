@@ -84,7 +84,11 @@ def show_one(target: Target, incident_id: str, *, as_json: bool) -> None:
     described = annotation(first, None, "description", "message")
     if described and described != incident.summary:
         say(described)
-    for name, link in (("Slack", incident.slack.link), ("Runbook", first.get("runbook_url", ""))):
+    for name, link in (
+        ("Slack", incident.slack.link),
+        ("Runbook", first.get("runbook_url", "")),
+        ("Dashboard", first.get("dashboard_url", "")),
+    ):
         if link:
             say(f"{name}: {link}")
     for alert in incident.alerts:

@@ -34,7 +34,7 @@ def test_the_thread_tells_the_story_in_order(world: World) -> None:
     world.resolve()
     assert world.project(incident(run)).done
     assert world.slack.thread() == [
-        "Calling Sato … <@U0SATO>",
+        "Calling <@U0SATO> …",
         "Sato: no answer after 0 s.",
         "Calling Suzuki …",
         "Acknowledged: Suzuki took it by phone after 3 s.",
@@ -171,7 +171,7 @@ def test_a_post_whose_answer_was_lost_is_found_and_not_posted_again(world: World
     world.clock.time += progress.wait_seconds * 1000
     assert world.project(incident(run), me="another").done
     assert len(world.slack.posts) == 1
-    assert world.slack.thread() == ["Calling Sato … <@U0SATO>", "Sato: no answer after 0 s.", "Calling Suzuki …"]
+    assert world.slack.thread() == ["Calling <@U0SATO> …", "Sato: no answer after 0 s.", "Calling Suzuki …"]
 
 
 def test_a_message_that_is_found_again_is_not_taken_for_what_has_become_true_since(world: World) -> None:
@@ -194,7 +194,7 @@ def test_what_slack_does_not_take_comes_later_and_once(world: World, fault: str 
     assert (progress.done, progress.wait_seconds) == (after > 1, 0 if after > 1 else 10)
     assert world.project(incident(run)).done
     assert len(world.slack.posts) == 1
-    assert world.slack.thread() == ["Calling Sato … <@U0SATO>"]
+    assert world.slack.thread() == ["Calling <@U0SATO> …"]
 
 
 def test_when_slack_asks_for_patience_it_gets_it(world: World) -> None:
@@ -267,7 +267,7 @@ def test_a_message_that_somebody_deleted_is_posted_anew_with_its_story(world: Wo
     assert not world.project(incident(run)).done
     assert world.project(incident(run)).done
     assert len(world.slack.posts) == 1
-    assert world.slack.thread() == ["Calling Sato … <@U0SATO>", "Sato: busy after 1 s.", "Calling Suzuki …"]
+    assert world.slack.thread() == ["Calling <@U0SATO> …", "Sato: busy after 1 s.", "Calling Suzuki …"]
 
 
 def test_a_message_that_was_deleted_is_missed_by_its_thread_as_well(world: World) -> None:
@@ -289,7 +289,7 @@ def test_two_projectors_at_once_post_once(world: World) -> None:
     assert world.project(incident(run), me="one").done
     assert not seen[0].done
     assert len(world.slack.posts) == 1
-    assert world.slack.thread() == ["Calling Sato … <@U0SATO>"]
+    assert world.slack.thread() == ["Calling <@U0SATO> …"]
 
 
 def test_a_projector_that_died_is_followed_by_another_after_its_lease(world: World) -> None:
@@ -311,7 +311,7 @@ def test_wherever_the_step_dies_nothing_is_told_twice_or_never(world: World, at:
     world.clock.time += 61_000
     assert world.project(incident(run)).done
     assert len(world.slack.posts) == 1
-    assert world.slack.thread() == ["Calling Sato … <@U0SATO>"]
+    assert world.slack.thread() == ["Calling <@U0SATO> …"]
     assert world.table.due(before=world.clock.now() + 10**9) == [
         {"pk": "PAGE#default", "sk": "CURRENT", "due": "due", "due_at": world.page().lease_until}
     ]

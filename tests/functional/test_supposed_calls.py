@@ -152,7 +152,7 @@ def test_what_goes_live_while_it_rings_in_shadow_rings_at_the_next_supposed_call
     assert "SHADOW" not in message.text
     lines = [one.text for one in shadowed.slack.messages if one.thread_ts == message.ts]
     assert lines[0] == "0 s: would have rung Sato.", "what was told stays true"
-    assert lines[-1] == "Calling Sato … <@U0SATO>"
+    assert lines[-1] == "Calling <@U0SATO> …"
 
 
 @pytest.mark.parametrize("taken", [False, True], ids=["unanswered", "acknowledged"])

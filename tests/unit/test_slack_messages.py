@@ -505,6 +505,54 @@ def test_links_lead_to_the_graph_the_runbook_and_alertmanager() -> None:
         assert unquote(links[words].removeprefix(begins)) == MATCHERS
 
 
+def described(text: str) -> list[dict[str, Any]]:
+    """What is shown of a description, after the alert's name."""
+    hook = webhook(alert(annotations={"summary": "The shop is down", "description": text}))
+    _, blocks = messages.message(incident(hook), "en")
+    (bullets,) = elements_of(blocks, "rich_text_list")
+    return [one for one in bullets["elements"][0]["elements"][1:] if one.get("text", "").strip()]
+
+
+@pytest.mark.parametrize(
+    ("text", "address", "rest"),
+    [
+        ("See https://wiki.example.com/shop?a=1&b=2 first.", "https://wiki.example.com/shop?a=1&b=2", "See |first."),
+        ("(https://wiki.example.com/shop), or ask.", "https://wiki.example.com/shop", "(|), or ask."),
+        ("手順はhttps://wiki.example.com/shopを参照。", "https://wiki.example.com/shop", "手順は|を参照。"),
+        ("https://wiki.example.com/Shop_(EU)", "https://wiki.example.com/Shop_(EU)", ""),
+    ],
+)
+def test_an_address_in_a_description_is_a_link(text: str, address: str, rest: str) -> None:
+    found = described(text)
+    (link,) = [one for one in found if one["type"] == "link"]
+    assert (link["url"], link["text"]) == (address, address)
+    assert "|".join(one["text"].strip("\n") for one in found if one["type"] == "text").replace("| ", "|") == rest
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["x" * 480 + " https://wiki.example.com/cut-short", "javascript:alert(1)", "https://", "ftp://wiki.example.com"],
+    ids=["cut", "script", "nothing", "another"],
+)
+def test_what_is_no_whole_address_in_a_description_is_text(text: str) -> None:
+    assert {one["type"] for one in described(text)} == {"text"}
+
+
+def test_a_long_address_is_shown_short_and_leads_there() -> None:
+    address = "https://grafana.example.com/d/abc?" + "&".join(f"var-host={number}" for number in range(20))
+    (link,) = [one for one in described(f"Look: {address} (all hosts)") if one["type"] == "link"]
+    assert link["url"] == address
+    assert link["text"].endswith("…")
+    assert len(link["text"]) == 80
+
+
+def test_the_dashboard_is_one_of_the_links() -> None:
+    crowded = {f"a{number}": "x" for number in range(20)} | {"dashboard_url": "https://grafana.example.com/d/shop"}
+    _, blocks = messages.message(incident(webhook(alert(annotations=crowded))), "en")
+    links = {link["text"]: link["url"] for link in elements_of(blocks, "link")}
+    assert links["Dashboard"] == "https://grafana.example.com/d/shop"
+
+
 GRAFANA = {
     "silenceURL": "https://grafana.example.com/alerting/silence/new?alertmanager=grafana&matcher=alertname%3DHighLatency",
     "dashboardURL": "https://grafana.example.com/d/abc?orgId=1",
@@ -598,9 +646,10 @@ PEOPLE = {"Sato": "U0SATO"}
     ],
 )
 def test_those_whom_it_is_about_are_mentioned(kind: str, who: str, *, mentioned: bool) -> None:
-    line = messages.line(event(kind, who, via="slack"), "en", PEOPLE)
-    assert ("<@U0SATO>" in line) == mentioned
-    assert who in line
+    for language in ("en", "ja"):
+        line = messages.line(event(kind, who, via="slack"), language, PEOPLE)
+        assert line.count("<@U0SATO>") == mentioned
+        assert line.count(who) == (not mentioned), "Slack shows a mention as the name: nobody is named twice"
 
 
 def test_everybody_is_mentioned_when_nobody_answers() -> None:

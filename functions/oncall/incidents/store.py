@@ -615,7 +615,7 @@ def _kept(alert: Alert) -> KeptAlert:
 
 def _is_extra(annotation: tuple[str, str]) -> bool:
     """Whether an annotation is none of those that are told: of many the told ones are kept."""
-    return re.sub(r"_[a-z]{2}$", "", annotation[0]) not in (*HEADLINE, "runbook_url", "value")
+    return re.sub(r"_[a-z]{2}$", "", annotation[0]) not in (*HEADLINE, "runbook_url", "dashboard_url", "value")
 
 
 def _month(moment: datetime) -> str:

@@ -46,6 +46,9 @@ _KEPT = 500  # characters of an annotation that an incident keeps: a longer addr
 
 # Characters that mean something in mrkdwn, with others that look like them: it has no way to escape them.
 _LOOKALIKES = {"*": "∗", "~": "∼", "`": "ˋ", "_": "\uff3f", ":": "∶", ">": "\uff1e"}
+# Addresses in a text: of ASCII alone, since Japanese goes on without a space; and what ends a sentence, but no address.
+_ADDRESS = re.compile(r"https?://[!#-;=?-{}~]+")
+_AFTER_ADDRESS = ".,;:!?'*_"
 _FORMATTING = re.compile(r"[*~`]|(?<!\w)_|_(?!\w)|:(?=[a-z0-9_+'-]+:)|^>")
 
 Json = dict[str, Any]
@@ -120,7 +123,9 @@ def line(
     detail = dict(event.detail)
     kind = _told_as(event)
     values = {"after": "", "covering": ""} | {name: escape(str(value), 300) for name, value in detail.items()}
-    values["who"] = f"<@{detail['slack_user']}>" if mentions and detail.get("slack_user") else escape(event.who, 100)
+    user = detail.get("slack_user") or (people or {}).get(event.who if event.kind in _MENTIONING else "")
+    is_mentioned = user and mentions and not detail.get("supposed")
+    values["who"] = f"<@{user}>" if is_mentioned else escape(event.who, 100)  # once: Slack shows the mention as a name
     if "reason" in detail:
         values["reason"] = escape(refusals.reason_in(language, str(detail["reason"])), 300)
     if "until" in detail:
@@ -146,7 +151,7 @@ def line(
         said += f" {named(lead, language)}"
     said = "\n".join([said, *_others(detail, beside, language)])
     said = f"{said} {escape(refusals.words(str(detail.get('remedy', '')), language), 400)}".strip()
-    return _addressed(said, event, people or {}) if mentions and not detail.get("supposed") else said
+    return f"<!here> {said}" if mentions and is_loud(event) else said
 
 
 def _counted(name: str, count: int, words: Words) -> str:
@@ -178,14 +183,6 @@ def _told_as(event: TimelineEvent) -> str:
     if kind == "resolved" and event.who:
         kind = "resolved_by"
     return f"supposed_{kind}" if detail.get("supposed") else kind
-
-
-def _addressed(said: str, event: TimelineEvent, people: Mapping[str, str]) -> str:
-    """A line with the mention of whom it is about."""
-    user = people.get(event.who) if event.kind in _MENTIONING else None
-    if user:
-        return f"{said} <@{user}>"
-    return f"<!here> {said}" if is_loud(event) else said
 
 
 def is_loud(event: TimelineEvent) -> bool:
@@ -275,7 +272,8 @@ def _details(incident: Incident, language: Language, summary: str, *, shown: int
     listed = [alert for alert in incident.alerts if alert.status == "firing"][:shown]
     if listed:
         bullets = [_section(*_alert(alert, words, longest=longest)) for alert in listed]
-        bullets[0]["elements"] += _about(listed[0], language, summary)  # of the others the names are enough
+        # Of the others the names are enough.
+        bullets[0]["elements"] += _about(listed[0], language, summary, longest=longest)
         more = incident.firing - len(listed)
         said = words["more_at_least" if incident.at_least else "more"].format(count=more)
         rest = [_section(_text(said))] if more > 0 else []
@@ -291,26 +289,54 @@ def _alert(alert: KeptAlert, words: Words, *, longest: int) -> Iterator[Json]:
         yield _text(f" ({words['value'].format(value=value)})")
 
 
-def _about(alert: KeptAlert, language: Language, summary: str) -> list[Json]:
+def _about(alert: KeptAlert, language: Language, summary: str, *, longest: int) -> list[Json]:
     """What an alert's annotations add to the headline."""
     written = annotation(alert.annotations, language, "description", "message", "summary")
     about = plain(written, 1_000)
-    return [_text(f"\n{cut(about, 300)}")] if about and about != summary else []
+    if not about or about == summary:
+        return []
+    return list(_with_links(f"\n{about}", 301, is_whole=len(written) < _KEPT, longest=longest))
+
+
+def _with_links(text: str, limit: int, *, is_whole: bool, longest: int) -> Iterator[Json]:
+    """A text of at most `limit` characters in which addresses are links. One that may have been cut is none."""
+    shown = 0
+    for found in _ADDRESS.finditer(text):
+        url = found[0].rstrip(_AFTER_ADDRESS if "(" in found[0] else f"{_AFTER_ADDRESS})")
+        words = cut(url, 80)
+        before = text[shown : found.start()]
+        link = _link(url, words, longest=longest) if is_whole or found.end() < len(text) else None
+        if link is None:
+            continue
+        limit -= len(before) + len(words)
+        if limit < 1:
+            limit += len(before) + len(words)
+            break
+        if before:
+            yield _text(before)
+        yield link
+        shown = found.start() + len(url)
+    if text[shown:]:
+        yield _text(cut(text[shown:], limit))
 
 
 def _links(incident: Incident, words: Words, *, longest: int) -> list[Json]:
-    """What one opens first: the runbook, the graph, a silence ready to be confirmed, and Alertmanager or Grafana.
+    """What one opens first: the runbook, dashboard, graph, a silence ready to be confirmed, and Alertmanager or Grafana.
 
     Grafana's silence is of the first alert that has one: it silences no more than that.
     """
     alerts = incident.alerts
-    runbooks = [url for alert in alerts if 0 < len(url := alert.annotations.get("runbook_url", "")) < _KEPT]
+    annotated = {
+        name: next((url for alert in alerts if 0 < len(url := alert.annotations.get(name, "")) < _KEPT), "")
+        for name in ("runbook_url", "dashboard_url")
+    }
     graphs = [url for alert in alerts if (url := alert.graph_url or alert.generator_url)]
     silences = [url for alert in alerts if (url := alert.silence_url)]
     base, matchers = incident.external_url.rstrip("/"), quote(incident.matchers, safe="")
     sender = incident.sender
     found = [
-        _link(next(iter(runbooks), ""), words["runbook"], longest=longest),
+        _link(annotated["runbook_url"], words["runbook"], longest=longest),
+        _link(annotated["dashboard_url"], words["dashboard"], longest=longest),
         _link(next(iter(graphs), ""), words["graph"], longest=longest),
         # Alertmanager 0.25 and later: ui/app/src/Views/SilenceForm/Parsing.elm, AlertList/Parsing.elm
         _link(

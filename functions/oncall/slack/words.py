@@ -69,6 +69,7 @@ WORDS: Mapping[Language, Mapping[str, str]] = {
         "severity_unseen": "The severity of alerts that were cut off is not known, so the group counts as critical.",
         # links
         "runbook": "Runbook",
+        "dashboard": "Dashboard",
         "graph": "Graph",
         "silence": "Silence",
         # buttons
@@ -190,6 +191,7 @@ WORDS: Mapping[Language, Mapping[str, str]] = {
         ),
         "severity_unseen": "省略されたアラートの重大度が分からないため、重大として扱います。",
         "runbook": "手順書",
+        "dashboard": "ダッシュボード",
         "graph": "グラフ",
         "silence": "サイレンスを設定",
         "acknowledge": "対応する",
