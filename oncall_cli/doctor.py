@@ -28,7 +28,7 @@ from oncall_cli.output import print_json, say
 from oncall_cli.phone_numbers import advise, country_of
 from oncall_cli.probe import last_run, set_up
 from oncall_cli.providers import ProviderError
-from oncall_cli.roster_check import numbers, old_time_zones
+from oncall_cli.roster_check import numbers, old_time_zones, slack_users
 from oncall_cli.roster_coverage import DAYS_AHEAD, gaps, idle_steps, never_on_call, unreachable
 from oncall_cli.roster_table import read as read_table
 from oncall_cli.secret_store import SECRETS, Secrets
@@ -113,6 +113,7 @@ def _checks(target: Target) -> list[Check]:
         _shadow,
         _texts,
         _slack,
+        _slack_users,
         _fallback,
         _executions,
         _alarms,
@@ -353,6 +354,36 @@ def _slack(patient: Patient) -> Iterator[Check]:
             yield Check(name, "failed", str(error), _SLACK_ADVICE.get(error.code, "look at the app's settings"))
         else:
             yield Check(name, "good", "the app is in it and reads it")
+
+
+def _slack_users(patient: Patient) -> Iterator[Check]:
+    """Each responder's Slack user is somebody who can press a button, and nobody else's."""
+    do = "correct slack_user in the file (in Slack: profile, ⋮, Copy member ID), and apply it"
+    for _, (_, responder_id, _), message in slack_users(patient.roster):
+        yield Check(f"Slack user of {responder_id}", "failed", message, do)
+    if "SlackBotTokenParameter" not in patient.secrets.values:
+        return  # told with the secrets
+    for responder in patient.roster.responders.values():
+        if not responder.slack_user:
+            continue
+        name = f"Slack user of {responder.id}"
+        try:
+            found = patient.secrets.slack.user(responder.slack_user)
+        except ProviderError as error:
+            if error.code == "missing_scope":
+                return  # told with the app's scopes
+            if error.code not in ("user_not_found", "user_not_visible"):
+                raise
+            yield Check(name, "failed", f"nobody in the workspace is {responder.slack_user}", do)
+            continue
+        who = found.get("real_name") or found.get("name") or "somebody without a name"
+        if found.get("deleted"):
+            says = f"{responder.slack_user} ({who}) is deactivated in Slack"
+            yield Check(name, "failed", says, "if they have left, take them out of the roster; else reactivate them")
+        elif found.get("is_bot"):
+            yield Check(name, "failed", f"{responder.slack_user} is the app {who}, which presses no button", do)
+        else:
+            yield Check(name, "good", f"{responder.slack_user} is {who}")
 
 
 def _pinned(patient: Patient, pin: str) -> Iterator[Check]:

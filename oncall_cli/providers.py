@@ -104,6 +104,11 @@ class SlackApp:
         """Reads a channel, by its id, as the projector does. Raises ProviderError if the app is not in it."""
         self._post("conversations.history", channel=channel, limit="1")
 
+    def user(self, user: str) -> dict[str, Any]:
+        """Somebody, by their id (`real_name`, `deleted`, `is_bot`). Raises ProviderError with user_not_found."""
+        found: dict[str, Any] = self._post("users.info", user=user)[0]["user"]
+        return found
+
     def _post(self, method: str, **arguments: str) -> tuple[dict[str, Any], dict[str, str]]:
         request = Request(  # noqa: S310  http(s)
             self.url + method,

@@ -37,6 +37,7 @@ def check(file: RosterFile, now: datetime) -> tuple[Roster, list[Finding]]:
     found: list[tuple[Level, Location, str]] = [("error", p.path, p.message) for p in problems]
     found += [("error", *finding) for finding in _misspelt(file.document)]
     found += numbers(roster)
+    found += slack_users(roster)
     if not roster.responders and not problems:
         found.append(("error", (), "has no responders: write responders:, and below it each id and number"))
     if all(level == "warning" for level, _, _ in found):  # what follows would repeat what is wrong already
@@ -124,6 +125,16 @@ def numbers(roster: Roster) -> Iterator[tuple[Level, Location, str]]:
         owner = owners.setdefault(advice.number or responder.phone, responder.id)
         if owner != responder.id:
             yield "error", location, f"is also the number of {owner}: one call would ring both as one"
+
+
+def slack_users(roster: Roster) -> Iterator[tuple[Level, Location, str]]:
+    """Slack users that several responders have."""
+    owners: dict[str, str] = {}
+    for responder in roster.responders.values():
+        owner = owners.setdefault(responder.slack_user or responder.id, responder.id)
+        if owner != responder.id:
+            message = f"is also the Slack user of {owner}: what they press in Slack would count as {owner}'s"
+            yield "error", ("responders", responder.id, "slack_user"), message
 
 
 def _time_zones(roster: Roster, now: datetime) -> Iterator[tuple[Location, str]]:

@@ -899,7 +899,7 @@ class _Slack:
             return json_response(asdict(self._workspace.channels[channel]))
 
     def _sim_user(self, request: Request, user: str) -> Response:
-        flags = dict.fromkeys(("is_restricted", "is_ultra_restricted", "is_stranger"), is_flag)
+        flags = dict.fromkeys(("is_restricted", "is_ultra_restricted", "is_stranger", "is_bot", "deleted"), is_flag)
         checks = {**dict.fromkeys(("name", "email", "tz", "team_id"), is_text), **flags}
         body = checked(control_body(request), checks, what="users")
         if not _is_user(user):
@@ -1168,8 +1168,8 @@ def _user_resource(user: User) -> dict[str, Any]:
         "is_stranger": user.is_stranger,
         "name": user.name,
         "real_name": user.name,
-        "deleted": False,
-        "is_bot": False,
+        "deleted": user.deleted,
+        "is_bot": user.is_bot,
         "tz": user.tz,
         "profile": {"real_name": user.name, "display_name": user.name, "email": user.email},
     }

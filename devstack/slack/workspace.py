@@ -51,6 +51,8 @@ class User:
     is_restricted: bool = False
     is_ultra_restricted: bool = False
     is_stranger: bool = False
+    is_bot: bool = False
+    deleted: bool = False
 
 
 @dataclass

@@ -6,6 +6,7 @@ from typing import Any, cast
 import pytest
 
 from devstack.slack.api import create_app as slack_app
+from devstack.slack.workspace import User
 from oncall.roster import parse
 from oncall_cli import doctor, roster_check
 from oncall_cli.doctor import Check, Patient
@@ -75,6 +76,33 @@ def test_whose_turn_never_comes_is_told(target: Target) -> None:
         ("coverage", "policies p steps 1 the last step"),
     ]
     assert all(isinstance(check, Check) and check.do for check in warnings)
+
+
+def test_whose_slack_user_is_nobody_is_told(target: Target) -> None:
+    known = [User("U0ALICE", "alice"), User("U0DAVE", "dave", deleted=True), User("U0APP", "app", is_bot=True)]
+    users = {"alice": "U0ALICE", "bob": "U0BOB", "carol": "U0ALICE", "dave": "U0DAVE", "erin": "U0APP", "frank": None}
+    responders = {
+        name: {"phone": f"+1202555010{number}", "slack_user": user} for number, (name, user) in enumerate(users.items())
+    }
+    with serving(slack_app(bot_token="xoxb-1", signing_secret="s", users=known)) as url:
+        secrets = Secrets({}, {"SlackBotTokenParameter": "xoxb-1"}, "", f"{url}/api/")
+        stack = Stack("on-call", "CREATE_COMPLETE", NOW, {}, {})
+        roster, problems = parse({"responders": responders})
+        found = list(doctor._slack_users(Patient(target, stack, roster, secrets)))
+    assert problems == ()
+    assert {(check.name, check.level, check.says) for check in found} == {
+        (
+            "Slack user of carol",
+            "failed",
+            "is also the Slack user of alice: what they press in Slack would count as alice's",
+        ),
+        ("Slack user of alice", "good", "U0ALICE is alice"),
+        ("Slack user of bob", "failed", "nobody in the workspace is U0BOB"),
+        ("Slack user of carol", "good", "U0ALICE is alice"),
+        ("Slack user of dave", "failed", "U0DAVE (dave) is deactivated in Slack"),
+        ("Slack user of erin", "failed", "U0APP is the app app, which presses no button"),
+    }
+    assert all(check.do for check in found if check.level == "failed")
 
 
 @pytest.mark.parametrize(

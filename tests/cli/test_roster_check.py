@@ -69,6 +69,11 @@ def test_other_readers_of_yaml_see_the_example_as_we_do() -> None:
         ("policies:\n  p:\n    steps:\n      - schedule: nights\n", 8, "there is no schedule 'nights'"),
         ("policies:\n  p: {rounds: many}\n", 6, "rounds: expected a whole number from 1 to 20"),
         ("products:\n  x: {policy: p}\n", 6, "there is no policy 'p'"),
+        (
+            "  erin: {phone: +12025550104, slack_user: '@erin'}\n",
+            5,
+            "slack_user: is not a member ID such as U0123456789",
+        ),
         ("severities: {info: quiet}\n", 5, "severities info: 'quiet' is not possible"),
         ("severities:\n  Critical: none\n", 6, "severities Critical: always rings"),
         ("default: p\n", 5, "there is no policy 'p'"),

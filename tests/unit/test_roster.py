@@ -32,7 +32,7 @@ DOCUMENT: dict[str, Any] = {
     "time_zone": "Asia/Tokyo",
     "default": "night",
     "responders": {
-        "sato": {"name": "佐藤 結衣", "phone": "+12025550100", "slack_user": "U1", "language": "ja"},
+        "sato": {"name": "佐藤 結衣", "phone": "+12025550100", "slack_user": "U0SATO", "language": "ja"},
         "bob": "+12025550101",
     },
     "schedules": {

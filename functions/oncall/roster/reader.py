@@ -44,6 +44,7 @@ from oncall.severities import LEVELS, Level, normal
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 _PRODUCT_ID = re.compile(r"[^\x00-\x1f\x7f]{1,200}")  # a label's value; a sort key takes 1,024 bytes
 _CHANNEL = re.compile(r"[CG][A-Z0-9]{2,20}")  # Slack reads a channel's messages by its ID only
+_SLACK_USER = re.compile(r"[UW][A-Z0-9]{2,20}")
 _E164 = re.compile(r"\+[1-9][0-9]{6,14}")
 _SHIFT = re.compile(r"([0-9]{1,3}) (minute|hour|day|week|month)s?")
 _LONGEST = {"minute": 999, "hour": 999, "day": 366, "week": 53, "month": 12}
@@ -142,8 +143,11 @@ def _responder(part: Attributes) -> Responder | None:
             "is not in E.164: write + and the country code, then the number without spaces and its first 0 (Italy keeps it)",
         )
         return None
-    name = part.text("name") or part.id
-    return Responder(part.id, name, phone, part.text("slack_user"), part.one_of("language", get_args(Language)))
+    name, slack_user = part.text("name") or part.id, part.text("slack_user")
+    if slack_user and not _SLACK_USER.fullmatch(slack_user):
+        part.problem("slack_user", "is not a member ID such as U0123456789: in Slack, profile, ⋮, Copy member ID")
+        slack_user = None
+    return Responder(part.id, name, phone, slack_user, part.one_of("language", get_args(Language)))
 
 
 def _schedule(part: Attributes, time_zone: str, responders: Mapping[str, Responder]) -> Schedule | None:
