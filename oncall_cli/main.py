@@ -294,8 +294,12 @@ def take(
     target: Target,
     responder: Annotated[str, typer.Argument(envvar="ONCALL_RESPONDER", help="You.")],
     *,
-    duration: Annotated[str, typer.Option("--for", help="How long: 90m, 2h, 1d.")] = "2h",
-    schedule: ScheduleOption = None,
+    duration: Annotated[
+        str | None, typer.Option("--for", help="How long: 90m, 2h, 1d. Default: until the present shift ends.")
+    ] = None,
+    schedule: Annotated[
+        str | None, typer.Option(help="In this schedule only. Default: in each; without --for, the only one.")
+    ] = None,
     yes: Yes = False,
     json: Json = False,
 ) -> None:
@@ -303,9 +307,9 @@ def take(
 
     Example: oncall take alice --for 2h
     """
-    from oncall_cli.overrides import add
+    from oncall_cli.overrides import take
 
-    add(target, responder, start="now", end=None, duration=duration, schedule=schedule, yes=yes, as_json=json)
+    take(target, responder, duration=duration, schedule=schedule, yes=yes, as_json=json)
 
 
 @override_app.command("add")

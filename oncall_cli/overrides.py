@@ -6,7 +6,8 @@ from datetime import UTC, datetime, timedelta
 
 from oncall.roster import EVERYONE, Override, Roster
 from oncall.roster.attributes import suggestion
-from oncall.roster.overrides import replaced
+from oncall.roster.overrides import LONGEST, replaced, schedules_to_take
+from oncall.roster.schedules import schedule_named, shift_at
 from oncall_cli import other_stack, roster_table
 from oncall_cli.errors import CommandError
 from oncall_cli.output import confirm, note, print_json, print_table, say
@@ -28,19 +29,68 @@ def add(
 ) -> None:
     """Puts `responder` on call from `start` until `end`, or for `duration`."""
     now = datetime.now(UTC)
-    roster = read_roster(target)
-    if responder not in roster.responders:
-        raise CommandError(f"there is no responder {responder!r}{suggestion(responder, roster.responders)}")
-    if schedule is not None and schedule not in {*roster.schedules, EVERYONE}:
-        raise CommandError(f"there is no schedule {schedule!r}{suggestion(schedule, roster.schedules)}")
+    roster = _roster(target, responder, schedule)
     if (end is None) == (duration is None):
         raise CommandError("until when? Give --until TIME or --for LENGTH, one of them")
     begins = parse_moment(start, now).replace(microsecond=0)
     ends = parse_moment(end, begins) if end is not None else begins + parse_duration(duration or "")
     if ends <= max(begins, now):
         raise CommandError(f"it would be over already: it ends {shown(ends)} and begins {shown(begins)}")
+    _put(target, roster, responder, schedule, begins, ends, yes=yes, as_json=as_json)
+
+
+def take(
+    target: Target, responder: str, *, duration: str | None, schedule: str | None, yes: bool, as_json: bool
+) -> None:
+    """Puts `responder` on call from now for `duration`; without one until the present shift ends, as in Slack."""
+    now = datetime.now(UTC).replace(microsecond=0)
+    roster = _roster(target, responder, schedule)
+    if duration is not None:
+        ends = now + parse_duration(duration)
+    else:
+        schedule = schedule or _only_schedule(roster)
+        present = shift_at(roster, schedule_named(roster, schedule), now)
+        ends = min(present.end, now + LONGEST)
+    _put(target, roster, responder, schedule, now, ends, yes=yes, as_json=as_json)
+
+
+def _only_schedule(roster: Roster) -> str:
+    """The schedule whose shift somebody takes who names none."""
+    found = schedules_to_take(roster)
+    if not found:
+        raise CommandError("no policy rings by a schedule: it would change nothing")
+    if len(found) > 1:
+        names = " or ".join(f"--schedule {name}" for name in found)
+        raise CommandError(f"whose shift? Give {names}; or --for LENGTH to be on call in each of them")
+    return found[0]
+
+
+def _roster(target: Target, responder: str, schedule: str | None) -> Roster:
+    """The roster, in which there are this responder and this schedule."""
+    roster = read_roster(target)
+    if responder not in roster.responders:
+        raise CommandError(f"there is no responder {responder!r}{suggestion(responder, roster.responders)}")
+    if schedule is not None and schedule not in {*roster.schedules, EVERYONE}:
+        raise CommandError(f"there is no schedule {schedule!r}{suggestion(schedule, roster.schedules)}")
+    return roster
+
+
+def _put(
+    target: Target,
+    roster: Roster,
+    responder: str,
+    schedule: str | None,
+    begins: datetime,
+    ends: datetime,
+    *,
+    yes: bool,
+    as_json: bool,
+) -> None:
+    """Writes an override after it has said whom it replaces."""
     name = f"{responder}-{begins.astimezone(UTC):%Y%m%dT%H%M}-{secrets.token_hex(2)}"
-    override = Override(name, responder, schedule, begins, ends, created_at=now, created_by=getpass.getuser())
+    override = Override(
+        name, responder, schedule, begins, ends, created_at=datetime.now(UTC), created_by=getpass.getuser()
+    )
     same = _same(roster, override)
     if same:  # asked for twice, it is one
         if as_json:

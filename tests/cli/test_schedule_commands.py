@@ -71,9 +71,18 @@ def test_an_override_is_added_listed_and_removed(applied: Run) -> None:
     assert applied("override", "list").out == "no overrides\n"
 
 
-def test_take_is_from_now_for_two_hours(applied: Run) -> None:
+def test_take_is_from_now_until_the_shift_ends(applied: Run) -> None:
+    now = datetime.now(UTC).isoformat()
+    ends = next(shift["end"] for shift in applied("schedule", "primary", "--json").json if shift["end"] > now)
     taken = applied("take", "carol", "--json").json
+    assert (taken["schedule"], taken["end"]) == ("primary", ends), "of what is rung first, as in Slack"
+    assert order(applied, "now")[0] == "carol"
+
+
+def test_a_length_says_for_how_long(applied: Run) -> None:
+    taken = applied("take", "carol", "--for", "2h", "--json").json
     assert datetime.fromisoformat(taken["end"]) - datetime.fromisoformat(taken["start"]) == timedelta(hours=2)
+    assert taken["schedule"] is None
     assert order(applied, "now")[0] == "carol"
     assert order(applied, "+2h")[0] in ("alice", "bob", "carol")
     reason = applied("who", "--json").json["order"][0]["reason"]
@@ -105,6 +114,16 @@ def test_what_cannot_be_done_is_said_and_nothing_is_written(
     assert refused.status == 1
     assert message in refused.err
     assert applied("override", "list", "--json").json == []
+
+
+def test_who_takes_one_of_several_shifts_says_which(oncall: Run, write: Write) -> None:
+    other = "  other: {steps: [everyone]}\nproducts:"
+    assert oncall("roster", "apply", write(ROSTER.replace("products:", other))).status == 0
+    asked = oncall("take", "carol")
+    assert asked.status == 1
+    assert "whose shift? Give --schedule primary or --schedule everyone; or --for LENGTH" in asked.err
+    assert oncall("override", "list", "--json").json == []
+    assert "undo it: oncall override remove carol-" in oncall("take", "carol", "--schedule", "primary").out
 
 
 def test_an_override_that_would_change_nothing_is_refused(oncall: Run, write: Write) -> None:

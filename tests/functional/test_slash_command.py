@@ -172,6 +172,14 @@ def test_with_several_schedules_it_asks_which(world: World) -> None:
     assert [override.schedule for override in overrides_of(world)] == ["everyone"]
 
 
+def test_without_a_schedule_it_is_the_one_that_every_policy_rings_by_first(world: World) -> None:
+    world.roster({"POLICY#other": None, "PRODUCT#elsewhere": None})
+    said = types(world, "take")
+    (override,) = overrides_of(world)
+    assert override.schedule == "primary"
+    assert said.endswith(f"or `oncall override remove {override.id}`.")
+
+
 def test_taking_twice_is_taking_once(world: World) -> None:
     first = types(world, "take primary")
     world.clock.time += 1000

@@ -38,6 +38,16 @@ def schedules_in_use(roster: Roster) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name for policy in policies for name in schedules_of(policy)))
 
 
+def schedules_to_take(roster: Roster) -> tuple[str, ...]:
+    """The schedules one of which somebody means who takes a shift and names none: the one that every policy rings by first.
+
+    If there is none, all of them: they have to say which.
+    """
+    policies = roster.policies.values() or [roster.policy_for("")]
+    first = {next(iter(schedules_of(policy)), "") for policy in policies}
+    return tuple(first) if len(first) == 1 and first != {""} else schedules_in_use(roster)
+
+
 def replaced(roster: Roster, override: Override) -> list[tuple[str, Shift]]:
     """The shifts, with their schedules, that an override stands for; none if no policy rings by its schedule."""
     concerned = [name for name in schedules_in_use(roster) if override.schedule in (None, name)]

@@ -37,6 +37,7 @@ _WORDS: Mapping[Language, Mapping[str, str]] = {
         "next": "{who} is called now, since a moment ago.",
         "rings": "The phones ring again already.",
         "on_call": "You are on call ({schedule}) until {until}.",
+        "undo_by": "To undo it: *Undo* below the channel's line about it, or `oncall override remove {override}`.",
         "lost": "{who} has just taken that shift ({schedule}), until {until}.",
         "shift": ":arrows_counterclockwise: {who} is on call ({schedule}) until {until}, instead of {instead}.",
         "handed_back": ":leftwards_arrow_with_hook: {who} has undone a taken shift. On call ({schedule}) is {now}.",
@@ -60,6 +61,7 @@ _WORDS: Mapping[Language, Mapping[str, str]] = {
         "next": "ちょうど{who}さんへの電話が始まったところです。",
         "rings": "すでにもう一度電話しています。",
         "on_call": "{until}まで、あなたが当番です({schedule})。",
+        "undo_by": "取り消すには、チャンネルのお知らせの「取り消す」か `oncall override remove {override}` を使います。",
         "lost": "たったいま{who}さんがこの当番({schedule})を引き受けました。{until}までです。",
         "shift": ":arrows_counterclockwise: {until}まで{who}が当番です（{schedule}）。{instead}と交代しました。",
         "handed_back": ":leftwards_arrow_with_hook: {who}が当番の交代を取り消しました。いまの当番は{now}です（{schedule}）。",
@@ -180,7 +182,8 @@ def shift_words(language: Language, taken: overrides.TakenShift, known: Roster, 
     words = _WORDS[language]
     values = {"until": moment(taken.end), "schedule": schedule_words(language, name)}
     if taken.responder == responder.id:
-        return words["on_call"].format(**values)
+        undo = words["undo_by"].format(override=code(taken.override)) if taken.override else ""
+        return f"{words['on_call'].format(**values)} {undo}".strip()
     other = known.responders.get(taken.responder)
     return words["lost"].format(who=escape(other.name if other else taken.responder, 100), **values)
 

@@ -255,9 +255,10 @@ def _take(services: Services, access: Access, caller: _Caller, rest: str) -> str
     choices = overrides.schedules_in_use(caller.known)
     if not choices:
         return caller.say("no_shift")
-    if not name and len(choices) > 1:
+    meant = overrides.schedules_to_take(caller.known)
+    if not name and len(meant) > 1:
         return caller.say("which", choices=_take_choices(choices))
-    schedule = next((one for one in choices if one.lower() == name.lower()), None) if name else choices[0]
+    schedule = next((one for one in choices if one.lower() == name.lower()), None) if name else meant[0]
     if schedule is None:
         return caller.say("no_schedule", name=_quoted(name), choices=_take_choices(choices))
     holders = authorization.holders(caller.known, schedule, now)
