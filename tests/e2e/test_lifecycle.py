@@ -48,7 +48,7 @@ def test_every_action_is_in_the_timeline_with_who_what_and_when(night: Night) ->
     assert {("ringing", "Alice"), ("call_ended", "Alice"), ("ringing", "Bob")} <= set(told)
     assert all(began - 1 < event["at"] / 1000 < time.time() + 1 for event in story.timeline())
     wait_until(lambda: len(story.thread()) >= 4, what="the story in the thread")
-    assert "Calling Alice" in " ".join(story.thread())
+    assert f"Calling <@{story.slack_user('alice')}>" in " ".join(story.thread())
     assert "Alice: busy" in " ".join(story.thread())
 
 
