@@ -2,8 +2,8 @@
 
 Settings come from the environment: MONITORING=0, ROSTER=file.yaml, AUTO=1, DEVSTACK_DIR (.devstack), RING_SECONDS, LOG_LEVEL,
 STANDBY=1 (with a second stack that stands in, after TAKEOVER_SECONDS), SCHEDULE_SPEED (times faster than the clock),
-IDLE_SECONDS (until a function that waits for work has to start anew), KEEP_WARM=false (no pings against that), JOBS (what
-is watched: "url", or more of "url ec2 opensearch elasticsearch").
+PROVIDERS=1 (Twilio without Telnyx beside it), IDLE_SECONDS (until a function that waits for work has to start anew),
+KEEP_WARM=false (no pings against that), JOBS (what is watched: "url", or more of "url ec2 opensearch elasticsearch").
 """
 
 import argparse
@@ -32,13 +32,14 @@ def _options() -> Options:
         jobs=tuple((os.environ.get("JOBS") or "url").split()),
         standby=os.environ.get("STANDBY", "0") not in {"", "0", "no", "false"},
         schedule_speed=float(os.environ.get("SCHEDULE_SPEED") or 1),
+        providers=int(os.environ.get("PROVIDERS") or 2),
         idle_seconds=float(os.environ.get("IDLE_SECONDS") or 300),
     )
 
 
 def _summary(console: Console, stack: Stack, directory: Path, seconds: float) -> None:
     table = Table(show_header=False, box=None, padding=(0, 2))
-    for name in ("console", "gateway", "site", "twilio", "slack", "prometheus", "alertmanager", "aws"):
+    for name in ("console", "gateway", "site", "twilio", "telnyx", "slack", "prometheus", "alertmanager", "aws"):
         if name in stack.endpoints:
             table.add_row(name, f"[bold]{stack.endpoints[name]}[/bold]" if name == "console" else stack.endpoints[name])
     console.print(f"Ready after {seconds:.0f} s. Ctrl-C ends it. All addresses: {directory / 'endpoints.json'}")

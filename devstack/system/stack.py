@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+from base64 import b64encode
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -23,6 +24,7 @@ import boto3
 import yaml
 
 from devstack.shared.serve import TETHER, free_port
+from devstack.telnyx.signature import public_key
 
 ROOT = Path(__file__).parents[2]
 REGION = "us-east-1"
@@ -31,6 +33,9 @@ STACK_NAME = "on-call"
 CALLER = "+12025550199"
 PROBE = "+12025550198"
 STANDBY_PROBE = "+13125550198"
+TELNYX_CALLER = "+12025550197"
+TELNYX_ACCOUNT = "61bf923e-5e4d-4595-a110-56190ea18a1b"
+TELNYX_APPLICATION = "1293384261075731499"
 CHANNEL = "C0ONCALL"
 _BUCKET = "devstack-artifacts"
 _MODULES = {  # what runs as a part of its own
@@ -43,7 +48,7 @@ _MODULES = {  # what runs as a part of its own
     "exporters": "devstack.system.exporters",
 }
 _KEY = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}  # of who deploys, and of tests
-_PARTS = ("aws", "gateway", "twilio", "slack", "site", "console")
+_PARTS = ("aws", "gateway", "twilio", "telnyx", "slack", "site", "console")
 _OF_EACH = ("aws", "gateway")  # what a standby has of its own; the rest is its primary's
 _MONITORING = ("prometheus", "alertmanager", "blackbox_exporter", "exporters")
 
@@ -62,6 +67,7 @@ class Options:
     jobs: tuple[str, ...] = ("url",)  # what Prometheus watches: url, ec2, opensearch, elasticsearch
     schedule_speed: float = 1.0  # times faster than the clock
     standby: bool = False  # whether a second stack stands in for the first one
+    providers: int = 2  # of telephone calls: Twilio, or Telnyx beside it
     idle_seconds: float = 300.0  # until a function's environment that waits for work is ended
 
 
@@ -71,6 +77,8 @@ class _Secrets:
     heartbeat_token: str
     twilio_account_sid: str
     twilio_auth_token: str
+    telnyx_api_key: str
+    telnyx_signing_key: str
     slack_bot_token: str
     slack_signing_secret: str
     peer_token: str
@@ -82,6 +90,8 @@ class _Secrets:
             heartbeat_token=secrets.token_urlsafe(32),
             twilio_account_sid="AC" + secrets.token_hex(16),
             twilio_auth_token=secrets.token_hex(16),
+            telnyx_api_key="KEY" + secrets.token_hex(24),
+            telnyx_signing_key=b64encode(secrets.token_bytes(32)).decode(),
             slack_bot_token=f"xoxb-{secrets.randbelow(10**12)}-{secrets.token_hex(12)}",
             slack_signing_secret=secrets.token_hex(16),
             peer_token=secrets.token_urlsafe(32),
@@ -350,6 +360,8 @@ class Stack:
             "HeartbeatTokenParameter": self.secrets.heartbeat_token,
             "TwilioAccountSidParameter": self.secrets.twilio_account_sid,
             "TwilioAuthTokenParameter": self.secrets.twilio_auth_token,
+            "TelnyxApiKeyParameter": self.secrets.telnyx_api_key,
+            "TelnyxPublicKeyParameter": public_key(self.secrets.telnyx_signing_key),
             "SlackBotTokenParameter": self.secrets.slack_bot_token,
             "SlackSigningSecretParameter": self.secrets.slack_signing_secret,
             "PeerTokenParameter": self.secrets.peer_token,
@@ -369,6 +381,7 @@ class Stack:
             "TextSender": CALLER,
             "ProbeNumber": STANDBY_PROBE if self._primary else PROBE,
             "TwilioApiUrl": self.url("twilio"),
+            "TelnyxApiUrl": self.url("telnyx"),
             "SlackApiUrl": self.url("slack") + "/api/",
             "PublicUrl": f"{self.url('gateway')}/{stage}",
             "LogLevel": os.environ.get("LOG_LEVEL", "INFO"),
@@ -382,6 +395,12 @@ class Stack:
             parameters["TakeoverSeconds"] = os.environ.get("TAKEOVER_SECONDS") or "60"
         if self._standby:
             parameters["StandbyUrl"] = f"{self._standby.url('gateway')}/{stage}"
+        if self._options.providers > 1:
+            parameters |= {
+                "TelnyxApplicationId": TELNYX_APPLICATION,
+                "TelnyxAccountSid": TELNYX_ACCOUNT,
+                "TelnyxCallerNumber": TELNYX_CALLER,
+            }
         if schedule := os.environ.get("PROBE_SCHEDULE"):
             parameters["ProbeSchedule"] = schedule
         if ring := os.environ.get("RING_SECONDS"):
@@ -428,9 +447,10 @@ class Stack:
             "region": self._region,
             "table": outputs["TableName"],
             "state_machine_arn": outputs["StateMachineArn"],
-            **{name: self.url(name) for name in ("twilio", "slack", "console", "site")},
+            **{name: self.url(name) for name in ("twilio", "telnyx", "slack", "console", "site")},
             **{name: self.url(name) for name in ("prometheus", "alertmanager", "exporters") if name in self.ports},
             "twilio_auth_token": self.secrets.twilio_auth_token,
+            "telnyx_signing_key": self.secrets.telnyx_signing_key,
             "slack_signing_secret": self.secrets.slack_signing_secret,
         }
 
@@ -440,10 +460,15 @@ class Stack:
             [
                 *("--number", CALLER, "--number", f"{PROBE}={self.endpoints['gateway']}/calls/probe"),
                 *self._standby_number(),
+                *("--telnyx-port", str(self.ports["telnyx"]), "--telnyx-number", TELNYX_CALLER),
             ],
             {
                 "TWILIO_ACCOUNT_SID": self.secrets.twilio_account_sid,
                 "TWILIO_AUTH_TOKEN": self.secrets.twilio_auth_token,
+                "TELNYX_API_KEY": self.secrets.telnyx_api_key,
+                "TELNYX_ACCOUNT_SID": TELNYX_ACCOUNT,
+                "TELNYX_APPLICATION": TELNYX_APPLICATION,
+                "TELNYX_SIGNING_KEY": self.secrets.telnyx_signing_key,
             },
         )
         roster = yaml.safe_load(self._options.roster.read_text())
@@ -482,7 +507,7 @@ class Stack:
 
     def _console_arguments(self) -> list[str]:
         names = ["twilio", "slack", "site", "aws", "region", "table", "state_machine_arn"]
-        names += ["gateway", "prometheus", "alertmanager"]
+        names += ["gateway", "telnyx", "prometheus", "alertmanager"]
         return [
             argument
             for name in names

@@ -18,8 +18,6 @@ from email.utils import format_datetime
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from werkzeug.exceptions import BadRequest, HTTPException
 from werkzeug.routing import Map, Rule
 from werkzeug.wrappers import Request, Response
@@ -37,6 +35,7 @@ from devstack.shared.simulator import (
 from devstack.shared.telephone import ENDED, Call, Exchange, ImpossibleError, Line, Network, Source
 from devstack.shared.telephone_control import E164, Control
 from devstack.telnyx import texml
+from devstack.telnyx.signature import sign
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -91,16 +90,6 @@ class ApiError(Exception):
         self.pointer = pointer
 
 
-def sign(key: Ed25519PrivateKey, timestamp: str, body: str) -> str:
-    """`telnyx-signature-ed25519`: Base64 of Ed25519 over the timestamp, a bar, and the body as it is sent."""
-    return base64.b64encode(key.sign(f"{timestamp}|{body}".encode())).decode()
-
-
-def public_key(key: Ed25519PrivateKey) -> str:
-    """As Mission Control shows it: Base64 of its 32 bytes."""
-    return base64.b64encode(key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)).decode()
-
-
 def create_app(
     *,
     api_key: str,
@@ -114,8 +103,7 @@ def create_app(
 
     `signing_key` is Base64 of an Ed25519 private key's 32 bytes.
     """
-    key = Ed25519PrivateKey.from_private_bytes(base64.b64decode(signing_key))
-    exchange = _Exchange(account_sid, application, key)
+    exchange = _Exchange(account_sid, application, signing_key)
     return _Telnyx(api_key, exchange, tuple(numbers), network or Network())
 
 
@@ -124,7 +112,7 @@ class _Exchange(Exchange):
 
     name = "telnyx"
 
-    def __init__(self, account_sid: str, application: str, key: Ed25519PrivateKey) -> None:
+    def __init__(self, account_sid: str, application: str, key: str) -> None:
         super().__init__()
         self.account_sid = account_sid
         self.application = application
