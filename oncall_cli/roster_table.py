@@ -14,7 +14,7 @@ from botocore.exceptions import ConnectionError, HTTPClientError  # noqa: A004  
 
 from oncall import clock
 from oncall.peer import rosters
-from oncall.roster import META, PARTITION, Override, Roster, overrides, read_items, to_items
+from oncall.roster import DOWN, META, PARTITION, Override, Roster, overrides, read_items, to_items
 from oncall.roster.attributes import Problem
 from oncall.table import Table, from_attributes, to_attributes
 from oncall_cli.errors import CommandError, aws_errors
@@ -108,7 +108,7 @@ def _adopt(target: Target, current: Current, version: int) -> None:
     """Gives what was made by hand the current version: that changes nothing for readers, and the next version replaces it."""
     for item in current.items:
         kind = item["sk"].partition("#")[0]
-        if kind in ("META", "OVERRIDE", rosters.REMOVED) or "version" in item:
+        if kind in (META, DOWN, "OVERRIDE", rosters.REMOVED) or "version" in item:
             continue
         update = {
             "TableName": target.table,

@@ -14,7 +14,7 @@ from http.client import HTTPException
 from itertools import count
 from pathlib import Path
 from threading import RLock
-from typing import TYPE_CHECKING, Any, ClassVar, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from boto3.dynamodb.types import TypeSerializer
 from botocore.client import BaseClient
@@ -31,7 +31,7 @@ from oncall.clock import at
 from oncall.fallback import Fallback
 from oncall.incidents import Incident
 from oncall.pages import Handed, Page
-from oncall.phone import keys, refusals, sms, step
+from oncall.phone import keys, refusals, sms, step, turn
 from oncall.phone.provider import Callbacks, NumberRefusedError, UnavailableError
 from oncall.phone.twilio import NotTextedError, Telephone
 from oncall.roster import Language, Responder
@@ -46,6 +46,8 @@ from oncall.wire import Peer
 if TYPE_CHECKING:
     from botocore.awsrequest import AWSPreparedRequest
     from mypy_boto3_dynamodb import DynamoDBClient
+
+    from oncall.phone.provider import Provider
 
 REGION = "eu-central-1"
 BASE = "https://abc123.execute-api.eu-central-1.amazonaws.com/prod"
@@ -253,10 +255,9 @@ class Call:
 class FakeTelephone:
     """Twilio: takes calls and lets them ring until the test says more. Has the shape of `Telephone`."""
 
-    name: ClassVar[str] = "twilio"
-    label: ClassVar[str] = "Twilio"
-
     clock: Clock
+    label: str = "Twilio"
+    is_late: bool = False  # takes calls without telling their ids, and knows none before it rings
     calls: list[Call] = field(default_factory=list)
     is_away: bool = False  # takes no request
     loses_answers: int = 0  # takes so many calls and does not say so
@@ -273,17 +274,17 @@ class FakeTelephone:
     def call(self, number: str, document: str, *, callbacks: Callbacks, ring_seconds: int) -> str:
         self._reach()
         if number in self.refuses:
-            raise NumberRefusedError("Twilio refuses the number (error 21211)", code=21211, remedy="correct")
+            raise NumberRefusedError(f"{self.label} refuses the number (error 21211)", code=21211, remedy="correct")
         if self.refusal:
             status, code = self.refusal
             self.while_refused()
             remedy = refusals.remedy(code, number)
             if (blame := refusals.about(status, code)) == "number":
-                raise NumberRefusedError(f"Twilio refuses the number (error {code})", code=code, remedy=remedy)
-            said = f"Twilio answered {status} (error {code})"
+                raise NumberRefusedError(f"{self.label} refuses the number (error {code})", code=code, remedy=remedy)
+            said = f"{self.label} answered {status} (error {code})"
             raise UnavailableError(said, is_refusal=True, code=code, remedy=remedy, is_unclear=blame == "unclear")
         assert len(document) <= 4000
-        sid = f"CA{len(self.calls):032x}"
+        sid = f"{'v3:' if self.is_late else 'CA'}{len(self.calls):032x}"
         created = at(self.clock.now()).replace(microsecond=0)
         call = Call(sid, number, document, callbacks, ring_seconds, created)
         self.calls.append(call)
@@ -291,8 +292,8 @@ class FakeTelephone:
             self.while_asked.pop(0)(call)
         if self.loses_answers:
             self.loses_answers -= 1
-            raise UnavailableError("Twilio did not answer (ReadTimeout)")
-        return sid
+            raise UnavailableError(f"{self.label} did not answer (ReadTimeout)")
+        return "" if self.is_late else sid
 
     def text(self, number: str, body: str) -> None:
         assert len(body) <= 1600
@@ -306,7 +307,9 @@ class FakeTelephone:
         self._reach()
         earliest = at(since // 1000 * 1000) - timedelta(seconds=1)
         found = (
-            c for c in reversed(self.calls) if c.to == number and c.date_created >= earliest and c.sid not in besides
+            c
+            for c in reversed(self.calls)
+            if c.to == number and self._knows(c) and c.date_created >= earliest and c.sid not in besides
         )
         return next(found, None)
 
@@ -324,9 +327,22 @@ class FakeTelephone:
         elif call.status in ("queued", "initiated", "ringing"):
             call.status = "canceled"
 
+    def cancel(self, sid: str) -> bool:
+        self._reach()
+        call = self.fetch(sid)
+        if call.status in ("queued", "initiated", "ringing"):
+            call.status = "canceled"
+        return call.status != "in-progress"
+
+    def check(self) -> None:
+        self._reach()
+
+    def _knows(self, call: Call) -> bool:
+        return not self.is_late or call.status not in ("queued", "initiated")
+
     def _reach(self) -> None:
         if self.is_away:
-            raise UnavailableError("Twilio answered 503 (error 20503)", is_refusal=True, code=20503)
+            raise UnavailableError(f"{self.label} answered 503 (error 20503)", is_refusal=True, code=20503)
 
     @property
     def ringing(self) -> list[Call]:
@@ -561,6 +577,8 @@ class _Functions:
         self.world.slack_asked.extend(asked.get("incidents", []))
         self.world.posts_asked.extend([asked["post"]] if "post" in asked else [])
         self.world.texts.extend([asked["text"]] if "text" in asked else [])
+        if "hang_up" in asked:
+            turn.provider(self.world.services, asked["hang_up"]["provider"]).cancel(asked["hang_up"]["sid"])
 
 
 class World:
@@ -571,6 +589,8 @@ class World:
         self.dynamo = Dynamo(client)
         self.table = Table(client, f"on-call-{next(_TABLES)}")
         self.telephone = FakeTelephone(self.clock)
+        self.second: FakeTelephone | None = None  # the other provider, if there is one
+        self.second_is: Callable[[], FakeTelephone | None] = lambda: self.second  # a test may have its key missing
         self.topic = Topic()
         self.slack = FakeSlack(self.clock)
         self.slack_asked: list[str] = []  # incidents for which Slack was asked to be brought up to date
@@ -608,6 +628,7 @@ class World:
             probe_number=AUTOMATIC,
             probe_schedule=self.probe_schedule,
             peer_url=self.peer.url if self.peer else "",
+            telnyx_application="application" if self.second else "",
             **self.settings,
         )
         clients = {
@@ -622,6 +643,7 @@ class World:
             now=self.clock.now,
             sleep=self.clock.sleep,
             telephone=lambda: cast("Telephone", self.telephone),
+            second=(lambda: cast("Provider", self.second_is())) if self.second else None,
             callback_secret=lambda: "twilio-auth-token",
             slack=lambda: cast("WebClient", self.slack),
             peer=lambda: self.peer,
@@ -679,8 +701,8 @@ class World:
         run.token, run.wake_at, run.entered_at = f"token-{next(self._numbers)}", None, self.clock.now()
         page, responders = run.decision["page"], [Responder(phone="", **one) for one in run.decision["responders"]]
         handed = Handed.from_state(page) if page["call"] else None
-        turn = step.Turn(handed, responders, execution=run.name, token=run.token)
-        return step.advance(self.services, turn)
+        entry = turn.Turn(handed, responders, execution=run.name, token=run.token)
+        return step.advance(self.services, entry)
 
     def hears(self, call: Call, digits: str) -> str:
         """Somebody answers (if they have not yet) and presses a key; returns what the call says then."""

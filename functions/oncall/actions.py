@@ -190,7 +190,7 @@ def _unseen(page: Page, call: Call, *, seen_at: int, now: int) -> Skipped | None
     if seen_at < page.skipped_at and now - page.skipped_at < UNSEEN_MS:
         asked = [one.skip for one in page.calls if one.skip]
         return Skipped("again", max(asked, key=lambda skip: skip.at).who)
-    is_next = call.number > 1 and not call.has_ended
+    is_next = call.number > 1 and not call.instead_of and not call.has_ended
     if is_next and seen_at < call.started_at and now - call.started_at < UNSEEN_MS:
         return Skipped("next", call.name)  # the phone that they saw ring has stopped by itself
     return None
@@ -232,8 +232,7 @@ def acknowledge_page(
             seconds = (now - page.opened_at) // 1000
             logger.info("acknowledged", incident=page.lead, who=who, via=via, seconds=seconds)
             services.measure("SecondsToAcknowledge", "Seconds", seconds)
-    ringing = page.current_call
-    waiting = was_open and ringing is not None and (ringing.number == call or not ringing.has_ended)
+    waiting = was_open and any(one.number == call or not one.has_ended for one in page.family)
     # The step that is released hangs up, and carries this to the incidents and to Slack. While Twilio takes no calls it
     # mostly sleeps, for up to half a minute, and hears of nothing.
     released = waiting and _releases(services, page, Answer("success", f"acknowledged by {who}", "call"))

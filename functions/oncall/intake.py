@@ -8,7 +8,7 @@ from typing import Any, Literal, get_args
 from aws_lambda_powertools import Logger
 from botocore.exceptions import BotoCoreError, ClientError
 
-from oncall import incidents, pages, roster, shadow
+from oncall import incidents, pages, providers, roster, shadow
 from oncall.alerts.alertmanager import read_webhook
 from oncall.alerts.by_hand import read_page
 from oncall.alerts.cloudwatch import read_event
@@ -428,6 +428,14 @@ def _leave(services: Services, incident: Incident) -> None:
         services.release(ended.token, Answer("skip", "resolved", "call"))
 
 
+def _waits(services: Services, page: Page) -> int:
+    """How many seconds the step waits for a word of a call: where there are two providers, that long without ringing at most."""
+    seconds = pages.waits(page)
+    if services.settings.telnyx_application and not page.is_shadow:
+        return min(seconds, services.settings.no_ring_seconds)
+    return seconds
+
+
 def _own(
     services: Services,
     known: Roster,
@@ -457,7 +465,8 @@ def _own(
         ring_seconds=page.ring_seconds,
         sms_before_call=page.sms_before_call,
         decided_at=now,
-        timeout_seconds=pages.waits(page),
+        timeout_seconds=_waits(services, page),
+        provider=providers.first(known.down),
     )
     # Else the step looks who is due when, on which number.
     at_once = on_call if on_call and _rings_at_once(page, on_call[0]) and not is_held else ()

@@ -9,9 +9,10 @@ from contextlib import suppress
 
 from aws_lambda_powertools import Logger
 
-from oncall import incidents, intake, pages
+from oncall import incidents, intake, pages, providers
 from oncall.incidents import Incident
 from oncall.probe import record as probe
+from oncall.roster import PARTITION
 from oncall.services import Services
 from oncall.table import DUE, ConditionFailedError, Update
 from oncall.text import unlinked
@@ -76,6 +77,11 @@ def _resume(services: Services, pk: str) -> list[str]:
         return []
     if pk == probe.PARTITION:
         _miss_probe(services)
+        return []
+    if pk == PARTITION:  # of the roster, which has the providers that are down
+        for name, item in providers.down(services.table).items():
+            if providers.is_to_check(services.table, item, now=services.now()):
+                services.check(name)
         return []
     incident = incidents.read(services.table, name) if kind == "INCIDENT" else None
     if incident is None or not _postpone(services, incident):

@@ -22,6 +22,7 @@ from oncall.table import Table
 if TYPE_CHECKING:
     from slack_sdk import WebClient
 
+    from oncall.phone.provider import Provider
     from oncall.phone.twilio import Telephone
     from oncall.wire import Peer
 
@@ -67,6 +68,9 @@ class Services:
     sleep: Callable[[float], None] = time.sleep
     telephone: Callable[[], "Telephone"] = _no_telephone
     callback_secret: Callable[[], str] = _no_secret  # what the addresses of a call's callbacks are sealed with
+    second: Callable[[], "Provider"] | None = (
+        None  # the provider beside it, if there is one; asked for when it is needed
+    )
     slack: Callable[[], "WebClient"] = _no_slack
     peer: Callable[[], "Peer | None"] = _alone
     measure: Callable[[str, Unit, float], None] = _measure_nothing  # a point of a metric of ours
@@ -98,9 +102,19 @@ class Services:
         signals.ask_slack(self.client("lambda"), self.settings.slack_notification_function, wish)
 
     def text(self, policy: str, page: str, call: int) -> None:
-        """Has whoever took a page in a call texted, where texts are sent."""
+        """Has whoever took a page in a call texted, where texts are sent. If it cannot be asked for, there is no text."""
         if self.settings.text_sender:
-            signals.text_later(self.client("lambda"), self.settings.phone_call_function, policy, page, call)
+            wish = {"text": {"policy": policy, "page": page, "call": call}}
+            signals.phone_later(self.client("lambda"), self.settings.phone_call_function, wish)
+
+    def check(self, provider: str) -> None:
+        """Has a telephone provider that is down asked whether it answers. If that cannot be asked for, it is a minute later."""
+        signals.phone_later(self.client("lambda"), self.settings.phone_call_function, {"check": provider})
+
+    def hang_up(self, provider: str, sid: str) -> None:
+        """Has a call ended that begins to ring when its page is over. If it cannot be asked for, the key says who has it."""
+        wish = {"hang_up": {"provider": provider, "sid": sid}}
+        signals.phone_later(self.client("lambda"), self.settings.phone_call_function, wish)
 
 
 def for_function(
@@ -108,6 +122,7 @@ def for_function(
     *,
     telephone: Callable[[], "Telephone"] = _no_telephone,
     callback_secret: Callable[[], str] = _no_secret,
+    second: "Callable[[], Provider] | None" = None,
     slack: Callable[[], "WebClient"] = _no_slack,
     peer: Callable[[], "Peer | None"] = _alone,
 ) -> Services:
@@ -117,6 +132,7 @@ def for_function(
         lambda service: aws.client(service, config),
         clock.now,
         telephone=telephone,
+        second=second,
         callback_secret=callback_secret,
         slack=slack,
         peer=peer,

@@ -26,6 +26,11 @@ class Settings:
     ring_seconds: int = 25
     language: Language = "ja"
     twilio_api_url: str = ""
+    telnyx_account: str = ""
+    telnyx_application: str = ""  # without it there is no second provider
+    telnyx_caller_number: str = ""
+    telnyx_api_url: str = ""
+    no_ring_seconds: int = 15  # how long a call may be without ringing before the other provider is asked
     slack_api_url: str = ""
     public_url: str = ""
     gateway_url: str = ""
@@ -60,6 +65,11 @@ def read_settings() -> Settings:
         ring_seconds=int(env("RING_SECONDS", "25")),
         language=cast("Language", env("LANGUAGE", "ja")),
         twilio_api_url=env("TWILIO_API_URL", ""),
+        telnyx_account=env("TELNYX_ACCOUNT", ""),
+        telnyx_application=env("TELNYX_APPLICATION", ""),
+        telnyx_caller_number=env("TELNYX_CALLER_NUMBER", ""),
+        telnyx_api_url=env("TELNYX_API_URL", ""),
+        no_ring_seconds=int(env("NO_RING_SECONDS", "15")),
         slack_api_url=env("SLACK_API_URL", ""),
         public_url=env("PUBLIC_URL", ""),
         gateway_url=env("GATEWAY_URL", ""),

@@ -56,7 +56,7 @@ def supposing(services: Services, policy: str) -> Services:
         return services
     telephone: Any = SupposedTelephone(services.now)
     # Nobody is given the address of a callback, so there is nothing to seal it with: shadow needs no provider's account.
-    return replace(services, telephone=lambda: telephone, callback_secret=str)
+    return replace(services, telephone=lambda: telephone, second=None, callback_secret=str)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +73,7 @@ class SupposedTelephone:
 
     now: Callable[[], int]  # epoch milliseconds
     text_sender: str = ""
+    is_late: bool = False
 
     def call(self, _number: str, _twiml: str, *, ring_seconds: int, **_callbacks: object) -> str:
         """Returns the id of a supposed call, which says when it ends (epoch milliseconds)."""
@@ -90,6 +91,10 @@ class SupposedTelephone:
 
     def end(self, _sid: str, _goodbye: str) -> None:
         """Nothing rings."""
+
+    def cancel(self, _sid: str) -> bool:
+        """Nobody listens."""
+        return True
 
 
 def go_live(services: Services, known: Roster, incident: Incident) -> Incident:

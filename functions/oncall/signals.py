@@ -65,10 +65,9 @@ def slack_later(client: "LambdaClient", function: str, incidents: Iterable[str])
         logger.warning("Slack is brought up to date by the reconciler", error=type(error).__name__)
 
 
-def text_later(client: "LambdaClient", function: str, policy: str, page: str, call: int) -> None:
-    """Has PhoneCall text whoever took a page in a call, beside us. If this cannot be asked for, there is no text."""
-    request = {"text": {"policy": policy, "page": page, "call": call}}
+def phone_later(client: "LambdaClient", function: str, wish: Mapping[str, object]) -> None:
+    """Asks PhoneCall for something beside us (its handler says what there is). If this cannot be asked for, it is not done."""
     try:
-        client.invoke(FunctionName=function, InvocationType="Event", Payload=json.dumps(request))
+        client.invoke(FunctionName=function, InvocationType="Event", Payload=json.dumps(wish))
     except (ClientError, BotoCoreError) as error:
-        logger.warning("nobody is texted", error=type(error).__name__)
+        logger.warning("PhoneCall was not asked", wish=sorted(wish), error=type(error).__name__)

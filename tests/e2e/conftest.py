@@ -9,7 +9,7 @@ from tests.devstack_fixture import Devstack, running_devstack
 from tests.e2e.story import Night
 
 ROSTER = str(Path(__file__).with_name("roster.yaml"))
-PARTS = ("aws", "twilio", "slack", "gateway")
+PARTS = ("aws", "twilio", "telnyx", "slack", "gateway")
 
 
 @pytest.fixture(scope="session")

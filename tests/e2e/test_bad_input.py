@@ -165,13 +165,13 @@ def test_a_wrong_token_is_refused(night: Night, path: str, wrong: str) -> None:
 
 def test_a_refused_token_is_counted_once(night: Night) -> None:
     headers = {"Content-Type": "application/json", "Authorization": f"Bearer guess-{time.time_ns():042}"}
-    counted = _refusals(night, "Authorize")
+    counted = night.refusals("Authorize")
 
     answers = [_post(night, "alerts", json.dumps(night.story().webhook()), headers) for _ in range(2)]
 
     assert [answer.status_code for answer in answers] == [403, 403]
-    wait_until(lambda: _refusals(night, "Authorize") > counted, what="a refusal in the metric")
-    assert _refusals(night, "Authorize") == counted + 1  # the gateway remembers its authorizer's answer
+    wait_until(lambda: night.refusals("Authorize") > counted, what="a refusal in the metric")
+    assert night.refusals("Authorize") == counted + 1  # the gateway remembers its authorizer's answer
 
 
 def test_an_address_that_does_not_exist_says_so(night: Night) -> None:
@@ -398,15 +398,15 @@ def test_what_twilio_has_not_signed_is_refused_and_counted(night: Night, path: s
     call = story.rings("alice")
     story.happened("ringing")
     url, form = _url(story, path), _form(call, Digits="1", CallStatus="completed")
-    before, counted = _state(story), _refusals(night, "PhoneReply")
+    before, counted = _state(story), night.refusals("PhoneReply")
 
     answer = requests.post(url, data=form, headers=_forged(forgery, story, url, form), timeout=30)
 
     assert answer.status_code == 403
-    assert answer.text == "Not signed by Twilio."
+    assert answer.text == "Not signed by the telephone provider."
     assert _state(story) == before
     assert story.call(call["sid"])["status"] == "ringing"
-    wait_until(lambda: _refusals(night, "PhoneReply") == counted + 1, what="one refusal in the metric")
+    wait_until(lambda: night.refusals("PhoneReply") == counted + 1, what="one refusal in the metric")
     story.resolve()
 
 
@@ -541,7 +541,7 @@ def test_what_slack_has_not_signed_is_refused_and_counted(night: Night, forgery:
     story.fire()
     call = story.rings("alice")
     story.happened("ringing")
-    before, counted = _state(story), _refusals(night, "SlackReply")
+    before, counted = _state(story), night.refusals("SlackReply")
 
     answer = SLACK_FORGERIES[forgery](story, _pressed(story))
 
@@ -549,7 +549,7 @@ def test_what_slack_has_not_signed_is_refused_and_counted(night: Night, forgery:
     assert answer.text == "Not signed by Slack, or too old."
     assert _state(story) == before
     assert story.call(call["sid"])["status"] == "ringing"
-    wait_until(lambda: _refusals(night, "SlackReply") == counted + 1, what="one refusal in the metric")
+    wait_until(lambda: night.refusals("SlackReply") == counted + 1, what="one refusal in the metric")
     story.resolve()
 
 
@@ -644,8 +644,3 @@ def _markup(message: Mapping[str, Any]) -> str:
         return [text for one in part for text in texts(one)] if isinstance(part, list) else []
 
     return "\n".join([message["text"], *texts(message["blocks"])])
-
-
-def _refusals(night: Night, function: str) -> int:
-    """How often a function has counted RequestsRefused, by the metrics in its log (CloudWatch's embedded metric format)."""
-    return len(re.findall(r'"RequestsRefused": ?\[1(?:\.0)?\]', _log(night, function)))

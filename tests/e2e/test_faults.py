@@ -225,7 +225,7 @@ def send(night: Night, callback: Mapping[str, Any]) -> None:
     answer = requests.post(
         callback["url"], data=callback["parameters"], headers={"X-Twilio-Signature": signature}, timeout=30
     )
-    assert answer.status_code == 204, answer.text
+    assert answer.status_code == 200, answer.text
 
 
 # ---------------------------------------------------------------- Slack fails

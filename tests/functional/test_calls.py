@@ -319,7 +319,7 @@ def test_while_twilio_takes_no_calls_the_mail_says_how_somebody_is_reached_all_t
     world.passes(MINUTE)
     message = world.topic.published[0]["Message"]
     assert message.startswith(
-        "Twilio takes no calls, so no phone rings: Twilio answered 503 (error 20503). It is tried again"
+        "No calls are taken, so no phone rings: Twilio answered 503 (error 20503). They are tried again"
     )
     assert f"- Or with the command: oncall acknowledge {world.incident(run).id}\n" in message
     assert "- Call somebody yourself: oncall who --product shop" in message

@@ -172,7 +172,7 @@ def test_a_storm_writes_each_value_that_differs_a_few_times_at_most(world: World
     assert len([trait for trait in world.page().traits if trait.startswith("instance=")]) <= 3
 
 
-@pytest.mark.parametrize("digits", ["4", "9", "*", "#", "", "11"])
+@pytest.mark.parametrize("digits", ["4", "9", "*", "#", "11"])
 def test_another_key_explains_the_keys(world: World, digits: str) -> None:
     world.fire()
     said = world.hears(world.last_call, digits)

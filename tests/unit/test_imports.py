@@ -14,7 +14,7 @@ DEVSTACK = ROOT / "devstack"
 LAYERS = (
     ("clock", "errors", "redirects", "severities", "table", "text"),
     ("aws", "fallback", "roster"),
-    ("probe.rules", "settings", "signals", "warm", "alerts", "authorization"),
+    ("probe.rules", "providers", "settings", "signals", "warm", "alerts", "authorization"),
     ("wire", "incidents"),
     ("services",),
     ("pages",),
@@ -33,6 +33,7 @@ COMPOSED = {
     ("system", "devstack.aws.template"): "reads the same template.yaml as the stand-in for CloudFormation",
     ("system", "devstack.twilio.api"): "one telephone network, two providers: one program serves both",
     ("system", "devstack.telnyx.api"): "likewise",
+    ("system", "devstack.telnyx.signature"): "stores the public key of what Telnyx signs",
     ("system", "oncall_cli.monitoring"): "renders the bundled configuration as its users do, with the command",
 }
 OURS = ("oncall", "oncall_cli", "devstack", "tests", *(path.stem for path in (ROOT / "functions").glob("*.py")))

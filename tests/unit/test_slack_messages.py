@@ -340,7 +340,7 @@ def test_how_long_it_lasted_is_said_in_words(minutes: float, en: str, ja: str) -
         (page(("Sato", "placing")), "Calling Sato (call 1)"),
         (page(("Sato", "no-answer"), ("Suzuki", "placing")), "Calling Suzuki (call 2)"),
         (page(("Sato", "no-answer")), "The next phone rings soon"),
-        (page(("Sato", "placing"), unavailable_since=OPENED), "Twilio takes no calls"),
+        (page(("Sato", "placing"), unavailable_since=OPENED), "No calls can be placed"),
         (page(at_work=AtWork("Sato", "sato"), ring_at=OPENED + 90_000), "Sato is at work on the last one"),
         (page(("Sato", "placing"), about="another"), "in one call with: The search is down"),
     ],

@@ -159,7 +159,7 @@ def test_the_alert_is_said_twice_and_each_time_waits_for_a_key() -> None:
     root = ET.fromstring(Voice("en", CALLBACKS).alert(headline()))  # noqa: S314  our own
     assert [verb.tag for verb in root] == ["Gather", "Gather", "Say", "Hangup"]
     for gather in root.iter("Gather"):
-        assert gather.get("action") == CALLBACKS.key
+        assert gather.get("action") in (CALLBACKS.key, CALLBACKS.last_key)
         assert gather.get("numDigits") == "1"
 
 

@@ -14,7 +14,7 @@ from oncall.table import Item
 State = Literal["open", "acknowledged", "resolved", "unanswered"]
 Via = Literal["phone", "slack", "command"]
 
-# Twilio: the statuses in which a call has ended.
+# Twilio, and Telnyx: the statuses in which a call has ended.
 ENDED = ("completed", "busy", "no-answer", "failed", "canceled")
 # Ours: "placing" until Twilio says more, "taken" when its responder pressed 1, "passed" for 2: the call says good-bye.
 OVER = (*ENDED, "taken", "passed")
@@ -47,9 +47,13 @@ class Call:
     round: int
     status: str  # Twilio's, or "placing", "taken", "passed"
     started_at: int
-    asked_at: int = 0  # when Twilio was last asked for it
+    asked_at: int = 0  # when its provider was last asked for it; 0: it has refused
     language: Language | None = None
-    sid: str = ""  # Twilio's id
+    sid: str = ""  # the provider's id
+    provider: str = "twilio"
+    instead_of: int = 0  # the number of the other provider's call to the same responder that did not ring
+    taken_at: int = 0  # when the provider took it without an id
+    ringing_at: int = 0  # when the phone was heard ringing (only where there are two providers)
     answered_at: int = 0
     ended_at: int = 0
     skip: Skip | None = None
@@ -72,6 +76,11 @@ class Call:
         """Whether no phone rang: its page is in shadow."""
         return self.sid.startswith(SUPPOSED)
 
+    @property
+    def reference(self) -> str:
+        """What it can be hung up by when its page is gone: the id, after the provider's name if that is not Twilio."""
+        return self.sid if self.provider == "twilio" else f"{self.provider} {self.sid}"
+
     @classmethod
     def from_item(cls, item: Mapping[str, Any], phones: Mapping[str, str]) -> Self:
         """A call as it stands in its page's item, which has `phones`."""
@@ -87,6 +96,10 @@ class Call:
             asked_at=item["asked_at"],
             language=cast("Language", item["language"]) if item.get("language") else None,
             sid=item.get("sid", ""),
+            provider=item.get("provider", "twilio"),
+            instead_of=item.get("instead_of", 0),
+            taken_at=item.get("taken_at", 0),
+            ringing_at=item.get("ringing_at", 0),
             answered_at=item.get("answered_at", 0),
             ended_at=item.get("ended_at", 0),
             skip=Skip(**skipped) if skipped else None,
@@ -132,7 +145,7 @@ class Page:
     lease_until: int  # when another execution takes over
     ring_at: int  # not before
     ring_seconds: int  # how long one phone rings
-    base: str  # the gateway's address for Twilio
+    base: str  # the gateway's address for telephone providers
     headline: Headline  # what a call says
     calls: tuple[Call, ...] = ()  # in the order of their numbers
     # The number of who is rung first, by the responder's id: executions carry ids alone, and the write that begins the call
@@ -151,7 +164,7 @@ class Page:
     at_work: AtWork | None = None
     quiet_until: int = 0
     skipped_at: int = 0
-    unavailable_since: int = 0  # Twilio takes no calls
+    unavailable_since: int = 0  # no calls are taken
     remedy: str = ""  # what was said to fix that
     text_remedies: tuple[str, ...] = ()  # what was said to fix texts that were not sent
     told: str = ""  # what the fallback topic has been told of last: "unavailable" or "unanswered"
@@ -162,7 +175,7 @@ class Page:
     acknowledged_via: str = ""
     settled_at: int = 0  # when all had followed from its end
     away_since: int = 0  # since when its step waits, because its stack was away
-    left: tuple[str, ...] = ()  # calls that may still ring, to be hung up by whoever comes next
+    left: tuple[str, ...] = ()  # calls that may still ring (`Call.reference`), to be hung up by whoever comes next
 
     @property
     def in_common(self) -> Mapping[str, str]:
@@ -186,6 +199,24 @@ class Page:
     def current_call(self) -> Call | None:
         """The latest call, or None before the first."""
         return self.call(self.attempt) if self.attempt else None
+
+    @property
+    def family(self) -> tuple[Call, ...]:
+        """The calls of the current attempt, in order: one, or one through each provider."""
+        current = self.current_call
+        if current is None:
+            return ()
+        return tuple(call for call in self.calls if call.number in (current.number, current.instead_of))
+
+    @property
+    def attempts(self) -> tuple[Call, ...]:
+        """The calls, of an attempt through two providers the last one alone."""
+        replaced = {call.instead_of for call in self.calls}
+        return tuple(call for call in self.calls if call.number not in replaced)
+
+    def is_current(self, number: int) -> bool:
+        """Whether a call belongs to the current attempt."""
+        return any(call.number == number for call in self.family)
 
     @property
     def is_open(self) -> bool:
@@ -275,6 +306,7 @@ class Handed:
     sms_before_call: bool
     decided_at: int
     timeout_seconds: int  # of the step
+    provider: str = "twilio"  # that is asked first
 
     def to_state(self) -> dict[str, object]:
         """As the state machine hands it on."""
@@ -288,6 +320,7 @@ class Handed:
             "sms_before_call": self.sms_before_call,
             "decided_at": self.decided_at,
             "timeout_seconds": self.timeout_seconds,
+            "provider": self.provider,
         }
 
     @classmethod
@@ -302,4 +335,5 @@ class Handed:
             sms_before_call=given["sms_before_call"],
             decided_at=given["decided_at"],
             timeout_seconds=given["timeout_seconds"],
+            provider=given.get("provider", "twilio"),  # an execution may be older than this
         )

@@ -46,10 +46,13 @@ def next_step(
     over, so that a roster that changes in the middle counts at once and rings nobody twice. After a skipped call there is
     no pause.
     `calls` are the page's, in order; it may ring from `ring_at` on. `delays` (minutes, by responder) are how long after the
-    beginning of the round somebody may be rung; a call that is passed on, skipped or refused ends the wait.
+    beginning of the round somebody may be rung; a call that is passed on, skipped or refused ends the wait. Calls of one
+    attempt through two providers count once, as the last of them went.
     """
     if not order:
         return GiveUp("nobody is on call")
+    replaced = {call.instead_of for call in calls}
+    calls = [call for call in calls if call.number not in replaced]
     current = max((call.round for call in calls), default=1)
     of_round = [call for call in calls if call.round == current]
     had = Counter(call.responder for call in of_round)

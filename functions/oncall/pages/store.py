@@ -360,7 +360,7 @@ def settle(table: Table, page: Page, *, now: int) -> list[str]:
         tellers = _tellers(table, page) if page.state == "unanswered" else None
         for incident in some:
             carry_end(table, page, incident, now=now, tellers=tellers)
-    left = [*page.left, *(call.sid for call in page.calls if call.sid and not call.has_ended)]
+    left = [*page.left, *(call.reference for call in page.calls if call.sid and not call.has_ended)]
     settled = Update(
         partition(page.policy),
         "CURRENT",
@@ -392,7 +392,7 @@ def carry_end(
         detail = {
             "reason": page.reason,
             "rounds": rounds,
-            "calls": len(page.calls),
+            "calls": len(page.attempts),
             "covered": len(beside) + 1,
             **({"others": list(beside[:LISTED])} if beside else {}),
             **({"repeats_at": _next_repeat(table, incident, now)} if incident in tellers else {}),
@@ -461,11 +461,22 @@ def lease(now: int, seconds: int) -> dict[str, object]:
     return {"lease_until": until, DUE: DUE, "due_at": until}
 
 
-def begin_call(table: Table, page: Page | Handed, ring: Ring, *, execution: str, token: str, now: int) -> Page:
-    """Writes an attempt with its task token before Twilio is asked for the call, so that no callback can be early.
+def begin_call(
+    table: Table,
+    page: Page | Handed,
+    ring: Ring,
+    *,
+    execution: str,
+    token: str,
+    now: int,
+    provider: str = "twilio",
+    instead_of: int = 0,
+) -> Page:
+    """Writes an attempt with its task token before a provider is asked for the call, so that no callback can be early.
 
     A responder without a number is whom the page rings first: it has the number.
-    After a text before the call, `ask_again` writes that Twilio is asked.
+    After a text before the call, `ask_again` writes that it is asked. `instead_of` is the number of the other provider's call
+    that did not ring: it is none if that has begun to.
     Raises ConditionFailedError with the page if it has ended, has gone on, or is another execution's.
     """
     number = page.attempt + 1
@@ -478,8 +489,16 @@ def begin_call(table: Table, page: Page | Handed, ring: Ring, *, execution: str,
         "round": ring.round,
         "status": "placing",
         "started_at": now,
-        "asked_at": 0 if page.sms_before_call else now,
+        "asked_at": 0 if page.sms_before_call and not instead_of else now,
+        **({} if provider == "twilio" else {"provider": provider}),
+        **({"instead_of": instead_of} if instead_of else {}),
     }
+    silent = (
+        f" AND attribute_not_exists(#calls.#c{instead_of}.#ringing_at)"
+        f" AND attribute_not_exists(#calls.#c{instead_of}.#answered_at)"
+        if instead_of
+        else ""
+    )
     return _write(
         table,
         Update(
@@ -493,7 +512,7 @@ def begin_call(table: Table, page: Page | Handed, ring: Ring, *, execution: str,
             },
             condition=(
                 "#page = :page AND #state = :open AND #owner = :me AND #attempt = :attempt AND #ring_at <= :now"
-                " AND attribute_exists(#incidents)"
+                f" AND attribute_exists(#incidents){silent}"
             ),
             values={
                 "page": page.id,
@@ -506,12 +525,11 @@ def begin_call(table: Table, page: Page | Handed, ring: Ring, *, execution: str,
     )
 
 
-def ask_again(table: Table, page: Page, *, execution: str, token: str, now: int) -> Page:
-    """Writes that Twilio is asked once more for a call that it has never had. Of two at once, one may.
+def ask_again(table: Table, page: Page, call: Call, *, execution: str, token: str, now: int) -> Page:
+    """Writes that a provider is asked once more for a call that it has never had. Of two at once, one may.
 
-    Raises ConditionFailedError with the page if Twilio has it, is being asked, or the page has gone on.
+    Raises ConditionFailedError with the page if the provider has it, is being asked, or the page has gone on.
     """
-    call = page.call(page.attempt)
     number = call.number
     return _write(
         table,
@@ -528,7 +546,7 @@ def ask_again(table: Table, page: Page, *, execution: str, token: str, now: int)
                 "page": page.id,
                 "open": "open",
                 "me": execution,
-                "attempt": number,
+                "attempt": page.attempt,
                 "placing": "placing",
                 "asked": call.asked_at,
             },
@@ -584,14 +602,16 @@ def skipped_event(page: Page, call: Call, skipped: Skip) -> Event:
     return Event("ring_next", key=f"{page.id}/{call.number}/ring_next", who=skipped.who, detail=detail)
 
 
-def hold(table: Table, page: Page, *, execution: str, token: str, now: int, seconds: int) -> Page:
-    """Keeps the page for its owner while a call goes on, with the new task token.
+def hold(
+    table: Table, page: Page, call: Call | None = None, *, execution: str, token: str, now: int, seconds: int
+) -> Page:
+    """Keeps the page for its owner while a call goes on (by default the latest), with the new task token.
 
     Raises ConditionFailedError as above, and if somebody wants the next responder rung: that released the old token.
     """
-    number = page.attempt
+    number = call.number if call else page.attempt
     condition = "#page = :page AND #state = :open AND #owner = :me AND #attempt = :attempt"
-    values: dict[str, object] = {"page": page.id, "open": "open", "me": execution, "attempt": number}
+    values: dict[str, object] = {"page": page.id, "open": "open", "me": execution, "attempt": page.attempt}
     if number:
         condition += (
             f" AND attribute_not_exists(#calls.#c{number}.#skipped)"

@@ -6,7 +6,7 @@ from typing import Any, cast
 from aws_lambda_powertools import Logger
 
 from oncall import pages, roster
-from oncall.phone import proofs, refusals
+from oncall.phone import keys, proofs, refusals
 from oncall.phone.provider import Callbacks, NumberRefusedError, UnavailableError
 from oncall.phone.voice import Voice
 from oncall.roster import Language
@@ -54,8 +54,10 @@ def key_pressed(services: Services, callbacks: Callbacks, digits: str) -> str:
     responder_id = callbacks.policy.removeprefix(_PREFIX)
     item = services.table.get(proofs.PARTITION, responder_id) or {}
     voice = Voice(cast("Language", item.get("language") or services.settings.language), callbacks)
+    if digits == keys.SILENCE:
+        return voice.goodbye("untested")
     if digits != "1":
-        return voice.test()
+        return voice.test(once=not digits)
     if not proofs.prove(services.table, item, callbacks.page, now=services.now()):
         return voice.goodbye("gone")
     logger.info("a number is proven", responder=responder_id)

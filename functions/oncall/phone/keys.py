@@ -6,7 +6,7 @@ is true by then, and is told so.
 
 from aws_lambda_powertools import Logger
 
-from oncall import actions, incidents, pages
+from oncall import actions, incidents, pages, providers
 from oncall.actions import Taken
 from oncall.pages import Call, Page, PageKey
 from oncall.phone.provider import LATE_SECONDS, Callbacks
@@ -18,13 +18,15 @@ from oncall.table import ConditionFailedError
 
 logger = Logger(child=True)
 
+SILENCE = "silence"  # instead of a key, when none was pressed in the last wait; empty: in the first
+
 
 class TooLateError(Exception):
     """A key comes too long after its call has ended to be one that was pressed in it."""
 
 
 def key_pressed(services: Services, callbacks: Callbacks, digits: str) -> str:
-    """What a pressed key does; returns what the call says next (TwiML). Raises TooLateError."""
+    """What a pressed key does; returns what the call says next (TwiML). Telnyx asks without a key, too. Raises TooLateError."""
     page = pages.read(services.table, callbacks.policy)
     call = _call(page, callbacks)
     language = (call and call.language) or (page and page.headline.language) or services.settings.language
@@ -47,24 +49,30 @@ def key_pressed(services: Services, callbacks: Callbacks, digits: str) -> str:
             return _answer(services, voice, actions.taken_by(page))
         case "2":
             return _pass_on(services, page, call, voice)
-        case "3":
-            return voice.alert(page.headline, page.storm)
+        case _:
+            return _again(services, page, voice, digits)
+
+
+def _again(services: Services, page: Page, voice: Voice, digits: str) -> str:
+    """What the call says while nobody has decided yet."""
+    match digits:
         case "0":
             return _details(services, page, voice)
+        case "" | "3":
+            return voice.alert(page.headline, page.storm, once=not digits)
         case _:
-            return voice.wrong()
+            return voice.goodbye("silence") if digits == SILENCE else voice.wrong()
 
 
 def call_changed(services: Services, callbacks: Callbacks, status: str, sid: str) -> None:
-    """What Twilio says of a call. Its end releases the waiting step; an answered phone is no acknowledgement.
+    """What a provider says of a call. Its end releases the waiting step; an answered phone is no acknowledgement.
 
-    Unless the policy says so (`answer: connected`).
+    Unless the policy says so (`answer: connected`). An answer releases the step, too, if the other provider's call to the same
+    phone has to stop.
     """
-    changes: dict[str, object] = {"sid": sid}
-    if status in pages.ENDED:
-        changes |= {"status": status, "ended_at": services.now()}
-    elif status == "in-progress":
-        changes |= {"answered_at": services.now()}
+    changes = _changes(status, sid, services.now())
+    if not changes:
+        return  # a form that says nothing of a call
     try:
         page = pages.update_call(services.table, PageKey(callbacks.policy, callbacks.page), callbacks.number, changes)
     except ConditionFailedError as refused:
@@ -72,16 +80,32 @@ def call_changed(services: Services, callbacks: Callbacks, status: str, sid: str
         _release_again(services, callbacks, pages.found(refused), status)
         return
     call = page.call(callbacks.number)
+    if status in ("initiated", "ringing") and not page.is_open and call.sid:
+        services.hang_up(call.provider, call.sid)  # it was asked for, and could not be found before
+    if status in ("ringing", "in-progress") and services.settings.telnyx_application:
+        providers.prove(services.table, call.provider)
     if (
-        call and status in ("in-progress", "completed") and page.answer == "connected"
+        status in ("in-progress", "completed") and page.answer == "connected"
     ):  # a call that was not answered is not completed
         taken = actions.acknowledge_page(
             services, page, who=call.name, responder=call.responder, via="phone", call=callbacks.number
         )
         if taken.ours:
             _text(services, callbacks)
-    elif status in pages.ENDED and page.attempt == callbacks.number:
+    elif status in pages.ENDED and page.is_current(callbacks.number):
         services.release(page.token, Answer("fail", status, "call"))
+    elif status == "in-progress" and any(not other.has_ended for other in page.family if other.number != call.number):
+        services.release(page.token, Answer("fail", "answered, and the other call has to stop", "call"))
+
+
+def _changes(status: str, sid: str, now: int) -> dict[str, object]:
+    """What a callback writes into its call."""
+    changes: dict[str, object] = {"sid": sid} if sid else {}
+    if status in pages.ENDED:
+        changes |= {"status": status, "ended_at": now}
+    elif status in ("ringing", "in-progress"):
+        changes["answered_at" if status == "in-progress" else "ringing_at"] = now
+    return changes
 
 
 def _details(services: Services, page: Page, voice: Voice) -> str:
@@ -122,7 +146,7 @@ def _pass_on(services: Services, page: Page, call: Call, voice: Voice) -> str:
         return voice.goodbye("passed")  # the same key once more, or the next phone rings already
     if page.state in ("acknowledged", "resolved"):
         return _answer(services, voice, actions.taken_by(page))
-    if page.attempt == call.number:
+    if page.is_current(call.number):
         services.release(page.token, Answer("fail", "passed on", "call"))
     return voice.goodbye("passed")
 
@@ -134,7 +158,7 @@ def _release_again(services: Services, callbacks: Callbacks, page: Page | None, 
     """
     if page is None or page.id != callbacks.page or page.is_settled:
         return
-    if not page.is_open or page.attempt == callbacks.number:
+    if not page.is_open or page.is_current(callbacks.number):
         services.release(page.token, Answer("fail", reason, "call"))
 
 

@@ -25,8 +25,8 @@ _WORDS: Mapping[Language, Mapping[str, str]] = {
         "calls": "{count} calls",
         "1_round": "1 round",
         "rounds": "{count} rounds",
-        "day": "Twilio took no calls for a day, and now nobody tries any more.",
-        "unavailable": "Twilio takes no calls, so no phone rings: {reason}. It is tried again until Twilio does.",
+        "day": "No calls were taken for a day, and now nobody tries any more.",
+        "unavailable": "No calls are taken, so no phone rings: {reason}. They are tried again until one is.",
         "what": "What: {what}",
         "product": "Product: {product}",
         "no_product": "Product: not named",
@@ -62,8 +62,8 @@ _WORDS: Mapping[Language, Mapping[str, str]] = {
         "calls": "電話{count}回",
         "1_round": "1巡",
         "rounds": "{count}巡",
-        "day": "Twilioが1日にわたり電話を受け付けなかったため、呼び出しを終えました。",
-        "unavailable": "Twilioが電話を受け付けないため、誰も呼び出せません（{reason}）。つながるまで続けます。",
+        "day": "1日にわたり電話を発信できなかったため、呼び出しを終えました。",
+        "unavailable": "電話を発信できないため、誰も呼び出せません（{reason}）。つながるまで続けます。",
         "what": "内容：{what}",
         "product": "プロダクト：{product}",
         "no_product": "プロダクト：指定なし",
@@ -104,7 +104,7 @@ def unanswered(services: Services, page: Page) -> str:
     elif not page.calls:
         first = words["nobody"]
     else:
-        calls = _counted(words, "call", len(page.calls))
+        calls = _counted(words, "call", len(page.attempts))
         first = words["nobody_took"].format(calls=calls, rounds=_counted(words, "round", rounds))
     lead = incidents.read(services.table, page.lead)
     do = [*_take(words, page, lead), *(() if page.calls else [words["mend_roster"]]), words["again"]]
@@ -112,7 +112,7 @@ def unanswered(services: Services, page: Page) -> str:
 
 
 def unavailable(services: Services, page: Page, *, reason: str, remedy: str) -> str:
-    """Of a page for which no phone rings, since Twilio takes no calls. `remedy` is the name of what fixes that."""
+    """Of a page for which no phone rings, since no calls are taken. `remedy` is the name of what fixes that."""
     words, language = _words(services, page), _language(services, page)
     first = words["unavailable"].format(reason=reason)
     lead = incidents.read(services.table, page.lead)

@@ -66,12 +66,8 @@ class Provider(Protocol):
     """An account at a provider with the number that calls. Each method raises UnavailableError."""
 
     @property
-    def name(self) -> str:
-        """As the table has it: twilio, telnyx."""
-
-    @property
-    def label(self) -> str:
-        """As people read it."""
+    def is_late(self) -> bool:
+        """Whether a call that was taken may not be known yet when it is looked up."""
 
     def call(self, number: str, document: str, *, callbacks: "Callbacks", ring_seconds: int) -> str:
         """Asks for a call that says a TwiML document; returns its id, or an empty text if its callbacks will bring that.
@@ -119,6 +115,11 @@ class Callbacks:
     def key(self) -> str:
         """For the keys that are pressed."""
         return self._url("key")
+
+    @property
+    def last_key(self) -> str:
+        """For the keys of the last wait: Telnyx asks without a key, too, and is not asked to wait for ever."""
+        return self._url("key", again="1")
 
     @property
     def status(self) -> str:

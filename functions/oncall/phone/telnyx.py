@@ -1,13 +1,10 @@
-"""Telnyx's calls (TeXML): placing, looking up, ending, and its signatures. Nothing else in the project talks to Telnyx.
+"""Telnyx's calls (TeXML): placing, looking up, ending (signatures.py: its callbacks). Nothing else talks to Telnyx.
 
 Its documentation: developers.telnyx.com, "TeXML REST Commands", "TeXML verbs", "Callbacks". Where that leaves something open,
 docs/phone.md says what is taken for granted here. Its own library has 24 MB: these are five requests.
 """
 
-import base64
-import binascii
 import re
-import xml.etree.ElementTree as ET
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -18,7 +15,6 @@ from urllib.parse import quote
 import requests
 from requests.exceptions import RequestException
 
-from oncall.phone import ed25519
 from oncall.phone.provider import (
     CALL_SECONDS,
     LOOK_SECONDS,
@@ -28,13 +24,11 @@ from oncall.phone.provider import (
     NumberRefusedError,
     UnavailableError,
 )
+from oncall.phone.texml import texml
 
 API_URL = "https://api.telnyx.com"
-TOLERANCE_SECONDS = 300  # Telnyx's library: how old a callback's timestamp may be, or how new
 
 _ENDED = ("completed", "busy", "no-answer", "failed", "canceled")
-# TeXML's Gather: of what a TwiML document says, these attributes are not Telnyx's. It asks with the application's method.
-_NOT_TEXML = {"Gather": ("method", "actionOnEmptyResult")}
 _ALREADY_ENDED = 90018
 # Telnyx: "SIP Response Codes" (D13 ...), which its errors name in their detail.
 _D_CODE = re.compile(r"\bD[0-9]{1,2}\b")
@@ -44,8 +38,7 @@ _D_CODE = re.compile(r"\bD[0-9]{1,2}\b")
 class Telnyx:
     """An account at Telnyx with the number that calls: a Provider. `application` is the id of its TeXML application."""
 
-    name: ClassVar[str] = "telnyx"
-    label: ClassVar[str] = "Telnyx"
+    is_late: ClassVar[bool] = True  # Telnyx: "eventually consistent"
 
     api_key: str = field(repr=False)
     account_sid: str
@@ -198,38 +191,6 @@ def meaning(status: int, code: int | None, d_code: str, pointer: str) -> str:
     if code in (10005, 10010, 10017) or status == 404:
         return "telnyx_application"
     return "unclear"
-
-
-def is_signed(headers: Mapping[str, str], body: str, public_keys: str, *, now: int) -> bool:
-    """Whether Telnyx has signed a request just now (`now` in epoch milliseconds).
-
-    `headers` have lower-case names. `public_keys` are Base64 as Mission Control shows them; during a change two, separated by
-    a space. The signature is over the body and its time alone, and not over the address.
-    """
-    timestamp = headers.get("telnyx-timestamp", "")
-    if not re.fullmatch("[0-9]{1,12}", timestamp) or abs(now // 1000 - int(timestamp)) > TOLERANCE_SECONDS:
-        return False
-    signature = _bytes(headers.get("telnyx-signature-ed25519", ""))
-    message = f"{timestamp}|{body}".encode()
-    return any(ed25519.is_signed(_bytes(key), message, signature) for key in public_keys.split())
-
-
-def texml(document: str) -> str:
-    """A TwiML document of ours as TeXML: without the attributes that Telnyx does not know."""
-    root = ET.fromstring(document)  # noqa: S314  our own
-    for tag, names in _NOT_TEXML.items():
-        for element in root.iter(tag):
-            for name in names:
-                element.attrib.pop(name, None)
-    return '<?xml version="1.0" encoding="UTF-8"?>' + ET.tostring(root, encoding="unicode")
-
-
-def _bytes(written: str) -> bytes:
-    """What Base64 stands for; nothing if it is not Base64."""
-    try:
-        return base64.b64decode(written, validate=True)
-    except (binascii.Error, ValueError):
-        return b""
 
 
 def _known(call: Mapping[str, Any]) -> Known:

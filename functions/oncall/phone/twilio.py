@@ -1,7 +1,7 @@
 """Twilio's calls: placing, looking up, ending; and text messages. Nothing else in the project talks to Twilio."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -10,7 +10,6 @@ from requests.exceptions import InvalidJSONError, RequestException
 from twilio.base.exceptions import TwilioException, TwilioRestException
 from twilio.http.http_client import TwilioHttpClient
 from twilio.http.response import Response
-from twilio.request_validator import RequestValidator
 from twilio.rest import Client
 
 from oncall.phone import refusals
@@ -48,12 +47,12 @@ class Telephone:
     `text_sender` is what text messages come from: a number, a name, or a messaging service. Empty: none are sent.
     """
 
-    name: ClassVar[str] = "twilio"
-    label: ClassVar[str] = "Twilio"
+    is_late: ClassVar[bool] = False
 
     client: Client
     caller_number: str
     text_sender: str = ""
+    says_ringing: bool = False  # whether a callback is wanted when the phone rings
 
     def call(self, number: str, document: str, *, callbacks: Callbacks, ring_seconds: int) -> str:
         """Asks for a call; returns its SID. `ring_seconds` is 5 to 600 (Twilio: Timeout).
@@ -67,7 +66,12 @@ class Telephone:
                 twiml=document,
                 timeout=ring_seconds,
                 status_callback=callbacks.status,
-                status_callback_event=["initiated", "answered", "completed"],
+                status_callback_event=[
+                    "initiated",
+                    *(["ringing"] if self.says_ringing else []),
+                    "answered",
+                    "completed",
+                ],
                 status_callback_method="POST",
                 time_limit=CALL_SECONDS,
             )
@@ -164,16 +168,18 @@ class Telephone:
         return _client(self.client.username, self.client.password, self.client.api.base_url, seconds)
 
 
-def is_signed(auth_token: str, url: str, form: Mapping[str, str], signature: str) -> bool:
-    """Twilio: HMAC-SHA1 of the full public address and the sorted form, compared in constant time."""
-    return signature.isascii() and RequestValidator(auth_token).validate(url, form, signature)
-
-
 def telephone(
-    account_sid: str, auth_token: str, *, caller_number: str, api_url: str, text_sender: str = ""
+    account_sid: str,
+    auth_token: str,
+    *,
+    caller_number: str,
+    api_url: str,
+    text_sender: str = "",
+    says_ringing: bool = False,
 ) -> Telephone:
     """The telephone of an account. `api_url` replaces https://api.twilio.com unless it is empty."""
-    return Telephone(_client(account_sid, auth_token, api_url, TIMEOUT_SECONDS), caller_number, text_sender)
+    client = _client(account_sid, auth_token, api_url, TIMEOUT_SECONDS)
+    return Telephone(client, caller_number, text_sender, says_ringing)
 
 
 def _client(account_sid: str, auth_token: str, api_url: str, timeout: float) -> Client:

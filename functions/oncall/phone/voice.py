@@ -153,10 +153,10 @@ class Voice:
     language: Language
     callbacks: Callbacks
 
-    def alert(self, headline: Headline, storm: Storm | None = None) -> str:
-        """The alert and the keys, twice, then a good-bye: a voicemail ends by itself."""
+    def alert(self, headline: Headline, storm: Storm | None = None, *, once: bool = False) -> str:
+        """The alert and the keys, twice, then a good-bye: a voicemail ends by itself. `once`: for the second time."""
         told = self.message(headline, storm)
-        return self._ask(told, told, "silence")
+        return self._ask(None if once else told, told, "silence")
 
     def wrong(self) -> str:
         """Which keys there are, for whoever pressed another one: key 3 says the alert again."""
@@ -248,11 +248,11 @@ class Voice:
         """Which keys there are."""
         return self._own("keys")
 
-    def test(self) -> str:
-        """A test call's words, twice, then a good-bye."""
+    def test(self, *, once: bool = False) -> str:
+        """A test call's words, twice (`once`: for the second time), then a good-bye."""
         response = VoiceResponse()
-        for _ in range(2):
-            self._speak(self._gather(response), self._own("test"), pause_ms=LIFT_MS)
+        for is_last in (True,) if once else (False, True):
+            self._speak(self._gather(response, is_last=is_last), self._own("test"), pause_ms=LIFT_MS)
         return self._end(response, self._own("untested"))
 
     def goodbye(self, word: str, *, who: str = "", minutes: int | None = None, count: int = 1) -> str:
@@ -270,19 +270,21 @@ class Voice:
         response.redirect(self.callbacks.retry(digits, tries), method="POST")
         return str(response)
 
-    def _ask(self, first: Sequence[Piece], again: Sequence[Piece], silence: str) -> str:
+    def _ask(self, first: Sequence[Piece] | None, again: Sequence[Piece], silence: str) -> str:
         """Words, the keys and the wait for one; words, the keys and the wait again; then the word `silence`."""
         response = VoiceResponse()
-        for told in (first, again):
-            gather = self._gather(response)
+        for is_last, told in ((False, first), (True, again)):
+            if told is None:
+                continue
+            gather = self._gather(response, is_last=is_last)
             self._speak(gather, told, pause_ms=LIFT_MS)
             self._speak(gather, self.keys(), pause_ms=PAUSE_MS)
         return self._end(response, self._own(silence))
 
-    def _gather(self, response: VoiceResponse) -> Gather:
+    def _gather(self, response: VoiceResponse, *, is_last: bool) -> Gather:
         """The wait for a key, which may be pressed while the words in it are said."""
         gather = Gather(
-            action=self.callbacks.key,
+            action=self.callbacks.last_key if is_last else self.callbacks.key,
             method="POST",
             num_digits=1,
             timeout=KEY_SECONDS,

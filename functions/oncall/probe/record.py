@@ -62,11 +62,12 @@ def webhook(run: str, status: Status, *, now: int) -> dict[str, object]:
 
 
 def begin(
-    table: Table, run: str, *, owner: str, now: int, patience: int = 0
+    table: Table, run: str, *, owner: str, now: int, patience: int = 0, provider: str = ""
 ) -> tuple[Literal["begun", "died", "busy", "over"], str]:
     """Writes that a run begins, and which one was before it. One run at a time: with two, neither measures anything.
 
     `owner` is the invocation: Lambda tries one that failed again under the same name, so its first try has died.
+    `provider`: which telephone provider it proves, if there are two.
     `patience`: when no run begins for so many milliseconds, the reconciler tells; 0 for never.
     """
     last = table.get(PARTITION, "LAST") or {}
@@ -87,7 +88,11 @@ def begin(
         table.update(update)
     except ConditionFailedError:
         return "busy", before
-    note(table, run, {"started_at": now, "hops": {}, "expires_at": now // 1000 + KEPT_SECONDS})
+    note(
+        table,
+        run,
+        {"started_at": now, "hops": {}, "provider": provider, "expires_at": now // 1000 + KEPT_SECONDS},
+    )
     return "begun", before
 
 

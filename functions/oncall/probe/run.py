@@ -13,7 +13,7 @@ from urllib.request import Request
 
 from aws_lambda_powertools import Logger
 
-from oncall import actions, incidents, pages
+from oncall import actions, incidents, pages, providers
 from oncall.alerts.alertmanager import read_webhook
 from oncall.errors import ConfigurationError
 from oncall.incidents import Event
@@ -24,7 +24,7 @@ from oncall.services import Services
 
 logger = Logger(child=True)
 
-SECONDS = 75  # from the accepted webhook to the key: the ringing, the words twice, and Twilio's delays
+SECONDS = 75  # from the accepted webhook to the key: the ringing, the words twice, and a provider's delays
 SLACK_SECONDS = 25
 EVERY_SECONDS = 0.5
 POST_SECONDS = 10  # one request; the gateway answers or gives up by then
@@ -78,7 +78,12 @@ def run(services: Services, run_id: str, *, owner: str, post: Callable[[Mapping[
     """
     started_at = services.now()
     patience = record.patience(services.settings.probe_schedule)
-    what, before = record.begin(services.table, run_id, owner=owner, now=started_at, patience=patience)
+    provider = _whose_turn(services)
+    what, before = record.begin(
+        services.table, run_id, owner=owner, now=started_at, patience=patience, provider=provider
+    )
+    if provider and what == "begun":
+        providers.put_on_trial(services.table, provider)
     if what == "busy" and before != run_id:
         record.refuse(services.table, run_id, now=started_at)
     if what in ("busy", "over"):
@@ -95,6 +100,16 @@ def run(services: Services, run_id: str, *, owner: str, post: Callable[[Mapping[
             _resolve(services, before)  # which may have died
         problem = _try(going)
     return _end(going, problem)
+
+
+def _whose_turn(services: Services) -> str:
+    """The telephone provider that a run proves, if there are two: one that is down, or not that of the last run."""
+    if not services.settings.telnyx_application:
+        return ""
+    down = providers.down(services.table)
+    if len(down) == 1:
+        return next(iter(down))
+    return providers.other(providers.on_trial(services.table))
 
 
 def _try(run: _Run) -> str:
@@ -139,7 +154,7 @@ def _look(run: _Run) -> str | None:
     if incident.state != "triggered" or (page and not page.is_open):
         return "somebody else ended it meanwhile"
     if call and call.has_ended:
-        return _ENDS.get(call.status) or f"the call failed: {call.reason or 'Twilio says no more'}"
+        return _ENDS.get(call.status) or f"the call failed: {call.reason or 'its provider says no more'}"
     return None
 
 
@@ -154,7 +169,9 @@ def _stuck(run: _Run) -> str:
     """What a run whose time is up waited for."""
     page = _page(run) if run.incident else None
     if page and page.unavailable_since:
-        return "Twilio takes no calls"
+        return (
+            f"{providers.LABELS[page.current_call.provider if page.current_call else providers.TWILIO]} takes no calls"
+        )
     if "answered" in run.hops:
         return _ENDS["completed"]
     if "ringing" in run.hops:

@@ -3,6 +3,7 @@
 from oncall.roster.items import from_items, override_item, read_items, read_table, to_document, to_items
 from oncall.roster.model import (
     AWAY_MS,
+    DOWN,
     EVERYONE,
     META,
     NOBODY,
@@ -25,6 +26,7 @@ from oncall.roster.reader import parse
 
 __all__ = [
     "AWAY_MS",
+    "DOWN",
     "EVERYONE",
     "META",
     "NOBODY",

@@ -22,7 +22,7 @@ from oncall.roster.attributes import (
     format_days,
 )
 from oncall.roster.heartbeats import heartbeat_document
-from oncall.roster.model import EVERYONE, META, PARTITION, Layer, Override, Policy, Roster, RosterError, Step
+from oncall.roster.model import DOWN, EVERYONE, META, PARTITION, Layer, Override, Policy, Roster, RosterError, Step
 from oncall.roster.reader import parse
 from oncall.roster.sources import source_document
 
@@ -80,7 +80,8 @@ def read_items(items: Iterable[Mapping[str, Any]]) -> tuple[Roster, tuple[Proble
             groups[_KINDS[kind]].setdefault(str(item.get("id", rest)), item)
     groups["responders"] = dict(sorted(groups["responders"].items(), key=lambda pair: (_position(pair[1]), pair[0])))
     roster, problems = parse(document | groups)
-    roster = replace(roster, alive_at=int(meta.get("alive_at", 0)))
+    down = {str(item["sk"]).removeprefix(f"{DOWN}#") for item in ordered if "failure" in item}
+    roster = replace(roster, alive_at=int(meta.get("alive_at", 0)), down=frozenset(down))
     rows = {group: kind for kind, group in _KINDS.items()}
     return roster, tuple(
         Problem((f"{rows[str(p.path[0])]}#{p.path[1]}", *p.path[2:]), p.message)

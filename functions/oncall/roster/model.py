@@ -19,6 +19,7 @@ StepKind = Literal["everyone", "schedule", "responder"]
 
 PARTITION = "ROSTER"
 META = "META"
+DOWN = "DOWN"  # the kind of an item that says that a telephone provider is down (see oncall.providers)
 NOBODY = "nobody"  # a turn that nobody has
 EVERYONE = "everyone"  # the step, and the schedule that says whose turn it is
 DEFAULT_POLICY = "default"
@@ -175,6 +176,7 @@ class Roster:
     heartbeats: Mapping[str, Heartbeat] = field(default_factory=dict)
     version: int = 0
     applied_at: datetime | None = None
+    down: frozenset[str] = frozenset()  # telephone providers that are down
     alive_at: int = 0  # when the reconciler of a stack with a standby last ran, epoch milliseconds; 0: not known
 
     def was_away(self, now: int) -> bool:

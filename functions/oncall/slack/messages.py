@@ -182,6 +182,10 @@ def _told_as(event: TimelineEvent) -> str:
         kind = "nobody"
     if kind == "resolved" and event.who:
         kind = "resolved_by"
+    if kind == "ringing" and detail.get("provider"):
+        kind = "ringing_through"
+    if kind == "unavailable" and detail.get("providers"):
+        kind = "unavailable_both"
     return f"supposed_{kind}" if detail.get("supposed") else kind
 
 
@@ -255,7 +259,7 @@ def _calls(incident: Incident, language: Language, page: Page | None) -> Iterato
     elif call and not call.has_ended:
         name = _text(plain(call.name, 80) or "-", bold=True)
         said = words["calling_supposed" if call.is_supposed else "calling"]
-        yield from _filled(said, who=name, number=_text(str(call.number)))
+        yield from _filled(said, who=name, number=_text(str(len(page.attempts))))
     elif call is None and page.at_work:
         name = _text(plain(page.at_work.name, 80) or "-", bold=True)
         yield from _filled(words["calling_later"], who=name, until=_date(page.ring_at))
