@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import typer
 
-from oncall import shadow
+from oncall import providers, shadow
 from oncall.clock import at
 from oncall.clock import now as milliseconds
 from oncall.phone import proofs
@@ -31,7 +31,7 @@ from oncall_cli.providers import ProviderError
 from oncall_cli.roster_check import numbers, old_time_zones, slack_users
 from oncall_cli.roster_coverage import DAYS_AHEAD, gaps, idle_steps, never_on_call, unreachable
 from oncall_cli.roster_table import read as read_table
-from oncall_cli.secret_store import SECRETS, Secrets
+from oncall_cli.secret_store import Secrets
 from oncall_cli.slack_app import deploy_pinned
 from oncall_cli.slack_app import scopes as scopes_of_manifest
 from oncall_cli.target import Stack, Target
@@ -110,6 +110,8 @@ def _checks(target: Target) -> list[Check]:
         _numbers,
         _secrets,
         _twilio,
+        _providers,
+        _telnyx,
         _shadow,
         _texts,
         _slack,
@@ -231,7 +233,7 @@ def _secrets(patient: Patient) -> Iterator[Check]:
     for name in missing:
         yield Check("secrets", "failed", f"SSM has no parameter {name}, or it is empty", "oncall init")
     if not missing:
-        yield Check("secrets", "good", f"SSM has all {len(SECRETS)}")
+        yield Check("secrets", "good", f"SSM has all {len(secrets.names)}")
     tokens = {parameter: secrets.values.get(parameter, "").split() for parameter in _TOKENS}
     for parameter, name in _TOKENS.items():
         if any(len(token) < LEAST_TOKEN for token in tokens[parameter]):
@@ -279,6 +281,43 @@ def _twilio(patient: Patient) -> Iterator[Check]:
     if policies > 1:  # Twilio's API does not tell how many calls an account may hold at once
         says = f"{policies} policies may ring at once; how many calls the account may hold, its API does not tell"
         yield Check("Twilio's concurrency", "warning", says, "new accounts may hold 2 or 3: look at Twilio's console")
+
+
+def _providers(patient: Patient) -> Iterator[Check]:
+    """Which telephone provider is down, as pages know it."""
+    for name, item in providers.down(Table(patient.target.dynamodb, patient.target.table)).items():
+        says = f"down since {shown(at(item['since']))}: {item['reason']}"
+        do = "pages begin with the other provider; oncall probe proves this one"
+        yield Check(providers.LABELS[name], "warning", says, do)
+
+
+def _telnyx(patient: Patient) -> Iterator[Check]:
+    """The second telephone provider, if there is to be one."""
+    parameters = patient.stack.parameters
+    if not parameters.get("TelnyxApplicationId") or "TelnyxApiKeyParameter" not in patient.secrets.values:
+        return  # a missing one is told with the secrets
+    account = patient.secrets.telnyx
+    amount, currency = account.balance()
+    if amount < LEAST_BALANCE:
+        yield Check("Telnyx's balance", "failed", f"{amount:.2f} {currency}", "pay in, and turn on auto-recharge")
+    else:
+        yield Check("Telnyx's balance", "good", f"{amount:.2f} {currency}")
+    account.calls()
+    known = account.application(parameters["TelnyxApplicationId"])
+    if not known.get("active") or not known.get("outbound", {}).get("outbound_voice_profile_id"):
+        do = "Mission Control: switch it on, and give it an outbound voice profile"
+        yield Check("Telnyx", "failed", "the TeXML application cannot place calls", do)
+    elif str(known.get("voice_method", "")).lower() != "post":
+        says = "the TeXML application asks with GET: keys do not count"
+        yield Check("Telnyx", "failed", says, "set its voice method to POST")
+    else:
+        yield Check("Telnyx", "good", "the key is right, and the application places calls")
+    number = parameters["TelnyxCallerNumber"]
+    if account.has(number):
+        yield Check("Telnyx's number", "good", f"{number} belongs to the account")
+    else:
+        says = f"{number} is not one of the account's own"
+        yield Check("Telnyx's number", "warning", says, _mend(number, "buy it, unless it is verified there"))
 
 
 def _mend(number: str, do: str) -> str:

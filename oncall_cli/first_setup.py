@@ -2,6 +2,7 @@
 
 import secrets as random
 import sys
+from base64 import b64decode
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,28 +15,41 @@ from oncall_cli import secret_store
 from oncall_cli.errors import CommandError, aws_errors
 from oncall_cli.output import confirm, note, print_json
 from oncall_cli.phone_numbers import advise
-from oncall_cli.providers import ProviderError, SlackApp, TwilioAccount
-from oncall_cli.secret_store import SECRETS, Secrets
+from oncall_cli.providers import ProviderError, SlackApp, TelnyxAccount, TwilioAccount
+from oncall_cli.secret_store import SECRETS, TELNYX_SECRETS, Secrets
 from oncall_cli.slack_app import deploy_pinned
 from oncall_cli.target import Stack, describe, open_session
 
 ROSTER = Path("roster.yaml")
 TRIES = 3
+_WHAT = SECRETS | TELNYX_SECRETS
 
 
-def guide(*, stack_name: str, region: str | None, profile: str | None, endpoint_url: str | None, as_json: bool) -> None:
-    """Asks for the secrets, checks them with Twilio and Slack, stores them in SSM, and writes a first roster file."""
+def guide(
+    *,
+    stack_name: str,
+    region: str | None,
+    profile: str | None,
+    endpoint_url: str | None,
+    telnyx: bool,
+    as_json: bool,
+) -> None:
+    """Asks for the secrets, checks them with whose they are, stores them in SSM, and writes a first roster file.
+
+    `telnyx`: for those of the second telephone provider, too.
+    """
     where = f"stack {stack_name}"
     with aws_errors(where):
         session = open_session(where, region=region, profile=profile, is_local=endpoint_url is not None)
         ssm: Any = session.create_client("ssm", endpoint_url=endpoint_url)
     stack = _stack(session, stack_name, endpoint_url)
-    known = secret_store.read(ssm, where, stack)
+    known = secret_store.read(ssm, where, stack, telnyx=telnyx)
     note(f"Secrets are kept in SSM Parameter Store, region {session.get_config_variable('region')}, as SecureString.")
     note("Enter keeps what is there.\n")
     found = {
         **{parameter: _token(parameter, known) for parameter in ("BearerTokenParameter", "HeartbeatTokenParameter")},
         **_ask_until(lambda: _ask_twilio(known)),
+        **(_ask_until(lambda: _ask_telnyx(known)) if TELNYX_SECRETS.keys() <= known.names.keys() else {}),
         **_ask_until(lambda: _ask_slack(known)),
         "SlackSigningSecretParameter": _ask("SlackSigningSecretParameter", known),
     }
@@ -43,7 +57,7 @@ def guide(*, stack_name: str, region: str | None, profile: str | None, endpoint_
     if changed:
         for parameter in changed:
             sign = "~" if parameter in known.values else "+"
-            note(f"{sign} {known.names[parameter]}: {SECRETS[parameter][1]}")
+            note(f"{sign} {known.names[parameter]}: {_WHAT[parameter][1]}")
         confirm("Store them in SSM?", yes=not sys.stdin.isatty())
         with aws_errors(where):
             for parameter, value in changed.items():
@@ -83,7 +97,7 @@ def _ask(parameter: str, known: Secrets) -> str:
     there = known.values.get(parameter, "")
     hint = " [keep]" if there else ""
     typed = typer.prompt(
-        f"{SECRETS[parameter][1]}{hint}", default=there or None, hide_input=True, show_default=False, err=True
+        f"{_WHAT[parameter][1]}{hint}", default=there or None, hide_input=True, show_default=False, err=True
     )
     return str(typed).strip()
 
@@ -107,6 +121,22 @@ def _ask_twilio(known: Secrets) -> dict[str, str]:
     amount, currency = twilio.balance()
     note(f"  Twilio: {account['friendly_name']}, {account['status']}, {amount:.2f} {currency}")
     return {"TwilioAccountSidParameter": sid, "TwilioAuthTokenParameter": token}
+
+
+def _ask_telnyx(known: Secrets) -> dict[str, str]:
+    key, public = (_ask(name, known) for name in TELNYX_SECRETS)
+    amount, currency = TelnyxAccount(key, "", known.telnyx_url).balance()
+    note(f"  Telnyx: {amount:.2f} {currency}")
+    if not all(_is_public_key(one) for one in public.split()):
+        raise ProviderError("Telnyx's public key is Base64 of 32 bytes (Mission Control, Keys & Credentials)", "400")
+    return dict(zip(TELNYX_SECRETS, (key, public), strict=True))
+
+
+def _is_public_key(text: str) -> bool:
+    try:
+        return len(b64decode(text, validate=True)) == 32
+    except ValueError:
+        return False
 
 
 def _ask_slack(known: Secrets) -> dict[str, str]:

@@ -830,6 +830,9 @@ def init(
     ] = DEFAULT_STACK,
     region: Annotated[str | None, typer.Option(envvar="AWS_REGION", help="AWS region.")] = None,
     profile: Annotated[str | None, typer.Option(help="AWS profile.")] = None,
+    telnyx: Annotated[
+        bool, typer.Option("--telnyx", help="Telnyx's secrets too: the second telephone provider (docs/providers.md).")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Set it up, guided: secrets, checked with Twilio and Slack, and a first roster. Can be run again.
@@ -843,7 +846,14 @@ def init(
     if devstack:
         endpoints = devstack_endpoints()
         endpoint_url, region = endpoints["aws"], endpoints["region"]
-    guide(stack_name=stack_name, region=region, profile=profile, endpoint_url=endpoint_url, as_json=json)
+    guide(
+        stack_name=stack_name,
+        region=region,
+        profile=profile,
+        endpoint_url=endpoint_url,
+        telnyx=telnyx,
+        as_json=json,
+    )
 
 
 @slack_app.command("manifest")

@@ -5,6 +5,7 @@ import secrets
 import time
 from datetime import UTC, datetime
 
+from oncall import providers
 from oncall.clock import at
 from oncall.probe import record as probe
 from oncall.table import Item, Table
@@ -19,7 +20,7 @@ PATIENCE_SECONDS = 210  # longer than the function's time limit
 _HOPS = {
     "accepted": "the gateway accepted the webhook",
     "opened": "an incident was opened",
-    "ringing": "Twilio took the call",
+    "ringing": "{provider} took the call",
     "answered": "the number answered",
     "acknowledged": "the key was heard: acknowledged",
     "resolved": "the incident was resolved",
@@ -48,7 +49,14 @@ def run(target: Target, *, of_standby: bool, as_json: bool) -> None:
     if as_json:
         seconds = {hop: moment / 1000 for hop, moment in _in_order(item)}
         print_json(
-            {"run": name, "good": not problem, "seconds": seconds, "problem": problem, "slack": item.get("slack", "")}
+            {
+                "run": name,
+                "good": not problem,
+                "provider": _provider(item),
+                "seconds": seconds,
+                "problem": problem,
+                "slack": item.get("slack", ""),
+            }
         )
     elif not problem:
         say("an alert reaches a telephone, and its key is heard")
@@ -74,7 +82,8 @@ def last_run(item: Item) -> str:
     when = shown(at(item["ended_at"]))
     if item["problem"]:
         return f"{when}: {item['problem']}"
-    return f"{when}: rang after {hops['ringing'] / 1000:.1f} s, acknowledged after {hops['acknowledged'] / 1000:.1f} s"
+    ringing, acknowledged = (f"{hops[hop] / 1000:.1f} s" for hop in ("ringing", "acknowledged"))
+    return f"{when}: rang through {_provider(item)} after {ringing}, acknowledged after {acknowledged}"
 
 
 def _wait(target: Target, name: str, *, is_quiet: bool) -> Item:
@@ -87,7 +96,7 @@ def _wait(target: Target, name: str, *, is_quiet: bool) -> Item:
             item = probe.read(table, name) or {}
         for hop, moment in _in_order(item):
             if hop not in told and not is_quiet:
-                say(f"{moment / 1000:6.1f} s  {_HOPS[hop]}")
+                say(f"{moment / 1000:6.1f} s  {_HOPS[hop].format(provider=_provider(item))}")
             told.add(hop)
         if "ended_at" in item:
             return item
@@ -95,6 +104,11 @@ def _wait(target: Target, name: str, *, is_quiet: bool) -> Item:
             what = "does not end" if item else "does not begin"
             raise CommandError(f"the probe {what}: look at the log of the function Probe")
         time.sleep(0.5)
+
+
+def _provider(item: Item) -> str:
+    """The telephone provider that a run has tried."""
+    return providers.LABELS[item.get("provider") or providers.TWILIO]
 
 
 def _in_order(item: Item) -> list[tuple[str, int]]:

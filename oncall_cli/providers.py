@@ -13,6 +13,7 @@ from oncall.redirects import open_unfollowed
 from oncall_cli.errors import CommandError
 
 TWILIO = "https://api.twilio.com"
+TELNYX = "https://api.telnyx.com"
 SLACK = "https://slack.com/api/"
 TIMEOUT_SECONDS = 10
 
@@ -81,6 +82,43 @@ class TwilioAccount:
         if status == 401:
             raise ProviderError("Twilio does not know this account SID with this auth token", "401")
         raise ProviderError(f"Twilio answered {status}: {answer.get('message', 'no reason')}", str(status))
+
+
+@dataclass(frozen=True, slots=True)
+class TelnyxAccount:
+    """An account at Telnyx, the second telephone provider."""
+
+    key: str = field(repr=False)
+    account: str
+    url: str = TELNYX
+
+    def balance(self) -> tuple[float, str]:
+        """Money that is left, credit included, and its currency."""
+        data = self._get("/v2/balance")["data"]
+        return float(data["available_credit"]), data["currency"]
+
+    def calls(self) -> None:
+        """Looks at its calls, as a page does. Raises ProviderError if the key or the account is wrong."""
+        self._get(f"/v2/texml/Accounts/{quote(self.account, safe='')}/Calls", PageSize="1")
+
+    def application(self, application: str) -> dict[str, Any]:
+        """A TeXML application: `active`, `voice_method`, `outbound` among others."""
+        data = self._get(f"/v2/texml_applications/{quote(application, safe='')}").get("data")
+        return data if isinstance(data, dict) else {}
+
+    def has(self, number: str) -> bool:
+        """Whether a number is the account's own."""
+        found = self._get("/v2/phone_numbers", **{"filter[phone_number]": number}).get("data")
+        return any(one.get("phone_number") == number for one in found or ())
+
+    def _get(self, path: str, **query: str) -> dict[str, Any]:
+        url = f"{self.url}{path}{'?' if query else ''}{urlencode(query)}"
+        status, answer, _ = ask("Telnyx", Request(url, headers={"Authorization": f"Bearer {self.key}"}))  # noqa: S310  http(s)
+        if status == 200:
+            return answer
+        if status == 401:
+            raise ProviderError("Telnyx refuses this API key", "401")
+        raise ProviderError(f"Telnyx answered {status}", str(status))
 
 
 @dataclass(frozen=True, slots=True)

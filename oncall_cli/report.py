@@ -54,6 +54,7 @@ class Report:
     unanswered: int
     calls: int
     call_outcomes: dict[str, int]
+    calls_through: dict[str, int]  # each telephone provider, where there are two
     to_acknowledge: Durations
     to_resolve: Durations
     woken: tuple[Woken, ...]
@@ -66,6 +67,7 @@ def summarize(found: Sequence[tuple[Incident, Sequence[TimelineEvent]]], zone: Z
     events = [event for _, story in real for event in story]
     ringing = [event for event in events if event.kind == "ringing"]
     outcomes = Counter(str(event.detail["status"]) for event in events if event.kind == "call_ended")
+    through = Counter(str(event.detail["provider"]) for event in ringing if event.detail.get("provider"))
     acknowledged = [
         (first.at - incident.opened_at) / 1000
         for incident, story in real
@@ -79,6 +81,7 @@ def summarize(found: Sequence[tuple[Incident, Sequence[TimelineEvent]]], zone: Z
         unanswered=sum(1 for _, story in real if _first(story, "unanswered")),
         calls=len(ringing),
         call_outcomes=dict(outcomes.most_common()),
+        calls_through=dict(through.most_common()),
         to_acknowledge=_durations(acknowledged),
         to_resolve=_durations(resolved),
         woken=tuple(_woken(ringing, zone)),
@@ -143,6 +146,8 @@ def _print(report: Report, since: str, zone: ZoneInfo, cost: dict[str, Any] | No
         say(f"by product: {_counts(report.by_product)}")
     say(f"unanswered: {report.unanswered}")
     say(f"calls: {report.calls} ({_counts(report.call_outcomes)})")
+    if report.calls_through:
+        say(f"through: {_counts(report.calls_through)}")
     rows = [
         (name, str(taken.count), _length(taken.median), _length(taken.p95))
         for name, taken in (("acknowledged", report.to_acknowledge), ("resolved", report.to_resolve))

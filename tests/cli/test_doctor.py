@@ -4,12 +4,17 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
 import pytest
+import requests
 
 from devstack.slack.api import create_app as slack_app
 from devstack.slack.workspace import User
+from devstack.telnyx.api import create_app as telnyx_app
+from oncall import providers
 from oncall.roster import parse
+from oncall.table import Table
 from oncall_cli import doctor, roster_check
 from oncall_cli.doctor import Check, Patient
+from oncall_cli.providers import ProviderError
 from oncall_cli.secret_store import Secrets
 from oncall_cli.target import Stack, Target
 from tests.devstack.application import serving
@@ -126,3 +131,67 @@ def test_a_workspace_that_is_not_pinned_is_told(target: Target, pinned: str, lev
     (check,) = [one for one in found if one.name == "Slack's workspace"]
     assert (check.level, check.says.partition(":")[0]) == (level, says)
     assert ('SlackWorkspace="T0SIMULATED A0SIMULATED"' in check.do) is (level != "good")
+
+
+TELNYX = {
+    "TelnyxApplicationId": "1293384261075731499",
+    "TelnyxAccountSid": "account",
+    "TelnyxCallerNumber": "+12025550197",
+}
+
+
+def telnyx_says(target: Target, account: dict[str, Any], **changed: str) -> dict[str, tuple[str, str]]:
+    """What the doctor says of Telnyx, whose account is like this: by name, the level and the words."""
+    phones = telnyx_app(
+        api_key="KEY1",
+        account_sid="account",
+        application=TELNYX["TelnyxApplicationId"],
+        signing_key="A" * 43 + "=",
+        numbers=["+12025550197"],
+    )
+    with serving(phones) as url:
+        requests.put(f"{url}/_sim/account", json=account, timeout=10).raise_for_status()
+        values = {"TelnyxApiKeyParameter": changed.pop("key", "KEY1")}
+        secrets = Secrets({}, values, "", "", "account", url)
+        stack = Stack("on-call", "CREATE_COMPLETE", NOW, {}, {**TELNYX, **changed})
+        return {
+            one.name: (one.level, one.says) for one in doctor._telnyx(Patient(target, stack, parse({})[0], secrets))
+        }
+
+
+def test_a_second_provider_that_is_ready_is_good(target: Target) -> None:
+    assert telnyx_says(target, {}) == {
+        "Telnyx": ("good", "the key is right, and the application places calls"),
+        "Telnyx's balance": ("good", "100.00 USD"),
+        "Telnyx's number": ("good", "+12025550197 belongs to the account"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("account", "changed", "name", "level"),
+    [
+        ({"application": {"active": False}}, {}, "Telnyx", "failed"),
+        ({"application": {"outbound": {}}}, {}, "Telnyx", "failed"),
+        ({"application": {"voice_method": "get"}}, {}, "Telnyx", "failed"),
+        ({"balance": "1.20"}, {}, "Telnyx's balance", "failed"),
+        ({}, {"TelnyxCallerNumber": "+12025550111"}, "Telnyx's number", "warning"),
+    ],
+)
+def test_what_would_keep_the_second_provider_from_calling_is_told(
+    target: Target, account: dict[str, Any], changed: dict[str, str], name: str, level: str
+) -> None:
+    assert telnyx_says(target, account, **changed)[name][0] == level
+
+
+@pytest.mark.parametrize("changed", [{"key": "KEY2"}])
+def test_a_wrong_key_of_the_second_provider_is_told(target: Target, changed: dict[str, str]) -> None:
+    with pytest.raises(ProviderError, match="Telnyx refuses this API key"):  # which the doctor tells as a failed check
+        telnyx_says(target, {}, **changed)
+
+
+def test_which_provider_is_down_is_told(target: Target) -> None:
+    assert list(doctor._providers(patient(target, {}))) == []
+    providers.trip(Table(target.dynamodb, target.table), "twilio", failure="ring", reason="no ringing", now=1)
+    (check,) = doctor._providers(patient(target, {}))
+    assert (check.name, check.level) == ("Twilio", "warning")
+    assert check.says.endswith("no ringing")

@@ -11,6 +11,7 @@ import yaml
 from typer.testing import CliRunner
 
 from devstack.slack.api import create_app as slack_app
+from devstack.telnyx.api import create_app as telnyx_app
 from devstack.twilio.api import create_app as twilio_app
 from oncall_cli import secret_store
 from oncall_cli.main import app
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 SID = "AC" + "0123456789abcdef" * 2
 TWILIO, BOT, SIGNING = "0c1d2e3f", "xoxb-4a5b6c7d", "8e9f0a1b"
+TELNYX, PUBLIC = "KEY2d3e4f", "QUJDREVGR0hJSktMTU5PUFFSU1RVVldYWVphYmNkZWY="
 RIGHT = f"{SID}\n{TWILIO}\n{BOT}\n{SIGNING}\n"
 NOBODY = "\n"  # in the roster
 
@@ -34,7 +36,9 @@ def providers(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]
     monkeypatch.chdir(tmp_path)
     phones = twilio_app(account_sid=SID, auth_token=TWILIO, numbers=["+12025550100"])
     workspace = slack_app(bot_token=BOT, signing_secret=SIGNING)
-    with serving(phones) as twilio_url, serving(workspace) as slack_url:
+    second = telnyx_app(api_key=TELNYX, account_sid="account", application="1", signing_key=PUBLIC)
+    with serving(phones) as twilio_url, serving(second) as telnyx_url, serving(workspace) as slack_url:
+        monkeypatch.setattr(secret_store, "TELNYX", telnyx_url)
         monkeypatch.setattr(secret_store, "TWILIO", twilio_url)
         monkeypatch.setattr(secret_store, "SLACK", f"{slack_url}/api/")
         yield
@@ -52,13 +56,13 @@ class Answered:
     shown: str
 
 
-type SetUp = Callable[[str], Answered]
+type SetUp = Callable[..., Answered]
 
 
 @pytest.fixture
 def set_up() -> SetUp:
-    def run(answers: str) -> Answered:
-        ran = CliRunner().invoke(app, ["init", "--region", REGION], input=answers)
+    def run(answers: str, *options: str) -> Answered:
+        ran = CliRunner().invoke(app, ["init", "--region", REGION, *options], input=answers)
         if ran.exception and not isinstance(ran.exception, SystemExit):
             raise ran.exception
         return Answered(ran.exit_code, ran.stderr, ran.output)
@@ -86,6 +90,20 @@ def test_what_is_checked_is_stored(set_up: SetUp, ssm: "SSMClient") -> None:
     }
     assert "sam deploy --guided; at SlackWorkspace type: T0SIMULATED A0SIMULATED" in done.said
     assert not any(secret in done.shown for secret in (TWILIO, BOT, SIGNING))
+
+
+def test_the_second_telephone_providers_secrets_are_checked_and_stored_if_wanted(
+    set_up: SetUp, ssm: "SSMClient"
+) -> None:
+    twilio, slack = f"{SID}\n{TWILIO}\n", f"{BOT}\n{SIGNING}\n"
+    slips = f"KEYwrong\n{PUBLIC}\n{TELNYX}\nno key\n"
+    done = set_up(f"{twilio}{slips}{TELNYX}\n{PUBLIC} {PUBLIC}\n{slack}{NOBODY}", "--telnyx")
+    assert done.status == 0, done.said
+    assert "Telnyx refuses this API key. Once more:" in done.said
+    assert "Base64 of 32 bytes (Mission Control, Keys & Credentials). Once more:" in done.said
+    secrets = stored(ssm)
+    assert (secrets["/oncall/telnyx-api-key"], secrets["/oncall/telnyx-public-key"]) == (TELNYX, f"{PUBLIC} {PUBLIC}")
+    assert TELNYX not in done.shown
 
 
 def test_again_it_keeps_everything(set_up: SetUp, ssm: "SSMClient") -> None:

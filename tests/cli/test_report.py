@@ -52,6 +52,12 @@ def test_who_was_woken_how_often_and_at_which_local_hour() -> None:
     assert (report.calls, report.call_outcomes) == (3, {"no-answer": 1})
 
 
+def test_through_which_telephone_provider_phones_rang() -> None:
+    found = [story(NIGHT, *(event("ringing", NIGHT, "Alice", provider=one) for one in ("Twilio", "Telnyx", "Telnyx")))]
+    assert summarize(found, TOKYO).calls_through == {"Telnyx": 2, "Twilio": 1}
+    assert summarize([story(NIGHT, event("ringing", NIGHT, "Alice"))], TOKYO).calls_through == {}
+
+
 def test_the_first_acknowledgement_counts() -> None:
     incident, events = taken(NIGHT, 30)
     events += [event("acknowledged", NIGHT + 900_000, "Bob", via="slack")]
