@@ -48,12 +48,24 @@ SWITCHES = (
         "calls",
         "twilio",
         "Twilio: calls",
-        "Slack and the fallback channel tell it; calls are tried again.",
+        "The same phone rings through Telnyx. With both away Slack and the fallback channel tell it.",
         (
             Choice("503", "503", "create", {"status": 503, "code": 20503}),
             Choice("429", "429 too many", "create", {"status": 429, "code": 20429}),
             Choice("401", "wrong password", "create", {"status": 401, "code": 20003, "message": "Authenticate"}),
             Choice("lost", "dialled, answer lost", "create", {"lose_answer": True}),
+            Choice("silent", "taken, never rings", "ring", False),
+        ),
+    ),
+    Switch(
+        "telnyx",
+        "telnyx",
+        "Telnyx: calls",
+        "Asked when Twilio fails.",
+        (
+            Choice("503", "503", "create", {"status": 503, "code": 10007}),
+            Choice("401", "wrong key", "all", {"status": 401, "code": 10009}),
+            Choice("silent", "taken, never rings", "ring", False),
         ),
     ),
     Switch(
@@ -129,7 +141,7 @@ SWITCHES = (
         (Choice("away", "503", "sns", {"status": 503, "type": "ServiceUnavailable"}),),
     ),
 )
-PARTS = ("site", "twilio", "slack", "gateway", "aws")
+PARTS = ("site", "twilio", "telnyx", "slack", "gateway", "aws")
 
 
 def failing(part: str, answer: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 _PAGE = Path(__file__).with_name("page")
 _OWN_NAMES = {"127.0.0.1", "localhost", "::1"}
 _LARGEST_BODY = 64 * 1024  # bytes
-_CONTROL = re.compile(r"/api/(?P<part>twilio|slack|site)/(?P<rest>[\w.+-]+(?:/[\w.+-]+)*)", re.ASCII)
+_CONTROL = re.compile(r"/api/(?P<part>twilio|slack|site)/(?P<rest>[\w.+:-]+(?:/[\w.+:-]+)*)", re.ASCII)
 _SWITCH = re.compile(r"/api/faults/(?P<switch>[a-z-]+)")
 # Nothing from elsewhere, and no script or style within the page's text.
 _POLICY = (

@@ -52,6 +52,7 @@ class Endpoints:
     table: str
     state_machine_arn: str
     gateway: str = ""  # with the stage
+    telnyx: str = ""
     prometheus: str = ""
     alertmanager: str = ""
 
@@ -246,7 +247,7 @@ class Sources:
         }
 
     def _parts_with_faults(self) -> list[str]:
-        return [part for part in faults.PARTS if part != "gateway" or self._endpoints.gateway]
+        return [part for part in faults.PARTS if getattr(self._endpoints, part)]
 
     def _faults_of(self, part: str) -> Any:
         return self._sim(part, "site" if part == "site" else "faults")

@@ -21,6 +21,7 @@ from devstack.console.watch import Endpoints
 from devstack.shared.serve import TETHER, QuietRequestHandler
 from devstack.slack.api import create_app as slack_app
 from devstack.system import site
+from devstack.telnyx.api import create_app as telnyx_app
 from devstack.twilio.api import create_app as twilio_app
 
 if TYPE_CHECKING:
@@ -272,6 +273,9 @@ def staged(aws: str) -> Iterator[Stage]:
         endpoints = Endpoints(
             twilio=stack.enter_context(served(twilio_app(account_sid=ACCOUNT, auth_token=TOKEN))),
             slack=stack.enter_context(served(workspace)),
+            telnyx=stack.enter_context(
+                served(telnyx_app(api_key="k", account_sid="a", application="1", signing_key="A" * 43 + "="))
+            ),
             site=stack.enter_context(served(site.create_app())),
             aws=aws,
             region=REGION,

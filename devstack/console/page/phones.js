@@ -27,7 +27,7 @@ export function phones() {
   const strangers = [...new Set(calls.map((call) => call.to))].filter((number) => !known.some((phone) => phone.number === number));
   const all = [...known, ...strangers.map((number) => ({ name: "Not in the roster", number }))].map((phone) => {
     const own = calls.filter((call) => call.to === phone.number);
-    const call = own.find((c) => CALLING.has(c.status)) ?? own[own.length - 1];
+    const call = ["in-progress", "ringing", ...CALLING].map((status) => own.find((c) => c.status === status)).find(Boolean) ?? own[own.length - 1];
     return { ...phone, call, count: own.length, texts: (state.texts ?? []).filter((text) => text.to === phone.number) };
   });
   const last = calls[calls.length - 1];
@@ -104,7 +104,7 @@ function update(node, phone) {
   last.hidden = !call || calling || phone.isOpen;
   if (call && !calling) setText(last, ending(call));
   if (phone.isOpen) {
-    setText(node.querySelector(".caller"), call.from);
+    setText(node.querySelector(".caller"), call.provider === "telnyx" ? `${call.from}, through Telnyx` : call.from);
     setText(node.querySelector(".time"), isTalking ? timer(call) : calling ? `${STATUS[call.status]} …` : ending(call));
     node.querySelector(".keypad").hidden = !isTalking;
     node.querySelector(".answer").hidden = node.querySelector(".decline").hidden = !isRinging;
