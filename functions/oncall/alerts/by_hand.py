@@ -66,19 +66,13 @@ def read_page(request: Mapping[str, Any]) -> AlertGroup:
         labels=labels,
         annotations={"summary": text[:TEXT_LIMIT]},
         starts_at=at(moment).isoformat(),
-        ends_at="",
-        generator_url="",
         fingerprint=group,
     )
     return AlertGroup(
         key=f"page:{group}",
         severity="critical",
-        severity_note="",
         product=product,
         alerts=(alert,),
-        left_out=0,
-        cut_characters=0,
-        external_url="",
         source="command",
         received_at=moment,
     )

@@ -25,9 +25,9 @@ class Alert:
     labels: Mapping[str, str]
     annotations: Mapping[str, str]
     starts_at: str
-    ends_at: str
-    generator_url: str
     fingerprint: str
+    ends_at: str = ""
+    generator_url: str = ""
     # Of Grafana's alerts; empty elsewhere.
     silence_url: str = ""
     graph_url: str = ""  # of the panel, or of its dashboard
@@ -48,13 +48,13 @@ class AlertGroup:
 
     key: str
     severity: Severity
-    severity_note: str  # why the severity is not the written one: "missing", "unseen", "odd …"; empty if it is
     product: str
     alerts: tuple[Alert, ...]
-    left_out: int  # alerts that Alertmanager or the gateway cut off, and that may fire
-    cut_characters: int  # size of a webhook that the gateway cut to fit, in characters; 0 if it was not
-    external_url: str
     received_at: int  # when the gateway took it, epoch milliseconds
+    severity_note: str = ""  # why the severity is not the written one: "missing", "unseen", "odd …"; empty if it is
+    left_out: int = 0  # alerts that Alertmanager or the gateway cut off, and that may fire
+    cut_characters: int = 0  # size of a webhook that the gateway cut to fit, in characters; 0 if it was not
+    external_url: str = ""
     matchers: str = (
         ""  # what selects these alerts in Alertmanager's pages and silences; empty if that cannot be written
     )

@@ -43,18 +43,13 @@ def read_alarm(given: Mapping[str, Any], language: Language) -> AlertGroup:
         annotations={"summary": _SUMMARY[language], "description": _DESCRIPTION[language]},
         starts_at=since.isoformat(),
         ends_at=at.isoformat() if status == "resolved" else "",
-        generator_url="",
         fingerprint=name,
     )
     return AlertGroup(
         key=f"alarm:{name}",
         severity="critical",
-        severity_note="",
         product=PRODUCT,
         alerts=(alert,),
-        left_out=0,
-        cut_characters=0,
-        external_url="",
         source="alarm",
         received_at=int(at.timestamp() * 1000),
     )

@@ -213,29 +213,25 @@ def _acknowledge(services: Services, pressed: Press, responder: Responder | None
 def _ring_next(services: Services, pressed: Press, responder: Responder | None, words: Mapping[str, str]) -> str:
     who = responder.name if responder else pressed.name
     skipped = actions.ring_next(services, pressed.value, who=who, via="slack", seen_at=pressed.seen_at)
-    match skipped.outcome:
-        case "ours":
-            return ""
-        case "taken":
-            return _taken(words, skipped.who, skipped.at)
-        case "over":
-            return _over(services, pressed.value, words)
-        case outcome:
-            return words[outcome].format(who=escape(skipped.who, 100))
+    return _asked_to_ring(services, pressed, skipped, words)
 
 
 def _ring_again(services: Services, pressed: Press, responder: Responder | None, words: Mapping[str, str]) -> str:
     who = responder.name if responder else pressed.name
     asked = actions.ring_again(services, pressed.value, who=who, via="slack")
-    match asked.outcome:
+    return _asked_to_ring(services, pressed, asked, {**words, "again": words["rings"]})
+
+
+def _asked_to_ring(services: Services, pressed: Press, came: actions.Skipped, words: Mapping[str, str]) -> str:
+    match came.outcome:
         case "ours":
             return ""
         case "taken":
-            return _taken(words, asked.who, asked.at)
+            return _taken(words, came.who, came.at)
         case "over":
             return _over(services, pressed.value, words)
-        case _:
-            return words["rings"]
+        case outcome:
+            return words[outcome].format(who=escape(came.who, 100))
 
 
 def _resolve(services: Services, pressed: Press, responder: Responder | None, words: Mapping[str, str]) -> str:
