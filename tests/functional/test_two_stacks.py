@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from oncall import roster, wire
-from oncall.peer import answers, minute, rosters
+from oncall.peer import answers, minute, rosters, takeover
 from oncall.table import Update
 from oncall.wire import NoAnswerError, Peer, RefusedError, Reply
 from tests.builders import BASE, Execution, World, alert, webhook
@@ -53,6 +53,10 @@ class Pair:
             return Reply(200, answered, asked.sign(answered))
 
         return Peer(f"{BASE}/of-{role}", role, lambda: [TOKEN], post, asker.clock.now, asker.clock.sleep)
+
+    def at_once(self, run: Execution) -> Execution:
+        """What comes after a Follow state that began with those before it."""
+        return self.standby.decide(run.decision["follow"]["request"], execution=run.name)
 
     def waits(self, run: Execution) -> Execution:
         """The standby's Follow state, and what comes after it."""
@@ -113,6 +117,22 @@ def test_a_primary_that_does_not_answer_is_stood_in_for(pair: Pair) -> None:
     assert run.decision["action"] == "page"
     assert len(pair.standby.ringing) == 1
     assert "taken_over" in pair.standby.story(run)
+
+
+def test_a_storm_asks_a_dead_primary_as_often_as_one_group_and_a_primary_that_returns_is_asked_again(
+    pair: Pair,
+) -> None:
+    waiting = [fires(pair.standby, webhook(key=f"group {number}")) for number in range(20)]
+    later = fires(pair.standby, webhook(key="later"))
+    pair.is_cut = True
+    taken = [pair.at_once(run) for run in waiting]
+    assert all("taken_over" in pair.standby.story(run) for run in taken)
+    assert pair.asked == takeover.TRIES
+
+    pair.is_cut = False
+    pair.standby.clock.time += minute.BELIEVED_MS
+    fires(pair.primary, webhook(key="later"))
+    assert pair.waits(later).decision["action"] == "follow"
 
 
 def test_a_primary_that_has_not_accepted_the_group_is_stood_in_for(pair: Pair) -> None:

@@ -1,7 +1,8 @@
 """The other stack, every minute: the standby tells its primary what it has, and each hears that the other lives.
 
 Nobody but the standby asks while both live. A primary that was away asks at once, before it goes on with what it had.
-The item PEER has when the other one was heard last, and since when the fallback topic knows that it was not.
+The item PEER has when the other one was heard last, when it last gave no answer since, and since when the fallback topic
+knows of that.
 """
 
 from collections.abc import Mapping
@@ -20,19 +21,39 @@ logger = Logger(child=True)
 PARTITION, KEY = "PEER", "STATE"
 QUIET_MS = 150_000  # when a primary that does not hear its standby asks it
 SILENT_MS = 300_000  # when people are told
+BELIEVED_MS = 15_000  # how long one execution's finding that the other stack is silent spares the next ones from asking
 
 
 def hear(services: Services) -> Item:
     """Notes that the other stack lives, and tells people if they were told otherwise."""
     now = services.now()
     before = services.table.get(PARTITION, KEY) or {}
-    after = services.table.update(Update(PARTITION, KEY, set={"heard_at": now}, remove=("told_at",)))
+    after = services.table.update(Update(PARTITION, KEY, set={"heard_at": now}, remove=("told_at", "silent_at")))
     if "told_at" in before:
         services.fallback.tell(
             f"the {_other(services)} answers again",
             f"The {_other(services)} is heard again, after {(now - before['heard_at']) // 60_000} minutes.",
         )
     return after
+
+
+def ask(services: Services, word: str, given: Mapping[str, Any], *, tries: int = 1) -> Mapping[str, Any]:
+    """What the other stack answers to an execution's question. Raises NoAnswerError.
+
+    In a storm two hundred executions ask within seconds. A dead stack costs each of them as long as it waits, and all of them
+    the functions that wait: so the first ones wait, and the next ones believe them.
+    """
+    peer, now = services.peer(), services.now()
+    if peer is None:
+        raise NoAnswerError("there is no other stack")
+    state = services.table.get(PARTITION, KEY) or {}
+    if 0 <= now - int(state.get("silent_at", 0)) < BELIEVED_MS:
+        raise NoAnswerError("it gave no answer a moment ago")
+    try:
+        return peer.ask(word, given, tries=tries)
+    except NoAnswerError:
+        services.table.update(Update(PARTITION, KEY, set={"silent_at": services.now()}))
+        raise
 
 
 def look(services: Services, *, base: str, is_asked: bool = False) -> bool:
@@ -48,9 +69,9 @@ def look(services: Services, *, base: str, is_asked: bool = False) -> bool:
     known = (services.table.get(roster.PARTITION, roster.META) or {}) if is_primary else {}
     alive_at = int(known.get("alive_at", 0))
     was_away = is_primary and not 0 <= now - alive_at <= roster.AWAY_MS
-    state = services.table.get(PARTITION, KEY) or services.table.update(
-        Update(PARTITION, KEY, set={"heard_at": now})  # it has not been heard yet: that counts from now on
-    )
+    state = services.table.get(PARTITION, KEY) or {}
+    if "heard_at" not in state:  # it has not been heard yet: that counts from now on
+        state = services.table.update(Update(PARTITION, KEY, set={"heard_at": now}))
     has_answered = True
     if not is_primary or was_away or is_asked or now - state["heard_at"] > QUIET_MS:
         try:

@@ -15,7 +15,7 @@ from oncall import incidents, roster
 from oncall.alerts.group import AlertGroup, by_product
 from oncall.alerts.heartbeats import SOURCE as HEARTBEAT
 from oncall.incidents import Event, Incident, Theirs
-from oncall.peer import groups, merge, shared
+from oncall.peer import groups, merge, minute, shared
 from oncall.roster import Roster
 from oncall.services import Services
 from oncall.wire import NoAnswerError
@@ -68,7 +68,7 @@ def judge(services: Services, group: AlertGroup, request: Mapping[str, Any]) -> 
         _tell_resolved(services, group, [share.product for share in shares] or [group.product])
         return LEAVES
     try:
-        answered = peer.ask("groups", groups.question(group, shares), tries=TRIES)["shares"]
+        answered = minute.ask(services, "groups", groups.question(group, shares), tries=TRIES)["shares"]
     except NoAnswerError as error:
         logger.warning("the primary does not answer: this stack takes over", group=group.id, reason=str(error))
         return Verdict(takes_over=True, adopted=_theirs(followed["shares"]))
@@ -115,11 +115,8 @@ def _theirs(seen: Mapping[str, Any]) -> dict[str, Theirs]:
 
 def _tell_resolved(services: Services, group: AlertGroup, products: list[str]) -> None:
     """The primary may not have heard that it is over."""
-    peer = services.peer()
-    if peer is None:
-        return
     try:
-        peer.ask("resolved", {"group": group.id, "received_at": group.received_at, "products": products})
+        minute.ask(services, "resolved", {"group": group.id, "received_at": group.received_at, "products": products})
     except NoAnswerError as error:
         logger.warning("the primary was not told of a resolution", group=group.id, reason=str(error))
 
