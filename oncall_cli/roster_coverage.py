@@ -52,20 +52,19 @@ def idle_steps(roster: Roster, now: datetime) -> Iterator[tuple[Location, str]]:
         for moment in _moments(roster, policy, now):
             if not idle:
                 break
-            reached = [_reached(roster, policy, last, moment) for last in range(len(policy.steps))]
-            idle = {number for number in idle if reached[number] == reached[number - 1]}
+            rung: set[str] = set()
+            for number, step in enumerate(policy.steps):
+                alone = Policy(policy.id, (step,))
+                reached = {on_call.responder.id for on_call in responders_on_call(roster, alone, moment)}
+                if reached - rung:
+                    idle.discard(number)
+                rung |= reached
         for number in sorted(idle):
             step = "last step" if number == len(policy.steps) - 1 else "step"
             yield (
                 ("policies", policy.id, "steps", number),
                 f"the {step} reaches nobody whom the steps before it have not rung: name somebody else, or remove it",
             )
-
-
-def _reached(roster: Roster, policy: Policy, last: int, at: datetime) -> set[str]:
-    """Whom the steps up to the `last` (from 0) ring."""
-    so_far = Policy(policy.id, policy.steps[: last + 1])
-    return {on_call.responder.id for on_call in responders_on_call(roster, so_far, at)}
 
 
 def _moments(roster: Roster, policy: Policy, now: datetime) -> Iterator[datetime]:

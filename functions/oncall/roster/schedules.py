@@ -180,10 +180,15 @@ def _edges_around(roster: Roster, schedule: Schedule, at: datetime) -> tuple[dat
     return before, after
 
 
-def _openings(window: Window, time_zone: str, at: datetime, days: int) -> Iterator[tuple[datetime, datetime]]:
+def _openings(window: Window, time_zone: str, at: datetime, days: int) -> tuple[tuple[datetime, datetime], ...]:
     """The times (UTC) at which the window is open, of those that begin about `days` before or after `at`."""
     zone = ZoneInfo(time_zone)
-    today = at.astimezone(zone).date()
+    return _openings_around(window, zone, at.astimezone(zone).date(), days)
+
+
+@lru_cache(maxsize=8192)
+def _openings_around(window: Window, zone: ZoneInfo, today: date, days: int) -> tuple[tuple[datetime, datetime], ...]:
+    found = []
     for offset in range(-days - 2, days + 2):
         day: date = today + timedelta(days=offset)
         if day.weekday() in window.days:
@@ -193,4 +198,5 @@ def _openings(window: Window, time_zone: str, at: datetime, days: int) -> Iterat
                 first_moment(datetime.combine(last, window.end), zone),
             )
             if start < end:
-                yield start, end
+                found.append((start, end))
+    return tuple(found)
