@@ -60,10 +60,10 @@ def idle_steps(roster: Roster, now: datetime) -> Iterator[tuple[Location, str]]:
                     idle.discard(number)
                 rung |= reached
         for number in sorted(idle):
-            step = "last step" if number == len(policy.steps) - 1 else "step"
+            which = "last step" if number == len(policy.steps) - 1 else "step"
             yield (
                 ("policies", policy.id, "steps", number),
-                f"the {step} reaches nobody whom the steps before it have not rung: name somebody else, or remove it",
+                f"the {which} reaches nobody whom the steps before it have not rung: name somebody else, or remove it",
             )
 
 
