@@ -83,7 +83,8 @@ quick-tests:
 	$(call pytest,tests/template/test_lint.py tests/unit tests/functional tests/statemachine)
 
 # What lints the template is among the tests.
-test: setup build style types ## Everything that CI checks
+test: setup ## Everything that CI checks
+	@$(MAKE) --jobs 3 --output-sync build style types
 	$(call pytest)
 
 fresh: ## Run the demonstration in a fresh clone on a fresh Debian (COMMAND="make test"; WHO=root: not as an ordinary user)

@@ -4,9 +4,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from devstack.system.monitoring import program
+
+expect.set_options(timeout=30_000)  # ms: a machine that runs eight systems at once is slow to show what happens
 
 
 @pytest.fixture(scope="module")
