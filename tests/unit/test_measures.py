@@ -150,6 +150,13 @@ def test_names_with_numbers_stay(written: str) -> None:
     assert speech.spoken(written, "en", LONG) == written
 
 
+@pytest.mark.parametrize("number", ["1e999", "9" * 400, "1e308T", "-1e400", "1e-999"])
+@pytest.mark.parametrize("unit", ["%", "s", "ms", " bytes", "MB/s", "Mbps", "/s", "°C", "V", "x", "/3", "-1e999%", ""])
+def test_a_number_beyond_all_numbers_is_said_as_well(number: str, unit: str) -> None:
+    for language in get_args(Language):
+        assert 0 < len(speech.spoken(f"at {number}{unit}", language, LONG)) < 100
+
+
 @given(
     st.floats(0, 1e18, allow_subnormal=False),
     st.sampled_from(["", "%", "s", "ms", " bytes", "MB/s", "/s", "°C", "V", "x"]),

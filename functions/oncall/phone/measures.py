@@ -213,7 +213,7 @@ def _percent(value: float, language: Language) -> str:
     """Near a hundred the places behind the point are what matters."""
     if 99 < value < 100:
         return f"{math.floor(value * 100) / 100:.2f}".rstrip("0").rstrip(".")
-    return number(round(value) if value >= 10 else value, language)
+    return number(round(value) if 10 <= value < _HUGE else value, language)
 
 
 def _measure(found: re.Match[str], language: Language) -> str:
