@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from oncall import events
-from oncall.alerts.event import SourceEvent, to_input
+from oncall.alerts.event import SourceEvent, from_input, to_input
 from oncall.alerts.keys import Key
 from oncall.errors import WebhookError
 
@@ -222,6 +222,58 @@ def test_any_field_of_any_other_type_is_read_or_refused_in_words(source: str, pa
                 assert len(group.alerts[0].labels) <= 20
                 assert group.id
                 json.dumps(to_input(group), ensure_ascii=False).encode()
+
+
+LONG = "\U0001f525" * 5_000  # in JSON a character takes twelve bytes
+OF_MANY = {f"{number}{LONG[:190]}": LONG for number in range(60)}
+LONG_ALERT = {
+    "labels": OF_MANY | {"product": LONG, "severity": LONG},
+    "annotations": OF_MANY,
+    "fingerprint": LONG[:64],
+    "values": {LONG: 1, "B": 2},
+    **dict.fromkeys(("startsAt", "endsAt", "generatorURL", "silenceURL", "panelURL"), LONG),
+}
+LONG_GROUP = {
+    "orgId": 1,
+    "groupKey": LONG,
+    "externalURL": LONG,
+    "commonLabels": OF_MANY | {"product": LONG, "severity": LONG, "oncall_test": LONG},
+    "alerts": [LONG_ALERT] * 400,
+}
+PLAIN_ALERT = {"labels": {"product": "shop", "severity": "critical"}, "startsAt": "2026-11-23T02:59:00Z"}
+
+
+@pytest.mark.parametrize(
+    ("source", "payload"),
+    [
+        ("grafana", LONG_GROUP),
+        ("alertmanager", LONG_GROUP | {"commonLabels": {}}),
+        ("alertmanager", LONG_GROUP | {"groupKey": "\x01" * 5_000, "alerts": [PLAIN_ALERT] * 400}),
+        ("generic", {"summary": LONG * 20}),
+        ("generic", {"summary": "x", "dedup": LONG * 20}),
+        (
+            "generic",
+            {**dict.fromkeys(("summary", "product", "description", "link", "severity"), LONG), "details": OF_MANY},
+        ),
+    ],
+)
+def test_whatever_is_long_an_execution_takes_it(source: str, payload: dict[str, Any]) -> None:
+    """Step Functions: an input has at most 262,144 bytes; about a tenth of it is the request's and not the group's."""
+    said = events.read(source, payload, "", None, received_at=0)
+    assert said
+    given = to_input(events.as_group(source, Key("k"), said, received_at=0))
+    assert len(json.dumps(given)) < 230_000
+    group = from_input(given)
+    assert group.alerts
+    assert len(group.alerts) + group.left_out == len(payload.get("alerts", "1"))
+
+
+def test_a_long_key_is_the_same_each_time_and_another_one_another() -> None:
+    one, again, other = (
+        events.as_group("generic", Key("k"), read("generic", {"summary": "x", "dedup": LONG + end}), received_at=0).id
+        for end in ("1", "1", "2")
+    )
+    assert one == again != other
 
 
 def _paths(value: Any, path: tuple[str, ...] = ()) -> list[tuple[str, ...]]:

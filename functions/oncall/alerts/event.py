@@ -4,18 +4,24 @@ And how a group is handed to an execution, whose input holds 262,144 bytes.
 """
 
 import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 from oncall import severities
-from oncall.alerts.group import KEPT_ALERTS, TEXT_LIMIT, Alert, AlertGroup
+from oncall.alerts.group import KEPT_ALERTS, TEST_LABEL, TEXT_LIMIT, Alert, AlertGroup
 
 TITLE = 200  # characters of an alert's name
 DETAILS = 20  # an incident keeps so many labels
 DETAIL = 200  # and so many characters of each
 MOST_ALERTS = 300  # of a group that are handed to an execution; the rest is counted
-MOST_CHARACTERS = 12_000  # of labels and annotations; in JSON one takes up to twelve bytes
+MOST_CHARACTERS = 12_000  # of labels, annotations and links; in JSON one takes up to twelve bytes
+MOST_BYTES = 160_000  # of the alerts in JSON; whatever else an input has takes fewer than 90,000
+MOMENT = 60  # characters of a time
+KEY = 4_000  # characters of a key; of a longer one its hash tells it from others
+_DECIDES = ("product", "severity", TEST_LABEL)  # the labels that say who is rung
+_LINKS = ("generator_url", "silence_url", "graph_url", "value")
 
 Said = Literal["firing", "acknowledged", "resolved"]  # acknowledged: somebody has it, at the source
 
@@ -47,6 +53,8 @@ class SourceEvent:
 def group_of(source: str, event: SourceEvent, *, received_at: int) -> AlertGroup:
     """The alert group of an event: one alert. `received_at` is in epoch milliseconds."""
     key = text(event.key, None)
+    if len(key) > KEY:
+        key = f"{key[:TITLE]}… {hashlib.sha256(key.encode()).hexdigest()}"
     headline = text(event.summary) or text(event.description) or "an alert without a name"
     labels = {"alertname": text(event.name, TITLE) or text(headline, TITLE), "severity": text(event.severity, DETAIL)}
     if event.product:
@@ -64,7 +72,7 @@ def group_of(source: str, event: SourceEvent, *, received_at: int) -> AlertGroup
         status="resolved" if event.status == "resolved" else "firing",
         labels=labels,
         annotations={name: written for name, written in annotations.items() if written},
-        starts_at=text(event.starts_at, 60),
+        starts_at=text(event.starts_at, MOMENT),
         generator_url=text(event.alert_link or event.link),
         fingerprint=hashlib.sha256(f"{source} {key}".encode()).hexdigest()[:16],
         graph_url=text(event.graph_link),
@@ -84,25 +92,33 @@ def group_of(source: str, event: SourceEvent, *, received_at: int) -> AlertGroup
 
 
 def to_input(group: AlertGroup) -> dict[str, Any]:
-    """A group as an execution's input has it: what fires first, and texts as long as there is room."""
+    """A group as an execution's input has it: what fires first, and texts as long as there is room; the rest is counted."""
     ordered = sorted(group.alerts, key=lambda alert: alert.status != "firing")
-    left = MOST_CHARACTERS
-    alerts = []
+    characters, size = MOST_CHARACTERS, MOST_BYTES
+    alerts: list[dict[str, Any]] = []
     for number, alert in enumerate(ordered[:MOST_ALERTS]):
         kept = asdict(alert)
+        kept |= {"starts_at": alert.starts_at[:MOMENT], "ends_at": alert.ends_at[:MOMENT]}
         for part in ("labels", "annotations"):
             texts, kept[part] = kept[part], {}
             for name, value in texts.items():
-                if name in ("product", "severity"):
+                if part == "labels" and name in _DECIDES:
                     kept[part][name] = value[:DETAIL]
-                elif number < KEPT_ALERTS and left > len(name) + len(value):
-                    left -= len(name) + len(value)
+                elif number < KEPT_ALERTS and characters > len(name) + len(value):
+                    characters -= len(name) + len(value)
                     kept[part][name] = value
-        if number >= KEPT_ALERTS:
-            kept |= dict.fromkeys(("generator_url", "silence_url", "graph_url", "value"), "")
+        for name in _LINKS:
+            if number < KEPT_ALERTS and characters > len(kept[name]):
+                characters -= len(kept[name])
+            else:
+                kept[name] = ""
+        size -= len(json.dumps(kept))
+        if size < 0 and alerts:
+            break
         alerts.append(kept)
+    common = {name: value[:DETAIL] for name, value in group.common.items() if name in _DECIDES}
     left_out = group.left_out + len(ordered) - len(alerts)
-    return {**asdict(replace(group, alerts=(), left_out=left_out)), "alerts": alerts}
+    return {**asdict(replace(group, alerts=(), left_out=left_out, common=common)), "alerts": alerts}
 
 
 def from_input(given: Mapping[str, Any]) -> AlertGroup:
