@@ -122,6 +122,7 @@ def _opsgenie(api: _Api, now: datetime) -> Iterator[Document]:
             yield Document(f"users/{user['id']}.json", api.get(f"/v2/users/{quote(user['id'])}", expand="contact"))
         offset, more = offset + 100, len(found) == 100
     yield Document("escalations.json", api.get("/v2/escalations"))
+    yield Document("forwardings.json", api.get("/v2/forwarding-rules"))
     for team in api.get("/v2/teams")["data"]:
         path = f"/v2/teams/{quote(team['id'])}"
         rules = api.get(f"{path}/routing-rules")["data"]
@@ -178,11 +179,15 @@ def _grafana_oncall(api: _Api, now: datetime) -> Iterator[Document]:
 
 def _goalert(api: _Api, now: datetime) -> Iterator[Document]:
     variables = {"start": f"{now:%Y-%m-%dT%H:%M:%SZ}", "end": f"{now + AHEAD:%Y-%m-%dT%H:%M:%SZ}"}
+    newer = True
     for group in LISTS:
         nodes, after, more = [], "", True
         while more:
             given = {"after": after} | (variables if group == "schedules" else {})
-            body = api.post("/api/graphql", {"query": query(group), "variables": given})
+            body = api.post("/api/graphql", {"query": query(group, newer=newer), "variables": given})
+            if newer and any("multiAck" in str(error.get("message")) for error in body.get("errors") or ()):
+                newer = False  # GoAlert has the field since August 2026
+                continue
             if body.get("errors"):
                 raise CommandError(
                     f"GoAlert refused {group}: {body['errors'][0].get('message')}: use a key that may read it"

@@ -40,22 +40,25 @@ LISTS = {
     "rotations": "id name timeZone type start shiftLength activeUserIndex userIDs nextHandoffTimes(num: 1)",
     "schedules": (
         "id name timeZone targets { target { id type name } rules { start end weekdayFilter } }"
-        " temporarySchedules { start end shifts { userID start end } }"
+        " temporarySchedules { start end shifts { userID start end } } onCallNotificationRules { id }"
         " shifts(start: $start, end: $end) { userID start end truncated }"
     ),
     "userOverrides": "id start end addUserID removeUserID target { id type name }",
     "escalationPolicies": "id name repeat steps { id stepNumber delayMinutes actions { type args } }",
-    "services": "id name escalationPolicyID maintenanceExpiresAt",
+    "services": "id name escalationPolicyID maintenanceExpiresAt heartbeatMonitors { name timeoutMinutes }",
 }
 
 
-def query(group: str) -> str:
-    """The GraphQL query for a page of one list; GoAlert gives 150 of it at most."""
+def query(group: str, *, newer: bool) -> str:
+    """The GraphQL query for a page of one list; GoAlert gives 150 of it at most. `newer`: with what older ones refuse."""
+    fields = LISTS[group]
+    if newer:
+        fields = fields.replace(" delayMinutes ", " delayMinutes multiAck ")
     declared = (
         "$after: String, $start: ISOTimestamp!, $end: ISOTimestamp!" if group == "schedules" else "$after: String"
     )
     lists = f"{group}(input: {{first: 150, after: $after}})"
-    return f"query ({declared}) {{ {lists} {{ nodes {{ {LISTS[group]} }} pageInfo {{ hasNextPage endCursor }} }} }}"
+    return f"query ({declared}) {{ {lists} {{ nodes {{ {fields} }} pageInfo {{ hasNextPage endCursor }} }} }}"
 
 
 _UNITS: Mapping[str, Unit] = {"hourly": "hour", "daily": "day", "weekly": "week", "monthly": "month"}
@@ -198,6 +201,10 @@ def read(documents: list[Document], zones: Mapping[str, str]) -> Imported:
     overrides = [_override(fields, people) for fields in groups["userOverrides"]]
     schedules = tuple(_schedule(fields, people, rotations, overrides, zones) for fields in groups["schedules"])
     known = {schedule.id for schedule in schedules}
+    for schedule, _ in filter(None, overrides):
+        if schedule not in known:
+            message = f"an override is for schedule {schedule}, which is not in the export: add it by hand"
+            report.add("not mapped", "userOverrides", message)
     extra: dict[str, Schedule] = {}
     policies = tuple(_policy(fields, people, known, rotations, extra) for fields in groups["escalationPolicies"])
     keys = {policy.id for policy in policies}
@@ -210,11 +217,13 @@ def _singular(group: str) -> str:
 
 
 def _person(fields: Fields) -> Person | None:
-    fields.ignore("role", "notificationRules", "statusUpdateContactMethodID", "authSubjects", "isFavorite")
+    fields.ignore("role", "notificationRules", "statusUpdateContactMethodID", "authSubjects", "isFavorite", "sessions")
+    fields.ignore("calendarSubscriptions", "onCallSteps", "onCallOverview", "assignedSchedules")
     key, name, email = fields.text("id"), fields.text("name"), fields.text("email")
     phones: dict[str, str] = {}
     for method in fields.items("contactMethods", "contactMethod"):
         method.ignore("id", "name", "formattedValue", "lastTestVerifyAt", "statusUpdates")
+        method.ignore("lastTestMessageState", "lastVerifyMessageState")
         destination = method.inner("dest", "dest")
         kind, value = method.text("type").lower(), method.text("value")
         if destination:
@@ -429,7 +438,9 @@ def _policy(
                 targets.append(Target("schedule", of))
             else:
                 fields.report.add(
-                    "not mapped", fields.where, _NOT_RUNG.get(kind, f"rings {kind} {of}, which is not in the export")
+                    "not mapped",
+                    fields.where,
+                    _NOT_RUNG.get(kind, f"rings {kind} {of}, which is not in the export: add it by hand"),
                 )
         steps.append(Step(tuple(targets), after))
         delay = step.number("delayMinutes", 0)
@@ -485,10 +496,15 @@ def _product(fields: Fields, policies: set[str]) -> Product:
         "labels",
         "onCallUsers",
         "integrationKeys",
-        "heartbeatMonitors",
         "notices",
         "escalationPolicy",
+        "recentEvents",
+        "alertStats",
+        "alertsByStatus",
     )
+    for monitor in fields.items("heartbeatMonitors", "heartbeatMonitor"):
+        message = f"its heartbeat monitor {monitor.text('name')}: name it in the roster (docs/sources.md, heartbeats)"
+        fields.report.add("not mapped", fields.where, message)
     if fields.value("maintenanceExpiresAt"):
         fields.report.add("not mapped", fields.where, "its maintenance mode: make a silence in Alertmanager")
     fields.done()

@@ -5,6 +5,7 @@ shift_swaps). The API does not give numbers. The rules of shifts are in grafana_
 """
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -27,6 +28,7 @@ from oncall_cli.imports.model import (
     Target,
     Unsayable,
 )
+from oncall_cli.imports.time_zones import iana_name
 
 GROUPS = (
     "on_call_shifts",
@@ -105,7 +107,11 @@ def _is_page(name: str, of: str) -> bool:
 def _person(fields: Fields) -> Person | None:
     fields.ignore("role", "timezone", "teams", "grafana_id", "is_phone_number_verified", "permissions", "name")
     key, email, username = fields.text("id"), fields.text("email"), fields.text("username")
-    slack = next((linked.text("user_id") for linked in fields.items("slack", "slack")), None)
+    # The API's documentation has a list here; its answers have the one account, or null.
+    linked = (
+        fields.items("slack", "slack") if isinstance(fields.value("slack"), list) else [fields.inner("slack", "slack")]
+    )
+    slack = next((one.text("user_id") for one in linked if one), None)
     fields.done()
     return Person(key, fields.text("name") or username or email, email, None, slack, (username,)) if key else None
 
@@ -121,8 +127,10 @@ def _schedule(
     report = fields.report
     key, name, kind = fields.text("id"), fields.text("name"), fields.text("type")
     fields.where = f"schedule {name}"
-    fields.ignore("team_id", "on_call_now", "slack", "enable_web_overrides")
-    zone = fields.time_zone("time_zone", zones)
+    fields.ignore("team_id", "on_call_now", "enable_web_overrides")
+    zone = _calendars_zone(calendars.get(f"{key}.ics", "")) if kind == "ical" else None
+    zone = zone or fields.time_zone("time_zone", zones)
+    _tell_group(fields)
     shifts = []
     for wanted in fields.texts("shifts"):
         if wanted not in bodies:
@@ -144,7 +152,7 @@ def _schedule(
     fields.done()
     if kind not in ("web", "calendar", "ical"):
         report.add("error", fields.where, f"is of the type {kind or 'none'}: is it of another version?")
-    swaps = [swap for inner in groups["shift_swaps"] if (swap := _swap(inner, key, people))]
+    swaps = [swap for inner in groups["shift_swaps"] if (swap := _swap(inner, key, people, fields.where))]
     final = [
         Period(start, end, inner.text("user_pk"))
         for inner in groups["final_shifts"]
@@ -266,6 +274,20 @@ def _wall(fields: Fields, key: str) -> datetime | None:
     return moment.replace(tzinfo=None) if moment else None
 
 
+def _tell_group(fields: Fields) -> None:
+    slack = fields.inner("slack", "slack")
+    if slack and slack.text("user_group_id"):
+        message = "keeps a Slack user group up to date: the stack can (SlackUserGroup, docs/slack.md)"
+        fields.report.add("not mapped", fields.where, message)
+
+
+def _calendars_zone(text: str) -> ZoneInfo | None:
+    """The time zone of most events: a schedule of a calendar has none of its own."""
+    zones = Counter(re.findall(r"^DTSTART;(?:[^:\n]*;)?TZID=([^;:\r\n]+)", text, re.MULTILINE))
+    name = iana_name(zones.most_common(1)[0][0].strip('"')) if zones else None
+    return ZoneInfo(name) if name else None
+
+
 def _calendar(
     text: str, file: str, zone: ZoneInfo, people: Mapping[str, Person], report: Report, *, override: bool
 ) -> Iterator[Shift]:
@@ -333,13 +355,19 @@ def _numbers(text: str | None) -> frozenset[int]:
     return frozenset(int(part) for part in text.split(",")) if text else frozenset()
 
 
-def _swap(fields: Fields, schedule: str, people: Mapping[str, Person]) -> Swap | None:
+def _swap(fields: Fields, schedule: str, people: Mapping[str, Person], where: str) -> Swap | None:
     fields.ignore("id", "description", "created_at", "updated_at")
     start, end = fields.moment("swap_start"), fields.moment("swap_end")
     of, to = fields.text("beneficiary"), fields.text("benefactor")
     mine, status = fields.text("schedule") == schedule, fields.text("status")
     fields.done()
-    return Swap(start, end, of, to) if mine and start and end and to in people and status in ("taken", "") else None
+    if not (mine and start and end and to and status in ("taken", "")):
+        return None
+    if to not in people:
+        message = f"a swap puts {to} on call, who is not among the users (deleted?): it is left out"
+        fields.report.add("changed", where, message)
+        return None
+    return Swap(start, end, of, to)
 
 
 def _policy(
@@ -363,6 +391,12 @@ def _policy(
         kind = step.text("type")
         users = [*step.texts("persons_to_notify"), *step.texts("persons_to_notify_next_each_time")]
         targets = [Target("person", user) for user in users if user in people]
+        for user in users:
+            if user not in people:
+                message = (
+                    f"rings user {user}, who is not in the export (deleted?): take them out there, or put somebody in"
+                )
+                report.add("not mapped", where, message)
         team, schedule = step.text("team_to_notify"), step.text("notify_on_call_from_schedule")
         targets += [Target("person", user) for user in teams.get(team, ()) if user in people]
         targets += [Target("schedule", schedule)] if schedule in schedules else []
@@ -378,8 +412,8 @@ def _policy(
             found.append(Step(tuple(targets), after))
             if kind == "notify_person_next_each_time":
                 report.add("changed", where, "rings the next person each time: here all of them, one after another")
-        elif kind == "notify_if_time_from_to":
-            report.add("not mapped", where, "goes on only at some hours: write a schedule with these hours (during)")
+        elif users:
+            pass  # told above
         else:
             what = _STEPS.get(kind, f"a step {kind} whose target is not in the export: add it by hand")
             report.add("not mapped", where, what)
@@ -388,6 +422,8 @@ def _policy(
 
 
 _STEPS = {
+    "notify_if_time_from_to": "goes on only at some hours: write a schedule with these hours (during)",
+    "notify_if_num_alerts_in_window": "goes on only after so many alerts: for: or a count in an alerting rule does it",
     "notify_user_group": "mentions a Slack user group: the stack can keep a user group up to date (docs/slack.md)",
     "notify_whole_channel": "mentions the whole channel: Slack has every incident",
     "trigger_webhook": "calls a webhook: let Alertmanager do it",
@@ -398,6 +434,13 @@ _STEPS = {
 
 def _products(groups: Mapping[str, list[Fields]], policies: set[str]) -> Iterator[Product]:
     """An integration is a product here: its default route says whom its alerts ring."""
+    integrations = {fields.text("id") for fields in groups["integrations"]}
+    for stray in groups["routes"]:
+        if stray.text("integration_id") not in integrations:
+            message = (
+                f"its integration {stray.text('integration_id')} is not in the export: save integrations too, all pages"
+            )
+            stray.report.add("not mapped", f"route {stray.text('id')}", message)
     for fields in groups["integrations"]:
         key, name = fields.text("id"), fields.text("name") or fields.text("id")
         fields.ignore(
@@ -419,14 +462,16 @@ def _products(groups: Mapping[str, list[Fields]], policies: set[str]) -> Iterato
         fields.ignore("maintenance_started_at", "maintenance_end_at")
         route = fields.inner("default_route", "route")
         others = [other for other in groups["routes"] if other.text("integration_id") == key]
+        for chat in ("telegram", "msteams"):
+            if any(_writes(one, chat) for one in (route, *others) if one):
+                message = f"writes to {chat}: here only to Slack"
+                fields.report.add("not mapped", f"integration {name}", message)
         for other in others:
             other.ignore(
                 "id",
                 "position",
                 "routing_type",
                 "routing_regex",
-                "telegram",
-                "msteams",
                 "slack",
                 "integration_id",
                 "escalation_chain_id",
@@ -444,3 +489,8 @@ def _products(groups: Mapping[str, list[Fields]], policies: set[str]) -> Iterato
         chain = route.text("escalation_chain_id") if route else ""
         slack = route.inner("slack", "slack") if route else None
         yield Product(name, chain if chain in policies else None, slack.text("channel_id") if slack else None)
+
+
+def _writes(route: Fields, chat: str) -> bool:
+    settings = route.inner(chat, chat)
+    return settings is not None and settings.flag("enabled", default=bool(settings.body.get("id")))

@@ -36,7 +36,7 @@ from oncall_cli.imports.model import Rotation as Turns
 
 _UNITS: Mapping[str, Unit] = {"hourly": "hour", "daily": "day", "weekly": "week"}
 _SIZES: Mapping[Unit, timedelta] = {"hour": timedelta(hours=1), "day": timedelta(days=1), "week": timedelta(weeks=1)}
-FOLDERS = ("users", "teams", "escalations", "schedules", "overrides", "timelines")
+FOLDERS = ("users", "teams", "escalations", "schedules", "overrides", "timelines", "forwardings")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,14 +64,28 @@ class Override:
     rotations: frozenset[str]
 
 
+@dataclass(frozen=True, slots=True)
+class Forwarding:
+    """What would reach `user` reaches `to`."""
+
+    user: str
+    to: str
+    start: datetime
+    end: datetime
+
+
 def on_call(
     rotations: Iterable[Rotation],
     overrides: Iterable[Override],
+    forwardings: Iterable[Forwarding],
     known: Mapping[str, Person],
     zone: ZoneInfo,
     at: datetime,
 ) -> frozenset[str]:
-    """Who is on call by Opsgenie's rules: of each rotation the participant whose turn it is, or who replaces them."""
+    """Who is on call by Opsgenie's rules: of each rotation the participant whose turn it is, or who replaces them.
+
+    Then the calls of those who forward them go to others.
+    """
     wall = wall_clock(at, zone)
     minute = minute_of_week(wall)
     found: set[str] = set()
@@ -84,6 +98,9 @@ def on_call(
         elif _counts(rotation, at, minute):
             turn = (wall - rotation.local_start) // (_SIZES[rotation.unit] * rotation.length)
             found.update(rotation.turns[turn % len(rotation.turns)])
+    for forwarding in forwardings:
+        if forwarding.start <= at < forwarding.end and forwarding.user in found:
+            found = (found - {forwarding.user}) | {forwarding.to}
     return frozenset(found & known.keys())
 
 
@@ -112,6 +129,9 @@ def read(documents: list[Document], zones: Mapping[str, str]) -> Imported:
     teams = {fields.text("id"): fields for fields in (_unwrapped(f, "team") for f in export.fields("teams", "team"))}
     escalations = {fields.text("id"): fields for fields in export.fields("escalations", "escalation")}
     finder = _Finder(people, teams, escalations, report)
+    finder.forwardings = tuple(
+        found for fields in export.fields("forwardings", "forwarding") if (found := _forwarding(fields, finder))
+    )
     overrides = export.fields("overrides", "override")
     timelines = export.fields("timelines", "timeline")
     schedules = tuple(
@@ -136,17 +156,10 @@ def _sorted(documents: list[Document], report: Report) -> dict[str, list[tuple[s
         parts = document.name.replace("\\", "/").split("/")
         folder = next((f for f in FOLDERS for part in parts if part == f or part.startswith((f"{f}.", f"{f}-"))), None)
         if folder is None or not isinstance(document.body, dict):
-            if folder or not any(
-                p in ("policies", "policiesV2", "integrations", "forwardings", "orders", "customUserRoles")
-                for p in parts
-            ):
+            if folder or not any(p in _OTHER for p in parts):
                 report.add("note", document.name, "is not read: it is in no folder of the backup that is about on-call")
             else:
-                kind = next(
-                    p
-                    for p in parts
-                    if p in ("policies", "policiesV2", "integrations", "forwardings", "orders", "customUserRoles")
-                )
+                kind = next(p for p in parts if p in _OTHER)
                 report.add("not mapped", kind, _OTHER[kind])
             continue
         if "message" in document.body and "data" not in document.body:
@@ -167,7 +180,6 @@ _OTHER = {
     "policies": "alert policies: Alertmanager's routes, silences and inhibitions do what they do",
     "policiesV2": "alert and notification policies: Alertmanager's routes, silences and inhibitions do what they do",
     "integrations": "integrations: point Alertmanager at this stack (docs/operations.md)",
-    "forwardings": "forwarding rules: put an override for the time that somebody is away (oncall override add)",
     "orders": "the order of alert policies",
     "customUserRoles": "roles of users: who may do what is decided by AWS and Slack here",
 }
@@ -195,7 +207,7 @@ def _person(fields: Fields) -> Person | None:
         "skypeUsername",
         "muteDuration",
     )
-    fields.ignore("invitationDisabled", "expandable", "roleId", "lastLogin", "mutedUntil")
+    fields.ignore("invitationDisabled", "expandable", "roleId", "lastLogin")
     key, name, email = fields.text("id"), fields.text("fullName"), fields.text("username")
     phones: dict[str, str] = {}
     for contact in fields.items("userContacts", "contact"):
@@ -203,11 +215,14 @@ def _person(fields: Fields) -> Person | None:
         status = contact.inner("status", "contact_status")
         enabled = status.flag("enabled", default=True) if status else True
         usable = contact.flag("enabled", default=True) and enabled
-        method, to = contact.text("contactMethod").lower(), contact.text("to")
+        method, to = (contact.text("contactMethod") or contact.text("method")).lower(), contact.text("to")
         if usable and method in ("voice", "sms"):
             phones.setdefault(method, to)
         contact.done()
     blocked = fields.flag("blocked", default=False)
+    if until := fields.text("mutedUntil"):
+        message = f"has muted notifications until {until} there, and is rung here: override their shifts"
+        fields.report.add("changed", f"person {email or name}", message)
     fields.done()
     if outer is not fields:
         outer.done()
@@ -225,6 +240,7 @@ class _Finder:
     escalations: Mapping[str, Fields]
     report: Report
     schedules: Mapping[str, str] = field(default_factory=dict)
+    forwardings: tuple[Forwarding, ...] = ()
 
     def person(self, fields: Fields) -> str | None:
         key, username = fields.text("id"), fields.text("username").lower()
@@ -313,8 +329,8 @@ def _schedule(
     own = outer.items("scheduleOverrideList", "override") if outer is not fields else []
     if outer is not fields:
         outer.done()
-    replaced = [o for f in own if (o := _override(f, key, name, finder, own=True))]
-    replaced += [o for f in overrides if (o := _override(f, key, name, finder, own=False))]
+    replaced = [o for f in own if (o := _override(f, key, name, rotations, finder, own=True))]
+    replaced += [o for f in overrides if (o := _override(f, key, name, rotations, finder, own=False))]
     if not key:
         report.add("error", fields.where, "has no id: export it again")
         return None
@@ -323,15 +339,48 @@ def _schedule(
         rotations, replaced = [], []
     final = [period for timeline in timelines for period in _final(timeline, key, name, finder)]
     known = finder.people
+    here = {o.user for o in replaced} | {user for r in rotations for turn in r.turns for user in turn}
+    forwardings = [f for f in finder.forwardings if f.user in here or f.user in {g.to for g in finder.forwardings}]
     return Schedule(
         key,
         name or key,
         str(zone),
         tuple(Turns(r.name, r.turns, r.local_start, r.length, r.unit, r.hours, r.start, r.end) for r in rotations),
-        lambda at: on_call(rotations, replaced, known, zone, at),
-        tuple(Deviation(o.start, o.end, "override") for o in replaced),
+        lambda at: on_call(rotations, replaced, forwardings, known, zone, at),
+        tuple(Deviation(o.start, o.end, "override") for o in replaced)
+        + tuple(Deviation(f.start, f.end, "forwarding") for f in forwardings),
         tuple(final),
     )
+
+
+def _forwarding(fields: Fields, finder: _Finder) -> Forwarding | None:
+    fields.ignore("id", "alias")
+    start, end = fields.moment("startDate"), fields.moment("endDate")
+    of, to = fields.inner("fromUser", "user"), fields.inner("toUser", "user")
+    fields.done()
+    names = [(user.text("username") or user.text("id")) if user else "?" for user in (of, to)]
+    persons = [finder.person(user) if user else None for user in (of, to)]
+    where = f"forwarding {names[0]} to {names[1]}"
+    if start is None or end is None or persons[0] is None or persons[1] is None:
+        message = "has no startDate, endDate, or users of the export: write an override (oncall override add)"
+        finder.report.add("not mapped", where, message)
+        return None
+    message = "is a layer of the schedules that they are in; a step that names them rings themselves here"
+    finder.report.add("changed", where, message)
+    return Forwarding(persons[0], persons[1], start, end)
+
+
+def _covered(fields: Fields, rotations: Iterable[Rotation], where: str) -> frozenset[str]:
+    """The ids of the rotations that an override names, by id or by name; none means all."""
+    found = set()
+    for named in fields.items("rotations", "override_rotation"):
+        key, name = named.text("id"), named.text("name")
+        ids = [r.id for r in rotations if r.id == key or (not key and r.name == name)]
+        found.update(ids or [key or name])
+        if not ids:
+            message = f"an override is for rotation {name or key}, which is not in the export: add it by hand"
+            fields.report.add("not mapped", where, message)
+    return frozenset(found)
 
 
 def _rotation(fields: Fields, zone: ZoneInfo, finder: _Finder) -> Rotation | None:
@@ -377,7 +426,9 @@ def _hours(fields: Fields) -> Iterable[Hours]:
             yield Hours(begin % WEEK_MINUTES, (finish - begin - 1) % WEEK_MINUTES + 1)
 
 
-def _override(fields: Fields, schedule: str, name: str, finder: _Finder, *, own: bool) -> Override | None:
+def _override(
+    fields: Fields, schedule: str, name: str, rotations: list[Rotation], finder: _Finder, *, own: bool
+) -> Override | None:
     """The override, if it is of this schedule: in the backup it stands beside it, the API names it."""
     fields.ignore("alias")
     parent = fields.inner("_parent", "parent")
@@ -388,7 +439,7 @@ def _override(fields: Fields, schedule: str, name: str, finder: _Finder, *, own:
             )
         return None
     start, end, user = fields.moment("startDate"), fields.moment("endDate"), fields.inner("user", "user")
-    rotations = frozenset(rotation.text("id") for rotation in fields.items("rotations", "override_rotation"))
+    covered = _covered(fields, rotations, f"schedule {name}")
     fields.done()
     person = finder.person(user) if user else None
     if start is None or end is None or person is None:
@@ -396,7 +447,7 @@ def _override(fields: Fields, schedule: str, name: str, finder: _Finder, *, own:
             "changed", f"schedule {name}", "an override of somebody who is not among the users is left out"
         )
         return None
-    return Override(person, start, end, rotations)
+    return Override(person, start, end, covered)
 
 
 def _final(fields: Fields, schedule: str, name: str, finder: _Finder) -> Iterable[Period]:
@@ -517,8 +568,13 @@ def _team(fields: Fields, finder: _Finder) -> tuple[Policy | None, Product | Non
     fields.done()
     if outer is not fields:
         outer.done()
-    for rule in rules:
-        rule.ignore("id", "name", "order", "timezone")
+    if not rules:
+        finder.report.add(
+            "not mapped", where, "has no routing rules in the export, so it is no product: write one with its policy"
+        )
+    routed: tuple[Policy | None, Product | None] = (None, None)
+    for rule in sorted(rules, key=lambda rule: (rule.flag("isDefault", default=False), rule.number("order", 0))):
+        rule.ignore("id", "name", "timezone")
         default = rule.flag("isDefault", default=False)
         criteria, notify = rule.inner("criteria", "criteria"), rule.inner("notify", "notify")
         restricted = rule.value("timeRestriction")
@@ -528,17 +584,22 @@ def _team(fields: Fields, finder: _Finder) -> tuple[Policy | None, Product | Non
             criteria.done()
         rule.done()
         if default or (kind == "match-all" and not restricted):
-            if notify is None or notify.text("type").lower() == "none":
-                return None, Product(name, None)
-            escalation = finder.escalation(notify) if notify.text("type").lower() == "escalation" else None
-            if escalation:
-                return None, Product(name, escalation.text("id"))
-            steps = tuple(_recipient(notify, finder, 0, (), where))
-            key = f"team-{outer.text('id') or name}"
-            return Policy(key, f"{name} routing", steps), Product(name, key)
-        finder.report.add(
-            "not mapped",
-            where,
-            f"routing rule {rule.text('name') or rule.text('id')} with conditions: set the label product by alerting rules",
-        )
-    return None, None
+            routed = routed if routed[1] else _routed(notify, name, f"team-{outer.text('id') or name}", finder, where)
+        else:
+            finder.report.add(
+                "not mapped",
+                where,
+                f"routing rule {rule.text('name') or rule.text('id')} with conditions: set the label product by alerting rules",
+            )
+    return routed
+
+
+def _routed(notify: Fields | None, name: str, key: str, finder: _Finder, where: str) -> tuple[Policy | None, Product]:
+    """The product of a team whose alerts go there: with an escalation, or with a policy of its own (`key`)."""
+    kind = notify.text("type").lower() if notify else "none"
+    if notify is None or kind == "none":
+        return None, Product(name, None)
+    if kind == "escalation" and (escalation := finder.escalation(notify)):
+        return None, Product(name, escalation.text("id"))
+    steps = tuple(_recipient(notify, finder, 0, (), where))
+    return Policy(key, f"{name} routing", steps), Product(name, key)

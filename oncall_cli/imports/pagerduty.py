@@ -144,6 +144,10 @@ def _person(fields: Fields) -> Person | None:
         "locale",
         "license",
         "status_update_notification_rules",
+        "billed",
+        "created_via_sso",
+        "http_cal_url",
+        "web_cal_url",
     )
     key, name, email = fields.text("id"), fields.text("name"), fields.text("email")
     phone, sms = None, None
@@ -315,8 +319,7 @@ def _policy(fields: Fields, people: Mapping[str, Person], schedules: set[str]) -
                     "not mapped", fields.where, f"rings {kind} {to}, which is not in the export: add it by hand"
                 )
             target.done()
-        strategy = rule.inner("escalation_rule_assignment_strategy", "strategy")
-        if strategy and strategy.text("type") == "round_robin":
+        if _strategy(rule) == "round_robin":
             fields.report.add(
                 "changed",
                 fields.where,
@@ -331,6 +334,21 @@ def _policy(fields: Fields, people: Mapping[str, Person], schedules: set[str]) -
     return Policy(key, name or key, tuple(step for step in steps if step.targets), loops + 1, delay)
 
 
+def _strategy(rule: Fields) -> str:
+    """Whom of its targets a rule rings. The published schema has a text here, the API's answers an object with a type."""
+    value = rule.value("escalation_rule_assignment_strategy")
+    if isinstance(value, str):
+        return value
+    inner = rule.inner("escalation_rule_assignment_strategy", "strategy")
+    return inner.text("type") if inner else ""
+
+
+_RINGS_NOBODY = {
+    "disabled": "is disabled and rings nobody there; its alerts ring here: take the product out, or write call: false",
+    "maintenance": "is in maintenance and rings nobody there for now; its alerts ring here: make a silence in Alertmanager",
+}
+
+
 def _product(fields: Fields, policies: set[str]) -> Product:
     name = fields.text("name") or fields.text("id")
     fields.where = f"service {name}"
@@ -343,9 +361,19 @@ def _product(fields: Fields, policies: set[str]) -> Product:
         "teams",
         "integrations",
         "addons",
-        "status",
+        "alert_creation",
+        "updated_at",
     )
-    fields.ignore("alert_creation", "auto_resolve_timeout", "acknowledgement_timeout", "response_play", "updated_at")
+    if quiet := _RINGS_NOBODY.get(fields.text("status")):
+        fields.report.add("changed", fields.where, quiet)
+    if seconds := fields.number("acknowledgement_timeout", 0):
+        again = f"rings again {seconds // 60} minutes after an acknowledgement: here with remind_after_minutes of the policy"
+        fields.report.add("not mapped", fields.where, again)
+    if seconds := fields.number("auto_resolve_timeout", 0):
+        message = f"resolves by itself after {seconds // 60} minutes: here its alert or a person resolves an incident"
+        fields.report.add("changed", fields.where, message)
+    if fields.value("response_play"):
+        fields.report.add("not mapped", fields.where, "runs a response play: put the people into a step of its policy")
     policy = fields.inner("escalation_policy", "escalation_policy")
     key = policy.text("id") if policy else ""
     if key not in policies:
@@ -360,14 +388,15 @@ def _product(fields: Fields, policies: set[str]) -> Product:
             "its urgency: here the alert's label severity says it (critical rings, warning is told in Slack)",
         )
     for key_, what in (
-        ("support_hours", "support hours"),
-        ("scheduled_actions", "scheduled actions"),
+        ("support_hours", "support hours: let alerting rules set the label severity by the hour"),
+        ("scheduled_actions", "scheduled actions: let alerting rules set the label severity by the hour"),
         ("alert_grouping_parameters", "alert grouping: Alertmanager's group_by does it"),
         ("alert_grouping", "alert grouping: Alertmanager's group_by does it"),
-        ("auto_pause_notifications_parameters", "pausing of notifications: Alertmanager's group_wait does it"),
+        ("auto_pause_notifications_parameters", "pausing of notifications: for: of an alerting rule does it"),
     ):
         value = fields.value(key_)
-        if value and not (isinstance(value, Mapping) and (value.get("type") is None or value.get("enabled") is False)):
+        is_off = isinstance(value, Mapping) and not (value.get("type") or value.get("enabled"))
+        if value and not is_off:
             fields.report.add("not mapped", fields.where, what)
     fields.ignore("alert_grouping_timeout")
     fields.done()

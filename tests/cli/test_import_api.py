@@ -47,6 +47,7 @@ def opsgenie(path: str, _query: dict[str, str], _: Any) -> Any:
         ("users", 1): lambda: [{"id": key} for key in by],
         ("users", 2): lambda: by[parts[1]],
         ("escalations", 1): lambda: [body for name, body in files.items() if name.startswith("escalations")],
+        ("forwarding-rules", 1): list,
         ("teams", 1): lambda: [{"id": key} for key in teams],
         ("teams", 2): lambda: teams[parts[1]]["team"],
         ("teams", 3): lambda: teams[parts[1]]["teamRoutingRules"],

@@ -234,7 +234,14 @@ def export(now: datetime, count: int = 20) -> dict[str, Json]:
         f"escalations/Escalation {number}-e{number}.json": escalation(random, number, keys) for number in range(count)
     }
     files |= {f"teams/team-{number}-t{number}.json": team(number) for number in range(3)}
-    files["forwardings/f1.json"] = {"id": "f1"}
+    files["forwardings/f1.json"] = {
+        "id": "f1",
+        "alias": "away",
+        "fromUser": {"id": USERS[0], "username": "user0@example.com"},
+        "toUser": {"id": USERS[1], "username": "user1@example.com"},
+        "startDate": "2020-01-01T00:00:00Z",
+        "endDate": "2020-01-02T00:00:00Z",
+    }
     files["policiesV2/p1.json"] = {"id": "p1"}
     return files
 
