@@ -14,6 +14,7 @@ from oncall.clock import now
 from oncall.errors import WebhookError
 from oncall.roster import parse
 from oncall.roster.attributes import suggestion
+from oncall.roster.sources import CLOUDWATCH
 from oncall_cli.errors import CommandError
 from oncall_cli.output import print_json
 from oncall_cli.roster_file import RosterFileError, read_file
@@ -22,9 +23,12 @@ from oncall_cli.roster_file import RosterFileError, read_file
 def attempt(file: Path, *, source: str, roster_file: Path, product: str, as_json: bool) -> None:
     """Shows what a payload becomes."""
     payload = _payload(file)
-    known = None if source in events.BUILT_IN else _sources(roster_file).get(source)
-    if known is None and source not in events.BUILT_IN:
-        choices = [*events.BUILT_IN, *_sources(roster_file)]
+    is_built_in = source in events.BUILT_IN
+    # The roster may say of CloudWatch's alarms what they are; the other built-in sources need none.
+    sources = _sources(roster_file) if not is_built_in or (source == CLOUDWATCH and roster_file.exists()) else {}
+    known = sources.get(source)
+    if known is None and not is_built_in:
+        choices = [*events.BUILT_IN, *sources]
         raise CommandError(
             f"there is no source {source!r} in {roster_file}, under sources{suggestion(source, choices)}"
         )

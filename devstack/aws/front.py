@@ -47,6 +47,7 @@ from devstack.aws.cloudwatch import CloudWatch, metric
 from devstack.aws.events import EventBridge
 from devstack.aws.lambda_runtime import IDLE_SECONDS, MAXIMUM_EVENT_PAYLOAD, MAXIMUM_PAYLOAD, Kill, LambdaRuntime
 from devstack.aws.resources import Resources
+from devstack.aws.topics import Topics
 from devstack.shared.serve import free_port, serve
 from devstack.shared.simulator import LostAnswer
 
@@ -118,6 +119,7 @@ class Aws:
         self._resources = Resources(endpoint=endpoint, region=region, account=ACCOUNT, runtime=self._runtime)
         self._cloudformation = CloudFormation(self._resources, self._write_gateway)
         self._events = EventBridge(self._resources, speed=schedule_speed, failed=self._warn)
+        self._topics = Topics(region=region, account=ACCOUNT, failed=self._warn)
         step_functions.on_end(self._put_event)
         self._cloudwatch = CloudWatch(
             self._resources, speed=schedule_speed, put_event=self._put_event, failed=self._warn
@@ -142,8 +144,21 @@ class Aws:
         if path.startswith("/_sim/"):
             response = self._simulation(environ["REQUEST_METHOD"], path, body, environ.get("QUERY_STRING", ""))
         else:
-            response = self._answer(environ, path, body)
+            response = self._unsigned(environ, path) or self._answer(environ, path, body)
         return response(environ, start_response)
+
+    def _unsigned(self, environ: "WSGIEnvironment", path: str) -> Response | None:
+        """What SNS has for everybody: its certificates, and where subscriptions are confirmed."""
+        if environ["REQUEST_METHOD"] != "GET" or "HTTP_AUTHORIZATION" in environ:
+            return None
+        if certificate := self._topics.certificate(path.removeprefix("/")):
+            return Response(certificate, content_type="application/x-pem-file")
+        asked = {name: values[0] for name, values in parse_qs(environ.get("QUERY_STRING", "")).items()}
+        if asked.get("Action") != "ConfirmSubscription":
+            return None
+        if self._topics.confirm(asked.get("TopicArn", ""), asked.get("Token", "")):
+            return Response("<ConfirmSubscriptionResponse/>", content_type="text/xml")
+        return _failure("sns", 400, "InvalidParameter", "Invalid parameter: Token")
 
     # Requests of AWS's APIs.
 
@@ -217,23 +232,31 @@ class Aws:
             return self._ask_moto(environ, body)
         with self._locks[service]:
             response = self._ask_moto(environ, body)
-        if (service, name) == ("monitoring", "PutMetricData") and response.status_code == 200:
-            self._cloudwatch.put_metric_data(form_of(body))
-        if (service, name) in {("events", "DisableRule"), ("events", "EnableRule")} and response.status_code == 200:
-            rule = json.loads(body)["Name"]
-            state = "ENABLED" if name == "EnableRule" else "DISABLED"
-            self._resources.rules[rule] = {**self._resources.rules[rule], "State": state}
-        if (service, name) == ("sns", "Publish") and response.status_code == 200:
-            form = form_of(body)
-            self._published.append(
-                {
-                    "topic": form.get("TopicArn"),
-                    "subject": form.get("Subject"),
-                    "message": form["Message"],
-                    "time": time.time(),
-                }
-            )
+        if response.status_code == 200:
+            self._follow(f"{service}:{name}", body)
         return response
+
+    def _follow(self, action: str, body: bytes) -> None:
+        """What moto does not do by itself after a request that it has taken."""
+        match action:
+            case "monitoring:PutMetricData":
+                self._cloudwatch.put_metric_data(form_of(body))
+            case "events:DisableRule" | "events:EnableRule":
+                rule = json.loads(body)["Name"]
+                state = "ENABLED" if action == "events:EnableRule" else "DISABLED"
+                self._resources.rules[rule] = {**self._resources.rules[rule], "State": state}
+            case "sns:Subscribe" if form_of(body)["Protocol"] in ("http", "https"):
+                self._topics.subscribed(form_of(body))
+            case "sns:Publish":
+                form = form_of(body)
+                self._published.append(
+                    {
+                        "topic": form.get("TopicArn"),
+                        "subject": form.get("Subject"),
+                        "message": form["Message"],
+                        "time": time.time(),
+                    }
+                )
 
     def _ask_moto(self, environ: "WSGIEnvironment", body: bytes) -> Response:
         environ["wsgi.input"] = io.BytesIO(body)

@@ -2,7 +2,7 @@
 
 `GET /` the page (devstack/console/page/), `GET /api/events` all that it shows, as server-sent events, `GET /api/state` the same
 once; `/api/{twilio,slack}/...` the simulators' controls, `PUT /api/faults/{switch}` `{"choice": "..."}` ("": it works),
-`DELETE /api/faults` ends all.
+`DELETE /api/faults` ends all; `POST /api/senders/{sender}` `{"choice": "firing" | "resolved"}` sends one alert, or its end.
 
 It can press keys, so it answers to this machine's own names only (a foreign Host is DNS rebinding), and to no page but
 its own (a foreign Origin is cross-site request forgery).
@@ -12,6 +12,8 @@ import argparse
 import json
 import mimetypes
 import re
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
@@ -29,7 +31,7 @@ _PAGE = Path(__file__).with_name("page")
 _OWN_NAMES = {"127.0.0.1", "localhost", "::1"}
 _LARGEST_BODY = 64 * 1024  # bytes
 _CONTROL = re.compile(r"/api/(?P<part>twilio|slack|site)/(?P<rest>[\w.+:-]+(?:/[\w.+:-]+)*)", re.ASCII)
-_SWITCH = re.compile(r"/api/faults/(?P<switch>[a-z-]+)")
+_CHOICE = re.compile(r"/api/(?P<of>faults|senders)/(?P<name>[a-z-]+)")
 # Nothing from elsewhere, and no script or style within the page's text.
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; "
@@ -57,7 +59,7 @@ class _Console:
     def _respond(self, request: Request) -> Response:
         if refusal := _foreign(request):
             return _json({"error": refusal}, 403)
-        switch = _SWITCH.fullmatch(request.path)
+        chosen = _CHOICE.fullmatch(request.path)
         control = _CONTROL.fullmatch(request.path)
         match request.method, request.path:
             case "GET", "/api/state":
@@ -65,9 +67,10 @@ class _Console:
             case "GET", "/api/events":
                 return Response(self._watch.stream(), mimetype="text/event-stream")
             case "DELETE", "/api/faults":
-                return self._change_faults(None, "")
-            case "PUT", _ if switch:
-                return self._change_faults(switch["switch"], _choice(request))
+                return self._do(self._sources.fix_all)
+            case "PUT" | "POST", _ if chosen:
+                act = self._sources.choose if chosen["of"] == "faults" else self._sources.send
+                return self._do(partial(act, chosen["name"], _choice(request)))
             case _ if control and ".." not in control["rest"]:
                 return self._pass_on(request, control["part"], control["rest"])
             case "GET" | "HEAD", _ if file := _file(request.path):
@@ -75,17 +78,15 @@ class _Console:
                 return Response(file.read_bytes(), mimetype=kind, headers={"Content-Security-Policy": _POLICY})
         return _json({"error": "there is no such address"}, 404)
 
-    def _change_faults(self, switch: str | None, choice: str) -> Response:
-        """One switch, or (None) no faults any more."""
+    def _do(self, act: Callable[[], None]) -> Response:
+        """Something that a person has chosen."""
         try:
-            if switch:
-                self._sources.choose(switch, choice)
-            else:
-                self._sources.fix_all()
+            act()
         except KeyError as error:
-            return _json({"error": f"there is no such switch or choice: {error}"}, 404)
-        except requests.RequestException as error:
-            return _json({"error": f"not done: {error}"}, 502)
+            return _json({"error": f"there is no such switch, sender or choice: {error}"}, 404)
+        except requests.RequestException as error:  # its text has the address, which may hold a key
+            answer = type(error).__name__ if error.response is None else error.response.text
+            return _json({"error": f"not done: {answer}"}, 502)
         self._watch.stir()
         return _json({})
 

@@ -3,13 +3,16 @@
 It reads as a stranger would: HTTP, Step Functions, DynamoDB. Nothing is asked while nobody looks.
 """
 
+import hashlib
 import json
+import secrets
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -19,7 +22,7 @@ import requests
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from devstack.console import faults, graph
+from devstack.console import faults, graph, senders
 
 if TYPE_CHECKING:
     from mypy_boto3_stepfunctions import SFNClient
@@ -99,6 +102,7 @@ class Watch:
             "alarms": (2, sources.alarms),
             "fallback": (1, sources.fallback),
             "faults": (0.7, sources.faults),
+            "senders": (60, sources.senders),
             "responders": (2, sources.responders),
             "order": (1, sources.order),
         }
@@ -181,6 +185,7 @@ class Sources:
         self._stepfunctions: SFNClient = session.client("stepfunctions", endpoint_url=endpoints.aws, config=config)
         # The resource's client gives plain values; typed as the client, it would be said to give wire types.
         self._dynamodb: Any = session.resource("dynamodb", endpoint_url=endpoints.aws, config=config).meta.client
+        self._key = ""  # for the senders; made when it is first needed
         self._ended: dict[str, dict[str, Any]] = {}  # executions that change no more
         self._roster, self._order_until = "", 0.0
         self._order: dict[str, Any] = {}
@@ -272,6 +277,30 @@ class Sources:
         data = json.dumps(body).encode()
         url = f"{self._endpoints.control(part)}/{path}"
         request("PUT", url, data=data, content_type="application/json").raise_for_status()
+
+    def senders(self) -> list[dict[str, str]]:
+        """Of whom one alert can be sent: none without a gateway."""
+        return [{"id": one.id, "title": one.title} for one in senders.SENDERS if self._endpoints.gateway]
+
+    def send(self, sender_id: str, word: str) -> None:
+        """One alert of a sender, or its end. Raises KeyError, and requests.RequestException for what is not accepted."""
+        sender = {sender.id: sender for sender in senders.SENDERS}[sender_id]
+        body = json.dumps(sender.says(word))
+        method, url = "PUT", f"{self._endpoints.control('aws')}/events"
+        if sender.path:
+            self._key = self._key or self._new_key()
+            method, url = "POST", f"{self._endpoints.gateway}/{sender.path}"
+        data = body.replace("{key}", self._key).encode()
+        url = url.replace("{key}", self._key)
+        request(method, url, data=data, content_type="application/json").raise_for_status()
+
+    def _new_key(self) -> str:
+        """A key of the console's that opens every source, as `oncall key add` writes it: the table has its hash."""
+        key = secrets.token_hex(16)
+        item = {"name": "console", "product": senders.PRODUCT, "source": "", "heartbeat": "", "created_by": "console"}
+        item |= {"sk": hashlib.sha256(key.encode()).hexdigest(), "created_at": datetime.now(UTC).isoformat()}
+        self._dynamodb.put_item(TableName=self._endpoints.table, Item={"pk": "KEY", **item})
+        return key
 
     # Monitoring.
 
@@ -576,7 +605,7 @@ def _title(text: str) -> str:
     given = _json_object(text)
     webhook = given.get("webhook")
     if not isinstance(webhook, dict):
-        return str(given.get("source", ""))
+        return ": ".join(str(given[name]) for name in ("source", "about") if given.get(name))
     labels = webhook.get("groupLabels") or webhook.get("commonLabels") or {}
     names = [str(labels[name]) for name in ("alertname", "product") if labels.get(name)]
     return f"{webhook.get('status', '')}: {', '.join(names) or webhook.get('groupKey', '')}"

@@ -24,6 +24,8 @@ HURRY = Config(connect_timeout=1, read_timeout=2, retries={"mode": "standard", "
 # For what is asked while Slack waits, in its three seconds, a cold start of ours among them.
 GLANCE = Config(connect_timeout=1, read_timeout=1.5, retries={"mode": "standard", "total_max_attempts": 1})
 
+_LARGEST = 65_536  # bytes that are fetched
+
 SECRET_SECONDS = 300  # how long a secret is kept before SSM is asked again
 FRESH_SECONDS = 10  # how often at the most SSM is asked because a secret did not fit
 
@@ -35,6 +37,34 @@ _session = cache(botocore.session.get_session)  # without boto3, which loads a f
 def client(service: str, config: Config = PATIENCE) -> Any:
     """The one client of a service, as boto3 makes them too. Made when it is first needed."""
     return _session().create_client(service, config=config)
+
+
+def fetch(address: str) -> bytes:
+    """What is at an https address of AWS's that takes no signature. Redirects are not followed.
+
+    Raises LookupError if AWS has nothing there, OSError for what may pass. AWS_ENDPOINT_URL stands for AWS, as for its clients.
+    """
+    # Only who is told of a topic of SNS needs these: they read the certificates of all authorities.
+    from http.client import HTTPException  # noqa: PLC0415
+    from urllib.error import HTTPError  # noqa: PLC0415
+    from urllib.parse import urlsplit  # noqa: PLC0415
+    from urllib.request import Request  # noqa: PLC0415
+
+    from oncall.redirects import open_unfollowed  # noqa: PLC0415
+
+    parts = urlsplit(address)
+    endpoint = os.environ.get("AWS_ENDPOINT_URL", f"https://{parts.netloc}")
+    query = f"?{parts.query}" if parts.query else ""
+    try:
+        with open_unfollowed(Request(f"{endpoint}{parts.path}{query}"), timeout=5) as answer:  # noqa: S310  https
+            return answer.read(_LARGEST)
+    except HTTPError as error:
+        with error:
+            if error.code < 500 and error.code != 429:
+                raise LookupError(f"AWS answers {error.code}") from error
+            raise
+    except HTTPException as error:
+        raise OSError(f"AWS answers in half: {type(error).__name__}") from error
 
 
 _secrets: dict[str, tuple[str, float]] = {}

@@ -66,6 +66,7 @@ class Services:
     client: Callable[[str], Any]  # boto3 has a type for each service, and no common one
     now: Callable[[], int] = clock.now
     sleep: Callable[[float], None] = time.sleep
+    fetch: Callable[[str], bytes] = aws.fetch  # what is at an address of AWS's that takes no signature
     telephone: Callable[[], "Telephone"] = _no_telephone
     callback_secret: Callable[[], str] = _no_secret  # what the addresses of a call's callbacks are sealed with
     second: Callable[[], "Provider"] | None = (
@@ -137,4 +138,5 @@ def for_function(
         slack=slack,
         peer=peer,
         measure=_measure,
+        fetch=aws.fetch,
     )

@@ -14,6 +14,7 @@ Mode = Literal["live", "shadow"]
 class Settings:
     """The environment that template.yaml gives the functions; each function has only what it needs."""
 
+    stack: str = ""  # its name
     table: str = ""
     fallback_topic: str = ""
     state_machine: str = ""
@@ -53,6 +54,7 @@ def read_settings() -> Settings:
     """The settings of this function."""
     env = os.environ.get
     return Settings(
+        stack=env("POWERTOOLS_SERVICE_NAME", ""),
         table=env("TABLE_NAME", ""),
         fallback_topic=env("FALLBACK_TOPIC_ARN", ""),
         state_machine=env("STATE_MACHINE_ARN", ""),

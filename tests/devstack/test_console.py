@@ -1,19 +1,29 @@
 """The console without a browser: what it gathers, what it passes on, and who may talk to it."""
 
+import hashlib
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import boto3
 import pytest
 import requests
 from werkzeug.test import Client
+from werkzeug.wrappers import Request, Response
 
 from devstack.console import faults, server, watch
-from tests.devstack.console_stage import DOWN, Stage, served, staged
+from oncall import events
+from oncall.alerts import keys, pagerduty
+from oncall.alerts.keys import Key
+from oncall.events import BUILT_IN
+from tests.devstack.console_stage import CREDENTIALS, DOWN, Stage, served, staged
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
 PAGE = Path(server.__file__).with_name("page")
 
@@ -186,6 +196,63 @@ def test_the_console_sees_the_table_while_the_stack_does_not(fixed: Stage) -> No
 def test_an_unknown_switch_or_choice_is_refused(stage: Stage, switch: str, choice: str) -> None:
     answer = requests.put(f"{stage.console}/api/faults/{switch}", json={"choice": choice}, timeout=30)
     assert answer.status_code == 404
+
+
+# Alerts from elsewhere.
+
+
+class Gateway:
+    """A gateway that keeps what is posted to it."""
+
+    def __init__(self) -> None:
+        self.posted: list[tuple[str, dict[str, Any]]] = []
+        self.status = 202
+
+    def app(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+        return self._respond(Request(environ))(environ, start_response)
+
+    def _respond(self, request: Request) -> Response:
+        if request.path.startswith("/_sim/"):
+            return Response("{}")
+        self.posted.append((request.path, request.get_json()))
+        return Response('{"message": "so it is"}', self.status)
+
+
+def test_one_alert_of_each_sender_and_its_end_are_posted_in_its_form_with_a_key_that_the_table_knows(
+    stage: Stage,
+) -> None:
+    gateway = Gateway()
+    with (
+        served(gateway.app) as address,
+        served(server.create_app(replace(stage.endpoints, gateway=f"{address}/prod"))) as console,
+    ):
+        shown = requests.get(f"{console}/api/state", timeout=60).json()["senders"]
+        assert {one["id"] for one in shown} == {"cloudwatch", "pagerduty", *BUILT_IN} - {"alertmanager"}
+        for sender in shown:
+            for word in ("firing", "resolved"):
+                requests.post(
+                    f"{console}/api/senders/{sender['id']}", json={"choice": word}, timeout=30
+                ).raise_for_status()
+        gateway.status = 400
+        refused = requests.post(f"{console}/api/senders/generic", json={"choice": "firing"}, timeout=30)
+    assert (refused.status_code, "so it is" in refused.json()["error"]) == (502, True)
+    (key,) = {path.split("/")[4] for path, _ in gateway.posted if path.startswith("/prod/events/")}
+    assert key not in refused.text
+    assert [body["routing_key"] for path, body in gateway.posted if path == "/prod/v2/enqueue"] == [key, key]
+    table = boto3.resource("dynamodb", endpoint_url=stage.endpoints.aws, **CREDENTIALS).Table(stage.endpoints.table)
+    item = table.get_item(Key={"pk": keys.PARTITION, "sk": hashlib.sha256(key.encode()).hexdigest()})["Item"]
+    assert keys.from_item(item) == Key("console", product="product-a")
+    for path, body in gateway.posted:
+        source = "pagerduty" if path.endswith("enqueue") else path.split("/")[3]
+        said = pagerduty.read(body, "") if source == "pagerduty" else events.read(source, body, "", None, received_at=0)
+        assert said, path
+
+
+def test_an_unknown_sender_or_word_is_refused(stage: Stage) -> None:
+    for sender, word in (("nobody", "firing"), ("generic", "perhaps"), ("generic", "")):
+        answer = requests.post(f"{stage.console}/api/senders/{sender}", json={"choice": word}, timeout=30)
+        assert answer.status_code == 404
+    assert requests.get(f"{stage.console}/api/state", timeout=60).json()["senders"] == [], "without a gateway"
 
 
 # Who may talk to it.

@@ -81,6 +81,39 @@ def test_an_alarm_of_cloudwatch_of_another_account_rings_and_its_ok_stops_it(dev
     stops(devstack, before, "The shop is slow")
 
 
+def test_an_alarm_by_a_topic_of_sns_rings_and_its_ok_stops_it(devstack: Devstack) -> None:
+    """The topic's subscription is confirmed, and its messages are signed."""
+    topic = devstack.sns.create_topic(Name=f"alarms-{secrets.token_hex(4)}")["TopicArn"]
+    item: dict[str, Any] = {"pk": {"S": "ROSTER"}, "sk": {"S": "SOURCE#cloudwatch"}, "topics": {"L": [{"S": topic}]}}
+    devstack.dynamodb.put_item(TableName=devstack.endpoints["table"], Item=item)
+    made = oncall(devstack, "key", "add", f"sns-{secrets.token_hex(4)}", "--source", "cloudwatch", "--product", "shop")
+    devstack.sns.subscribe(TopicArn=topic, Protocol="http", Endpoint=made["addresses"]["cloudwatch"])
+    wait_until(
+        lambda: devstack.sns.list_subscriptions_by_topic(TopicArn=topic)["Subscriptions"], SOON, "it is confirmed"
+    )
+    before, started = len(devstack.calls()), time.time()
+    publish_alarm(devstack, topic, "ALARM")
+    ring(devstack, before, started, "CloudWatch, by SNS")
+    publish_alarm(devstack, topic, "OK")
+    stops(devstack, before, "The queue of the shop is long")
+    assert made["key"] not in devstack.log("ReceiveEventFunction")
+
+
+def publish_alarm(system: Devstack, topic: str, state: str) -> None:
+    """An alarm's action: it publishes its new state."""
+    at = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "+0000"
+    said = {
+        "AlarmName": "shop-queue",
+        "AlarmDescription": "The queue of the shop is long",
+        "AlarmArn": topic.replace(":sns:", ":cloudwatch:").rpartition(":")[0] + ":alarm:shop-queue",
+        "NewStateValue": state,
+        "NewStateReason": "it is so",
+        "StateChangeTime": at,
+        "Trigger": {"Dimensions": [{"name": "QueueName", "value": "shop"}]},
+    }
+    system.sns.publish(TopicArn=topic, Subject=f"{state}: shop-queue", Message=json.dumps(said))
+
+
 def test_our_own_alarms_start_nothing(devstack: Devstack) -> None:
     address = f"{devstack.endpoints['aws']}/_sim/events"
     event = {"source": "aws.cloudwatch", "detail-type": "CloudWatch Alarm State Change"}

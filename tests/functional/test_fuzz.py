@@ -19,6 +19,7 @@ import pytest
 from oncall.alerts import keys
 from oncall.alerts.keys import Key
 from oncall.clock import at
+from oncall.events import BUILT_IN
 from oncall.phone.provider import Callbacks, callback_url
 from oncall.table import Put
 from tests.builders import BASE, Call, webhook
@@ -352,7 +353,7 @@ def test_any_event_with_a_key_is_answered(stack: Stack) -> None:
     )
     for number in range(TIMES):
         body = json.dumps(mutated(random, random.choice(forms)))
-        source = random.choice(("generic", "grafana", "datadog", "sentry", "uptime-kuma", "zabbix", "github"))
+        source = random.choice(BUILT_IN)
         event = {**proxied("/events/{source}/{key}", body), "pathParameters": {"source": source, "key": ROUTING}}
         if random.random() < 0.3:
             event = proxied("/v2/enqueue", body)

@@ -1,15 +1,18 @@
 """What each source posts, and what becomes of it. The payloads are those of the senders' documentation or source, shortened."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from oncall import events
+from oncall.alerts import pagerduty
 from oncall.alerts.event import SourceEvent, from_input, to_input
 from oncall.alerts.keys import Key
 from oncall.errors import WebhookError
 
+RECORDED = Path(__file__).with_name("uptime-kuma-2.5.3")
 # Uptime Kuma: server/notification-providers/webhook.js; heartbeat and monitor as server/model/*.js write them.
 KUMA: dict[str, Any] = {
     "heartbeat": {
@@ -168,6 +171,22 @@ def test_what_says_nothing_opens_nothing(source: str, payload: dict[str, Any]) -
     assert events.read(source, payload, "", None, received_at=0) is None
 
 
+def recorded(name: str) -> dict[str, Any]:
+    """What Uptime Kuma 2.5.3 itself has posted, by its webhook and by its provider of PagerDuty."""
+    found: dict[str, Any] = json.loads((RECORDED / f"{name}.json").read_text())
+    return found
+
+
+def test_what_uptime_kuma_itself_posts_fires_resolves_and_tests() -> None:
+    down, up = read("uptime-kuma", recorded("down")), read("uptime-kuma", recorded("up"))
+    assert (down.status, down.severity, down.summary, up.status) == ("firing", "critical", "shop is down", "resolved")
+    assert down.key == up.key
+    assert events.read("uptime-kuma", recorded("test"), "", None, received_at=0) is None
+    down, up = (pagerduty.read(recorded(f"pagerduty-{word}"), "") for word in ("down", "up"))
+    assert (down.status, down.severity, up.status) == ("firing", "critical", "resolved")
+    assert down.key == up.key == "Uptime Kuma/7"
+
+
 def test_uptime_kumas_word_of_a_certificate_is_a_warning() -> None:
     said = read("uptime-kuma", {"heartbeat": None, "monitor": None, "msg": "[shop] certificate expires in 7 days"})
     assert (said.status, said.severity) == ("firing", "warning")
@@ -236,6 +255,7 @@ LONG_ALERT = {
 LONG_GROUP = {
     "orgId": 1,
     "groupKey": LONG,
+    "status": "firing",
     "externalURL": LONG,
     "commonLabels": OF_MANY | {"product": LONG, "severity": LONG, "oncall_test": LONG},
     "alerts": [LONG_ALERT] * 400,

@@ -7,6 +7,7 @@ import * as incidents from "./incidents.js";
 import * as machine from "./machine.js";
 import * as monitoring from "./monitoring.js";
 import * as phones from "./phones.js";
+import * as senders from "./senders.js";
 import * as slack from "./slack.js";
 import * as sound from "./sound.js";
 import { on, start, state } from "./store.js";
@@ -17,5 +18,5 @@ on(["links"], () => {
     setAttribute(byId(`link-${name}`), "href", url || null);
   }
 });
-for (const part of [guide, phones, slack, machine, incidents, monitoring, faults]) part.start();
+for (const part of [guide, phones, slack, machine, incidents, monitoring, senders, faults]) part.start();
 start(sound.isOn); // one who listens wants to hear a phone in a hidden tab too

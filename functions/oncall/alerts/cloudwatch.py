@@ -2,9 +2,11 @@
 
 CloudWatch, "Alarm events and EventBridge": detail has alarmName, state {value, reason, timestamp, actionsSuppressedBy},
 previousState, configuration {description, metrics or alarmRule}, alarmTags where the alarm propagates them, and muteDetail
-while a mute rule holds.
+while a mute rule holds. What an alarm publishes to a topic has other names for the same, and no tags; an alarm over several
+time series publishes for each of them (AlarmContributorId) as well.
 """
 
+import json
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
@@ -19,11 +21,11 @@ PRODUCT_TAG, SEVERITY_TAG, RUNBOOK_TAG = "oncall:product", "oncall:severity", "o
 DEFAULT_SEVERITY = "critical"  # of an alarm of which neither a tag nor a rule of the roster says it
 
 
-def read_event(given: Mapping[str, Any], known: Source) -> AlertGroup | None:
+def read_event(given: Mapping[str, Any], known: Source, product: str = "") -> AlertGroup | None:
     """The alert group of {"account", "region", "detail"}; None if it says nothing: no data, or a suppressed composite.
 
-    CloudWatch tells again of a composite alarm whose suppression ends. What a mute rule mutes is for Slack alone.
-    Raises WebhookError with what is wrong.
+    CloudWatch tells again of a composite alarm whose suppression ends. What a mute rule mutes is for Slack alone. `product` is
+    that of alarms of which neither a tag nor a rule says it. Raises WebhookError with what is wrong.
     """
     detail = given.get("detail")
     if not isinstance(detail, Mapping) or not isinstance(detail.get("state"), Mapping):
@@ -45,19 +47,73 @@ def read_event(given: Mapping[str, Any], known: Source) -> AlertGroup | None:
     account, region = str(given.get("account", "")), str(given.get("region", ""))
     description, reason = str(configuration.get("description") or ""), str(state.get("reason") or "")
     event = SourceEvent(
-        key=f"{account}/{region}/{name}",
+        key="/".join(str(part) for part in (account, region, name, detail.get("contributor")) if part is not None),
         status=status,
         name=name,
         summary=description or name,
         description=reason,
         severity="warning" if detail.get("muteDetail") else str(severity),
-        product=str(tags.get(PRODUCT_TAG) or rule.product or ""),
+        product=str(tags.get(PRODUCT_TAG) or rule.product or product),
         details={**_dimensions(configuration), "account": account, "region": region},
         link=_console(region, name),
         runbook_link=str(tags.get(RUNBOOK_TAG) or ""),
         starts_at=at.isoformat(),
     )
     return group_of(CLOUDWATCH, event, received_at=int(at.timestamp() * 1000))
+
+
+def event_of_message(text: str) -> Mapping[str, Any]:
+    """What an alarm has published to a topic of SNS, as the event that EventBridge has of it. Raises WebhookError."""
+    try:
+        given = json.loads(text)
+    except (ValueError, RecursionError):
+        given = None
+    arn = str(given.get("AlarmArn")).split(":", 6) if isinstance(given, Mapping) else []
+    if not isinstance(given, Mapping) or len(arn) != 7 or arn[2] != "cloudwatch":
+        raise WebhookError("what the topic says is no alarm of CloudWatch's: AlarmName and AlarmArn are missing")
+    trigger = _mapping(given.get("Trigger"))
+    metrics = [trigger, *(_mapping(_mapping(one).get("MetricStat")).get("Metric") for one in _list(trigger, "Metrics"))]
+    pairs = [_mapping(pair) for metric in metrics for pair in _list(_mapping(metric), "Dimensions")]
+    dimensions = {str(pair.get("name")): pair.get("value") for pair in pairs}
+    dimensions |= _mapping(given.get("AlarmContributorAttributes"))
+    detail = {
+        "alarmName": given.get("AlarmName"),
+        "contributor": given.get("AlarmContributorId"),
+        "state": {
+            "value": given.get("NewStateValue"),
+            "reason": given.get("NewStateReason"),
+            "timestamp": given.get("StateChangeTime"),
+        },
+        "configuration": {
+            "description": given.get("AlarmDescription"),
+            "metrics": [{"metricStat": {"metric": {"dimensions": dimensions}}}],
+        },
+    }
+    return {"account": arn[4], "region": arn[3], "detail": detail}
+
+
+def subscription(topic: str, *, is_over: bool, product: str, received_at: int) -> AlertGroup:
+    """The group about a subscription to a topic (its ARN): it fires when that has ended, and resolves when it is confirmed."""
+    event = SourceEvent(
+        key=topic,
+        status="firing" if is_over else "resolved",
+        name="Alarms come no more",
+        summary=f"the subscription to {topic} has ended: no alarm comes by it any more",
+        severity="warning",
+        product=product,
+        description="Subscribe the topic again, or, if this was meant, take it out of the roster and resolve this here.",
+    )
+    return group_of(CLOUDWATCH, event, received_at=received_at)
+
+
+def is_left_out(event: Mapping[str, Any], stack: str) -> bool:
+    """Whether an alarm is this stack's own, which tells the fallback topic, or one of target tracking's, which scales."""
+    return str(_mapping(event.get("detail")).get("alarmName")).startswith((f"{stack}-", "TargetTracking-"))
+
+
+def _list(value: Mapping[str, Any], name: str) -> list[Any]:
+    found = value.get(name)
+    return found if isinstance(found, list) else []
 
 
 def _status(value: object, known: Source) -> Status | None:

@@ -12,9 +12,10 @@ from typing import Any
 from oncall.alerts.event import Said, SourceEvent
 from oncall.errors import WebhookError
 
-_CONCLUSIONS: Mapping[str, Said] = {
+_CONCLUSIONS: Mapping[str, Said | None] = {
     **dict.fromkeys(("failure", "timed_out", "startup_failure", "action_required"), "firing"),
     "success": "resolved",
+    **dict.fromkeys(("cancelled", "neutral", "skipped", "stale"), None),
 }
 
 
@@ -27,8 +28,13 @@ def read(payload: Mapping[str, Any], product: str) -> SourceEvent | None:
         raise WebhookError(
             "the body has no workflow_run and repository: have the webhook send Workflow runs alone, as JSON"
         )
-    status = _CONCLUSIONS.get(str(run.get("conclusion")))
-    if payload.get("action") != "completed" or status is None:
+    if payload.get("action") != "completed":
+        return None
+    conclusion = str(run.get("conclusion"))
+    if conclusion not in _CONCLUSIONS:
+        raise WebhookError(f"conclusion {conclusion[:50]!r} is none of a workflow's")
+    status = _CONCLUSIONS[conclusion]
+    if status is None:
         return None
     name, where = str(run.get("name") or "a workflow"), str(repository.get("full_name") or "")
     branch = str(run.get("head_branch") or "")

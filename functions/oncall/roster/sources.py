@@ -1,5 +1,6 @@
 """What the roster says of those that send alerts: how CloudWatch's alarms are read, and fields of a source of one's own."""
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
@@ -10,6 +11,7 @@ from oncall.roster.attributes import Attributes, attributes_of, kind_of, suggest
 NoData = Literal["ignore", "alarm", "ok"]
 
 CLOUDWATCH = "cloudwatch"
+_TOPIC = re.compile(r"arn:aws[a-z-]*:sns:[a-z0-9-]+:[0-9]{12}:[A-Za-z0-9_-]{1,256}")
 FIELDS = ("summary", "severity", "product", "dedup", "status", "description", "link", "details")  # of an event
 
 
@@ -26,13 +28,14 @@ class Rule:
 class Source:
     """What is set of one source.
 
-    Of CloudWatch: `rules` for alarms without tags, and what INSUFFICIENT_DATA means. Of a source of one's own: `fields`,
-    JMESPath expressions that say where in a payload each field is.
+    Of CloudWatch: `rules` for alarms without tags, what INSUFFICIENT_DATA means, and the ARNs of `topics` of SNS that are
+    believed. Of a source of one's own: `fields`, JMESPath expressions that say where in a payload each field is.
     """
 
     id: str
     rules: tuple[Rule, ...] = ()
     insufficient_data: NoData = "ignore"
+    topics: tuple[str, ...] = ()
     fields: Mapping[str, str] = field(default_factory=dict)
 
     def rule_for(self, name: str) -> Rule:
@@ -44,7 +47,7 @@ def read_source(part: Attributes) -> Source | None:
     """A source, with what is wrong noted; None if nothing usable is left of it."""
     if part.id == CLOUDWATCH:
         no_data: NoData = part.one_of("insufficient_data", get_args(NoData)) or "ignore"
-        return Source(part.id, rules=tuple(_rules(part)), insufficient_data=no_data)
+        return Source(part.id, rules=tuple(_rules(part)), insufficient_data=no_data, topics=tuple(_topics(part)))
     fields = _fields(part)
     return Source(part.id, fields=fields) if fields else None
 
@@ -56,7 +59,7 @@ def source_document(source: Source) -> dict[str, Any]:
     rules = [
         {key: value for key in Rule.__slots__ if (value := getattr(rule, key)) is not None} for rule in source.rules
     ]
-    return {"insufficient_data": source.insufficient_data, "rules": rules}
+    return {"insufficient_data": source.insufficient_data, "rules": rules, "topics": list(source.topics)}
 
 
 def _rules(part: Attributes) -> Iterable[Rule]:
@@ -73,6 +76,19 @@ def _rules(part: Attributes) -> Iterable[Rule]:
             inner.problem(None, "needs a name ('shop-*') and what such alarms are: product, severity, or both")
             continue
         yield Rule(name, product, severity)
+
+
+def _topics(part: Attributes) -> Iterable[str]:
+    written = part.body.get("topics", [])
+    if not isinstance(written, list | tuple):
+        part.problem("topics", f"expected a list of ARNs, found {kind_of(written)}")
+        return
+    for topic in written:
+        if isinstance(topic, str) and _TOPIC.fullmatch(topic):
+            yield topic
+        else:
+            told = f"{str(topic)[:100]!r} is no topic's ARN, such as arn:aws:sns:eu-central-1:111122223333:alarms"
+            part.problem("topics", told)
 
 
 def _fields(part: Attributes) -> dict[str, str]:
