@@ -118,6 +118,15 @@ def test_a_phone_that_rings_proves_its_provider(world: World) -> None:
     assert set(providers.down(world.table)) == {"telnyx"}
 
 
+def test_a_key_that_is_faster_than_the_word_of_the_ringing_leaves_the_provider_proven(world: World) -> None:
+    providers.trip(world.table, "twilio", failure="ring", reason="", now=world.clock.now())
+    second(world).is_away = True
+    world.fire()
+    world.hears(world.last_call, "1")
+    says(world, world.last_call, "ringing")
+    assert set(providers.down(world.table)) == {"telnyx"}
+
+
 def test_both_down_both_are_tried_on(world: World) -> None:
     world.telephone.is_away = second(world).is_away = True
     run = world.fire()

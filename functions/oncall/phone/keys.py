@@ -77,13 +77,14 @@ def call_changed(services: Services, callbacks: Callbacks, status: str, sid: str
         page = pages.update_call(services.table, PageKey(callbacks.policy, callbacks.page), callbacks.number, changes)
     except ConditionFailedError as refused:
         logger.info("the call has ended already, or its page is over", status=status)
-        _release_again(services, callbacks, pages.found(refused), status)
+        there = pages.found(refused)
+        _prove(services, _call(there, callbacks), status)  # a key may be faster than the word that the phone rings
+        _release_again(services, callbacks, there, status)
         return
     call = page.call(callbacks.number)
     if status in ("initiated", "ringing") and not page.is_open and call.sid:
         services.hang_up(call.provider, call.sid)  # it was asked for, and could not be found before
-    if status in ("ringing", "in-progress") and services.settings.telnyx_application:
-        providers.prove(services.table, call.provider)
+    _prove(services, call, status)
     if (
         status in ("in-progress", "completed") and page.answer == "connected"
     ):  # a call that was not answered is not completed
@@ -96,6 +97,12 @@ def call_changed(services: Services, callbacks: Callbacks, status: str, sid: str
         services.release(page.token, Answer("fail", status, "call"))
     elif status == "in-progress" and any(not other.has_ended for other in page.family if other.number != call.number):
         services.release(page.token, Answer("fail", "answered, and the other call has to stop", "call"))
+
+
+def _prove(services: Services, call: Call | None, status: str) -> None:
+    """A phone that rings proves its provider, where there are two."""
+    if call and status in ("ringing", "in-progress") and services.settings.telnyx_application:
+        providers.prove(services.table, call.provider)
 
 
 def _changes(status: str, sid: str, now: int) -> dict[str, object]:
