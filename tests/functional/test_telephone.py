@@ -1,7 +1,9 @@
 """Our telephone through Twilio's own library, against the simulated network; and the fakes against what they stand for."""
 
 import inspect
+import json
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -126,6 +128,62 @@ def test_any_other_refusal_is_about_the_number(network: Network, status: int, co
     with pytest.raises(NumberRefusedError, match=f"error {code}") as refused:
         network.call()
     assert refused.value.code == code
+
+
+PAGE = "<html><body>Forbidden</body></html>"  # of whatever stands between
+PROBLEM = {
+    "type": "https://www.twilio.com/docs/api/errors/",
+    "title": "Refused",
+    "status": 400,
+    "code": 21211,
+}  # RFC 9457
+
+
+@contextmanager
+def answering(status: int, body: object) -> Iterator[Telephone]:
+    """A telephone whose every request is answered so."""
+
+    def app(_: object, start: Any) -> list[bytes]:
+        start(f"{status} As said", [("Content-Type", "application/json")])
+        return [(body if isinstance(body, str) else json.dumps(body)).encode()]
+
+    with serving(app) as url:
+        yield telephone.telephone(SID, TOKEN, caller_number=CALLER, api_url=url, text_sender=CALLER)
+
+
+@pytest.mark.parametrize("body", [PAGE, {}, [], {"message": "no"}, {"code": None}, {"code": "x"}, "", "null"])
+@pytest.mark.parametrize("status", [302, 400, 403, 404, 407, 413])
+def test_an_answer_without_a_code_of_twilios_is_about_no_number(status: int, body: object) -> None:
+    """A proxy's, a firewall's, another server's: no other phone would ring either."""
+    with answering(status, body) as made, pytest.raises(UnavailableError) as refused:
+        made.call(
+            SATO, "<Response/>", callbacks=Callbacks("https://x.example.com/prod", "default", "0", 1), ring_seconds=30
+        )
+    assert (refused.value.code, refused.value.is_unclear) == (None, False)
+
+
+@pytest.mark.parametrize(
+    ("body", "error"),
+    [
+        (PROBLEM, NumberRefusedError),
+        (PROBLEM | {"status": 401, "code": 20003}, UnavailableError),
+        (PROBLEM | {"status": "x", "code": "y"}, UnavailableError),
+    ],
+)
+def test_an_error_in_the_form_of_rfc_9457_means_the_same(body: dict[str, Any], error: type[Exception]) -> None:
+    with answering(400, body) as made:
+        with pytest.raises(error):
+            made.call(
+                SATO, "<Response/>", callbacks=Callbacks("https://x.example.com", "default", "0", 1), ring_seconds=30
+            )
+        for ask in (made.fetch, made.cancel, lambda sid: made.end(sid, "<Response/>")):
+            with pytest.raises(UnavailableError):
+                ask("CA0")
+        with pytest.raises(NotTextedError):
+            made.text(SATO, "You have it")
+    with answering(404, PROBLEM | {"status": 404, "code": 20404}) as made:
+        assert made.fetch("CA0") is None
+        assert made.cancel("CA0")
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from requests.exceptions import InvalidJSONError, RequestException
-from twilio.base.exceptions import TwilioException, TwilioRestException
+from twilio.base.exceptions import TwilioException, TwilioRestException, TwilioServiceException
 from twilio.http.http_client import TwilioHttpClient
 from twilio.http.response import Response
 from twilio.rest import Client
@@ -26,6 +26,7 @@ from oncall.phone.provider import (
 if TYPE_CHECKING:
     from twilio.rest.api.v2010.account.call import CallInstance
 
+LEAST_CODE = 10_000  # Twilio's codes are larger; where an answer has none, its library puts the status there
 TEXT_TIMEOUT_SECONDS = 2.0  # a text before a call may not keep the phone from ringing
 
 
@@ -75,15 +76,16 @@ class Telephone:
                 status_callback_method="POST",
                 time_limit=CALL_SECONDS,
             )
-        except TwilioRestException as error:
-            blame = refusals.about(error.status, error.code)
+        except (TwilioException, RequestException) as error:
+            status, code = _status(error), _code(error)
+            if status is None:
+                raise _unavailable(error) from error
+            blame = refusals.about(status, code)
             if blame == "number":
-                reason = f"Twilio refuses the number (error {error.code})"
-                raise NumberRefusedError(reason, code=error.code, remedy=refusals.remedy(error.code, number)) from error
-            is_refusal = error.status < 500 or error.status == 503  # 500, 502 and 504 may come after the call was taken
+                reason = f"Twilio refuses the number (error {code})"
+                raise NumberRefusedError(reason, code=code, remedy=refusals.remedy(code, number)) from error
+            is_refusal = status < 500 or status == 503  # 500, 502 and 504 may come after the call was taken
             raise _unavailable(error, number, is_refusal=is_refusal, is_unclear=blame == "unclear") from error
-        except RequestException as error:
-            raise _unavailable(error) from error
         return str(call.sid)
 
     def text(self, number: str, body: str) -> None:
@@ -115,8 +117,8 @@ class Telephone:
         """The call as Twilio knows it; None if it does not: deleted, or another account's. Raises UnavailableError."""
         try:
             return _known(self._within(LOOK_SECONDS).calls(sid).fetch())
-        except (TwilioRestException, RequestException) as error:
-            if isinstance(error, TwilioRestException) and error.status == 404:
+        except (TwilioException, RequestException) as error:
+            if _status(error) == 404:
                 return None
             raise _unavailable(error) from error
 
@@ -132,11 +134,9 @@ class Telephone:
                 call.update(twiml=goodbye)
             elif status in ("queued", "initiated", "ringing"):
                 call.update(status="completed")
-        except TwilioRestException as error:
-            if error.code == 21220 or error.status == 404:  # Twilio: it ended in between, or there is no such call
+        except (TwilioException, RequestException) as error:
+            if _code(error) == 21220 or _status(error) == 404:  # Twilio: it ended in between, or there is no such call
                 return
-            raise _unavailable(error) from error
-        except RequestException as error:
             raise _unavailable(error) from error
 
     def cancel(self, sid: str) -> bool:
@@ -146,11 +146,9 @@ class Telephone:
         """
         try:
             return str(self._within(LOOK_SECONDS).calls(sid).update(status="canceled").status) != "in-progress"
-        except TwilioRestException as error:
-            if error.code == 21220 or error.status == 404:  # it has ended, or there is no such call
+        except (TwilioException, RequestException) as error:
+            if _code(error) == 21220 or _status(error) == 404:  # it has ended, or there is no such call
                 return True
-            raise _unavailable(error) from error
-        except RequestException as error:
             raise _unavailable(error) from error
 
     def check(self) -> None:
@@ -216,13 +214,23 @@ def _unavailable(
     return UnavailableError(_reason(error), is_refusal=is_refusal, code=code, remedy=remedy, is_unclear=is_unclear)
 
 
+def _status(error: TwilioException | RequestException) -> int | None:
+    """The status of an answer, in whichever of its two forms Twilio's API wrote the error (RFC 9457, or its own)."""
+    if isinstance(error, TwilioRestException | TwilioServiceException):
+        return error.status if isinstance(error.status, int) else 500
+    return None
+
+
 def _code(error: TwilioException | RequestException) -> int | None:
-    return error.code if isinstance(error, TwilioRestException) else None
+    """Twilio's code; None where the answer has none, as that of a proxy or another server has not."""
+    code = getattr(error, "code", None)
+    return code if isinstance(code, int) and code > LEAST_CODE else None
 
 
 def _reason(error: TwilioException | RequestException) -> str:
-    if isinstance(error, TwilioRestException):
-        return f"Twilio answered {error.status}" + (f" (error {error.code})" if error.code else "")
+    status, code = _status(error), _code(error)
+    if status is not None:
+        return f"Twilio answered {status}" + (f" (error {code})" if code else "")
     if isinstance(error, TwilioException):
         return "Twilio answered with an error"
     return f"Twilio did not answer ({type(error).__name__})"
