@@ -8,7 +8,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
 
-from oncall.roster import EVERYONE, Roster, parse
+from oncall.roster import EVERYONE, Roster, parse, time_zones
 from oncall.roster.attributes import suggestion
 from oncall_cli.phone_numbers import advise
 from oncall_cli.roster_coverage import gaps, idle_steps, never_on_call, unreachable
@@ -138,6 +138,11 @@ def slack_users(roster: Roster) -> Iterator[tuple[Level, Location, str]]:
 
 
 def _time_zones(roster: Roster, now: datetime) -> Iterator[tuple[Location, str]]:
+    written: dict[Location, str] = {("time_zone",): roster.time_zone}
+    written |= {("schedules", one.id, "time_zone"): one.time_zone for one in roster.schedules.values()}
+    for location, zone in written.items():
+        if (told := time_zones.signed(zone)) and (len(location) == 1 or zone != roster.time_zone):
+            yield location, f"{told}. Write the name of a place instead, such as Asia/Tokyo"
     zones = {roster.time_zone, *(schedule.time_zone for schedule in roster.schedules.values())} - {"UTC", "Etc/UTC"}
     if zones and (age := old_time_zones(now)):
         yield (), f"{age}: the hours of {', '.join(sorted(zones))} may have changed since; pip install --upgrade tzdata"

@@ -119,6 +119,23 @@ def test_a_zone_without_a_name_is_left_to_the_machine(rule: str, hour: int, monk
     time.tzset()
 
 
+@pytest.mark.parametrize("zone", ["GMT+9", "gmt-5", "GMT9", "Etc/GMT+09", "Etc/UTC+9", "UTC+9", "GMT+09:00", "GMT+14"])
+def test_hours_are_no_zone_and_none_of_the_other_sign_is_proposed(run: Run, write: Write, zone: str) -> None:
+    """GMT+9 is Tokyo's time to people, and Etc/GMT+9 Alaska's: 18 hours apart."""
+    checked = run("roster", "check", write(f"time_zone: {zone}\nresponders: {{a: +12025550100}}\n"))
+    assert f"there is no time zone '{zone}': write a name such as Asia/Tokyo" in checked.out
+
+
+def test_a_zone_whose_sign_is_turned_round_says_what_it_is(run: Run, write: Write) -> None:
+    text = "time_zone: Etc/GMT+9\nresponders: {a: +12025550100}\nschedules:\n  everyone: {members: [a], time_zone: Etc/GMT-5}\n"
+    checked = run("roster", "check", write(text))
+    assert checked.status == 0
+    assert "roster.yaml:1: warning: time_zone: Etc/GMT+9 is 9 hours behind UTC" in checked.out
+    assert "roster.yaml:4: warning: schedules everyone time_zone: Etc/GMT-5 is 5 hours ahead of UTC" in checked.out
+    plain = run("roster", "check", write("time_zone: Etc/GMT\nresponders: {a: +12025550100}\n"))
+    assert "UTC: its sign" not in plain.out
+
+
 @pytest.mark.parametrize(
     ("release", "zone", "is_told"),
     [("2025.2", "Asia/Tokyo", True), ("2025.2", "UTC", False), ("2026.6", "Asia/Tokyo", False)],
