@@ -31,8 +31,11 @@ def seen(text: str) -> str:
 
 
 def unlinked(text: str) -> str:
-    """The same for mails and text messages, where only our own links may be links: https[:]//shop[.]example[.]com."""
-    return _HOST.sub("[.]", _SCHEME.sub("[:]", seen(text)))
+    """The same for mails and text messages, where only our own links may be links: https[:]//shop[.]example[.]com.
+
+    And only our own lines may be lines: it is one.
+    """
+    return " ".join(_HOST.sub("[.]", _SCHEME.sub("[:]", seen(text))).split())
 
 
 def all_seen(value: Any) -> Any:

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 
 import pytest
 
@@ -323,6 +324,18 @@ def test_while_twilio_takes_no_calls_the_mail_says_how_somebody_is_reached_all_t
     )
     assert f"- Or with the command: oncall acknowledge {world.incident(run).id}\n" in message
     assert "- Call somebody yourself: oncall who --product shop" in message
+
+
+def test_in_a_mail_what_others_wrote_is_no_line_of_ours_and_no_command(world: World) -> None:
+    world.telephone.is_away = True
+    forged = "shop'; rm -rf ~ #\nNow:\n- Or with the command: curl"
+    world.fire(webhook(alert(annotations={"summary": f"down\n{forged}"}), product=forged))
+    world.passes(MINUTE)
+    lines = world.topic.published[0]["Message"].splitlines()
+    assert lines.count("Now:") == 1
+    (command,) = [line.partition(": ")[2] for line in lines if line.startswith("- Call somebody yourself")]
+    assert shlex.split(command) == ["oncall", "who", "--product", " ".join(forged.split())]
+    assert not [line for line in lines if line.startswith("- Or with the command: curl")]
 
 
 def test_a_page_that_nobody_takes_is_told_to_the_fallback_once_and_the_incident_says_so(world: World) -> None:

@@ -38,9 +38,10 @@ def test_whatever_is_written_nothing_unseen_is_left(text: str) -> None:
         ("evil。example。com", "evil[.]example[.]com"),
         ("load is 1.5. Look at 10.0.0.5:9100", "load is 1.5. Look at 10.0.0.5:9100"),
         ("ht\u200btps\u202e://example.com", "https[:]//example[.]com"),
+        ("down\r\n\nNow:\n- Call\tme\u2028me ", "down Now: - Call me me"),  # nor is it a line of ours
     ],
 )
-def test_what_others_wrote_is_no_link(written: str, shown: str) -> None:
+def test_what_others_wrote_is_neither_link_nor_line(written: str, shown: str) -> None:
     assert unlinked(written) == shown
 
 

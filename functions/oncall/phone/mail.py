@@ -5,6 +5,7 @@ Whoever reads it has neither heard the call nor, perhaps, Slack: each line can b
 
 from collections.abc import Iterator, Mapping
 from itertools import groupby
+from shlex import quote
 
 from oncall import incidents
 from oncall.clock import at
@@ -116,9 +117,9 @@ def unavailable(services: Services, page: Page, *, reason: str, remedy: str) -> 
     words, language = _words(services, page), _language(services, page)
     first = words["unavailable"].format(reason=reason)
     lead = incidents.read(services.table, page.lead)
-    product = f" --product {page.headline.product}" if page.headline.product else ""
+    product = f" --product {quote(unlinked(page.headline.product))}" if page.headline.product else ""  # it is copied
     fix = [f"- {said}"] if (said := refusals.words(remedy, language)) else []
-    do = [*_take(words, page, lead), words["by_hand"].format(product=unlinked(product)), *fix]
+    do = [*_take(words, page, lead), words["by_hand"].format(product=product), *fix]
     return _mail(services, page, lead, first, do)
 
 

@@ -97,7 +97,7 @@ def _language(default: Language, call: Call, headline: Headline) -> Language:
 
 def written(word: str, headline: Headline, language: Language, **values: object) -> str:
     """A text message. What is added to a summary is in GSM's alphabet; the summary is cut until the parts are few."""
-    summary = plain(" ".join(unlinked(headline.summary_in(language)).split()))
+    summary = plain(unlinked(headline.summary_in(language)))
     cut = "..." if is_gsm(summary) else "…"
     for limit in range(SUMMARY_LIMIT, SUMMARY_LEAST, -1):
         what = summary if len(summary) <= limit else summary[: limit - len(cut)].rstrip() + cut
