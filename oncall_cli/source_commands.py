@@ -4,8 +4,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-import typer
-
 from oncall import events
 from oncall.alerts.event import SourceEvent
 from oncall.alerts.group import AlertGroup
@@ -16,7 +14,7 @@ from oncall.roster import parse
 from oncall.roster.attributes import suggestion
 from oncall.roster.sources import CLOUDWATCH
 from oncall_cli.errors import CommandError
-from oncall_cli.output import print_json
+from oncall_cli.output import print_json, say
 from oncall_cli.roster_file import RosterFileError, read_file
 
 
@@ -41,7 +39,7 @@ def attempt(file: Path, *, source: str, roster_file: Path, product: str, as_json
     if as_json:
         print_json(shown)
     elif said is None:
-        typer.echo("It says nothing of an alert: a test, or a state between. It would be accepted and open nothing.")
+        say("It says nothing of an alert: a test, or a state between. It would be accepted and open nothing.")
     else:
         _print(shown)
 
@@ -70,9 +68,9 @@ def _print(shown: dict[str, Any]) -> None:
     told = {**shown, "severity": f"{shown['severity']}: {rings}{note}"}
     for name, value in told.items():
         if value and name not in ("labels", "severity_note"):
-            typer.echo(f"{name}: {value}")
+            say(f"{name}: {value}")
     for name, value in shown["labels"].items():
-        typer.echo(f"  {name}: {value}")
+        say(f"  {name}: {value}")
 
 
 def _payload(file: Path) -> dict[str, Any]:

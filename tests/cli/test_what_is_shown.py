@@ -2,6 +2,7 @@
 
 import json
 import unicodedata
+from pathlib import Path
 
 import pytest
 
@@ -38,3 +39,15 @@ def test_nothing_unseen_reaches_the_terminal(
     assert not unseen, shown
     if form:
         assert "\\u001b" not in ran.out, "nor as an escape that jq -r would write out"
+
+
+@pytest.mark.parametrize("form", [[], ["--json"]])
+@pytest.mark.parametrize("summary", ["summary", HARM])
+def test_nor_from_a_payload_that_is_tried(run: Run, tmp_path: Path, form: list[str], summary: str) -> None:
+    payload = tmp_path / "payload.json"
+    payload.write_text(json.dumps({summary: HARM, "summary": HARM, "product": HARM, "details": {HARM: HARM}}))
+    ran = run("source", "try", str(payload), "--source", "generic", *form)
+    assert ran.status == 0
+    assert "]52;c;cm0gLXJmIH4=2Jfull db" in ran.out
+    assert not [c for c in ran.out + ran.err if c != "\n" and unicodedata.category(c) in ("Cc", "Cf")]
+    assert "\\u001b" not in ran.out
