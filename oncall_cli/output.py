@@ -41,8 +41,8 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], title: st
     from rich.text import Text
 
     table = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
-    for column in columns:  # what is to be copied is never cut
-        table.add_column(column, no_wrap=column in ("id", "opened"))
+    for column in columns:  # what is to be copied stays in one piece, and nothing is cut
+        table.add_column(column, no_wrap=column in ("id", "opened", "name", "heartbeat"), overflow="fold")
     for row in rows:
         table.add_row(*(Text(seen(cell)) for cell in row))
     console = Console(highlight=False, width=terminal_columns() or 240)

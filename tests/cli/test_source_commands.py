@@ -103,6 +103,21 @@ def test_heartbeats_are_listed_with_their_last_words(oncall: Run, target: Target
     assert listed["old"]["last_beat"] is None
 
 
+def test_at_80_columns_a_heartbeats_name_can_be_copied_and_nothing_is_cut(
+    oncall: Run, write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("oncall_cli.output.terminal_columns", lambda: 80)
+    names = ("backup-of-the-database-of-the-shop", "x" * 40)
+    written = "".join(f"  {name}: {{ every: 30 minutes, grace: 5 minutes, product: shop-1 }}\n" for name in names)
+    roster = f'time_zone: UTC\nresponders: {{ alice: "+12025550100" }}\nheartbeats:\n{written}'
+    assert oncall("roster", "apply", write(roster), "--yes").status == 0
+    lines = oncall("heartbeat", "list").out.splitlines()
+    assert all(len(line) <= 80 for line in lines)
+    assert "…" not in "".join(lines)
+    for name in names:
+        assert any(line.startswith(f"{name} ") for line in lines)
+
+
 def test_keys_are_listed_without_themselves_and_revoked(oncall: Run, target: Target) -> None:
     item = keys.item("a-key", Key("kuma", product="shop"), created_at=datetime.now(UTC), created_by="me")
     target.dynamodb.put_item(TableName=target.table, Item=to_attributes(item))

@@ -13,6 +13,7 @@ from urllib.parse import urlencode
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 
+from devstack.console import senders as console
 from oncall import aws
 from oncall.alerts import keys
 from oncall.alerts.keys import Key
@@ -346,6 +347,25 @@ def _grow(body: Body) -> None:
                     _grow(one)
         elif isinstance(value, str) and name in ("summary", "title", "msg", "description", "display_title", "details"):
             body[name] = value + "😀" * 500_000
+
+
+@pytest.mark.parametrize("sender", console.SENDERS, ids=lambda sender: sender.id)
+def test_what_the_console_sends_of_each_opens_an_incident_and_ends_it(door: Door, sender: console.Sender) -> None:
+    def send(word: str) -> Any:
+        body = sender.says(word)
+        if sender.path:
+            assert door.post(sender.id, body)[0] == 202
+            return door.decide()
+        given = {"source": sender.id, "account": "1", "region": "eu-central-1", "gateway": GATEWAY}
+        at_ = at(door.world.clock.now()).isoformat()
+        detail = {**body["detail"], "state": {**body["detail"]["state"], "timestamp": at_}}
+        door.world.clock.sleep(1)
+        return door.world.decide({**given, "detail": detail})
+
+    fired = send("firing")
+    assert fired.decision["action"] == ("alert" if sender.id == "github" else "page")
+    send("resolved")
+    assert door.world.incident(fired).state == "resolved"
 
 
 def test_while_step_functions_or_the_table_is_away_every_source_has_to_send_again(
