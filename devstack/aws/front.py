@@ -45,7 +45,14 @@ from devstack.aws import events, iam, step_functions
 from devstack.aws.cloudformation import CloudFormation, Stack, form_of
 from devstack.aws.cloudwatch import CloudWatch, metric
 from devstack.aws.events import EventBridge
-from devstack.aws.lambda_runtime import IDLE_SECONDS, MAXIMUM_EVENT_PAYLOAD, MAXIMUM_PAYLOAD, Kill, LambdaRuntime
+from devstack.aws.lambda_runtime import (
+    IDLE_SECONDS,
+    MAXIMUM_EVENT_PAYLOAD,
+    MAXIMUM_PAYLOAD,
+    Kill,
+    LambdaRuntime,
+    ThrottledError,
+)
 from devstack.aws.resources import Resources
 from devstack.aws.topics import Topics
 from devstack.shared.serve import free_port, serve
@@ -294,7 +301,10 @@ class Aws:
         if event:
             self._runtime.invoke_event(function, body or b"{}")
             return Response(b"", 202, {"x-amzn-RequestId": request_id})
-        result = self._runtime.invoke(function, body or b"{}", request_id)
+        try:
+            result = self._runtime.invoke(function, body or b"{}", request_id)
+        except ThrottledError:  # no metric: it is this machine's limit, not the account's
+            return _failure("lambda", 429, "TooManyRequestsException", "Rate Exceeded.")
         headers = {"x-amzn-RequestId": request_id, "X-Amz-Executed-Version": "$LATEST"}
         if result.function_error:
             headers["X-Amz-Function-Error"] = result.function_error

@@ -32,6 +32,8 @@ from devstack.shared.serve import TETHER, free_port
 MAXIMUM_PAYLOAD = 6 * 1024 * 1024  # Lambda: synchronous requests and responses, bytes each
 MAXIMUM_EVENT_PAYLOAD = 1024 * 1024  # Lambda: asynchronous requests, bytes
 ENVIRONMENTS_EACH = 6  # of one function: this machine has few cores; further invocations wait for one to be free
+# Lambda throttles at once. Whoever waits here for longer is throttled: he might have given up, and tries again on his own.
+PATIENCE_SECONDS = 8.0
 IDLE_SECONDS = 300.0  # until an environment that waits for work is ended
 SPARE_SECONDS = 30.0  # the same, where another of the same function waits too: each takes 45 MB
 EVENT_RETRY_SECONDS = (1.0, 2.0)  # Lambda waits for one and two minutes before its two retries: sixty times as fast
@@ -41,6 +43,10 @@ _EMULATOR = (
     Path(samcli.__file__).parent / "local/rapid" / f"aws-lambda-rie-{platform.machine().replace('aarch64', 'arm64')}"
 )
 _INIT_REPORT = re.compile(rb"INIT REPORT\(durationMs: ([0-9.]+)\)")
+
+
+class ThrottledError(Exception):
+    """All environments of a function are at work, for longer than an invocation waits."""
 
 
 @dataclass(frozen=True)
@@ -291,16 +297,26 @@ class LambdaRuntime:
 
         def attempts() -> None:
             for pause in (*EVENT_RETRY_SECONDS, None):
-                if self.invoke(function, event).function_error is None or pause is None:
+                if self.invoke(function, event, patience=None).function_error is None or pause is None:
                     return
                 time.sleep(pause)
 
         self._events.submit(attempts)
 
-    def invoke(self, function: Function, event: bytes, request_id: str | None = None) -> Result:
-        """Invoke and wait. Never raises for what the function does: errors are in the result."""
+    def invoke(
+        self,
+        function: Function,
+        event: bytes,
+        request_id: str | None = None,
+        *,
+        patience: float | None = PATIENCE_SECONDS,
+    ) -> Result:
+        """Invoke and wait. Raises ThrottledError, and nothing for what the function does: errors are in the result.
+
+        `patience`: seconds that a free environment is waited for; None for as long as it takes, as Lambda keeps events.
+        """
         request_id = request_id or str(uuid4())
-        environment = self._take(function)
+        environment = self._take(function, patience)
         cold, started, began = environment.cold, time.time(), time.monotonic()
         kills = self._kills.get(function.logical_id)
         kill = kills.popleft() if kills else None
@@ -341,7 +357,8 @@ class LambdaRuntime:
         self._give_back(function, environment, healthy=healthy)
         return Result(200, body, "Unhandled" if error else None)
 
-    def _take(self, function: Function) -> _Environment:
+    def _take(self, function: Function, patience: float | None) -> _Environment:
+        deadline = None if patience is None else time.monotonic() + patience
         with self._lock:
             while True:
                 if idle := self._idle.get(function):
@@ -349,7 +366,10 @@ class LambdaRuntime:
                 environments = self._environments.setdefault(function, [])
                 if len(environments) < ENVIRONMENTS_EACH:
                     break
-                self._freed.setdefault(function, threading.Condition(self._lock)).wait()
+                left = None if deadline is None else deadline - time.monotonic()
+                freed = self._freed.setdefault(function, threading.Condition(self._lock))
+                if not freed.wait(left):
+                    raise ThrottledError(function.name)
             environment = self._starter.submit(self._start, function).result()
             environments.append(environment)
         self._await_port(environment)

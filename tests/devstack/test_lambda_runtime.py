@@ -13,7 +13,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from devstack.aws import lambda_runtime
-from devstack.aws.lambda_runtime import Function, LambdaRuntime, _Environment, _error_type
+from devstack.aws.lambda_runtime import Function, LambdaRuntime, ThrottledError, _Environment, _error_type
 from tests.devstack.conftest import Sample, start_aws, wait_until
 
 
@@ -41,9 +41,9 @@ def test_who_waits_for_a_function_gets_it_when_it_is_free_whoever_waits_for_anot
     busy, wanted = (Function(name, name, "handler", 3, 128, (), "role", "log", "JSON") for name in ("busy", "wanted"))
     environment = cast("_Environment", SimpleNamespace(cold=True, idle_since=0.0, retired=False))
     with ThreadPoolExecutor(2) as pool:
-        first = pool.submit(runtime._take, busy)
+        first = pool.submit(runtime._take, busy, None)
         wait_until(lambda: busy in runtime._freed)
-        second = pool.submit(runtime._take, wanted)
+        second = pool.submit(runtime._take, wanted, None)
         wait_until(lambda: wanted in runtime._freed)
         runtime._functions.update(busy=busy, wanted=wanted)
 
@@ -51,6 +51,17 @@ def test_who_waits_for_a_function_gets_it_when_it_is_free_whoever_waits_for_anot
         assert second.result(timeout=30) is environment
         runtime._give_back(busy, environment, healthy=True)
         assert first.result(timeout=30) is environment
+
+
+def test_whoever_waits_for_too_long_is_throttled_and_nothing_runs_for_him_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lambda_runtime, "ENVIRONMENTS_EACH", 0)
+    runtime = LambdaRuntime(tmp_path, Path(sys.executable), endpoint="", region="us-east-1", account="")
+    function = Function("busy", "busy", "handler", 3, 128, (), "role", "log", "JSON")
+    with pytest.raises(ThrottledError):
+        runtime.invoke(function, b"{}", patience=0.01)
+    assert not runtime.invocations
 
 
 def test_of_environments_that_wait_the_next_one_to_work_is_kept_longest(
