@@ -92,9 +92,14 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True)
 class Log:
-    """What a file says. `mails` were left out: they wake nobody. `strangers` are people whom the roster does not know."""
+    """What a file says. `mails` were left out: they wake nobody. `strangers` are people whom the roster does not know.
+
+    `columns` are those that were read, by their meaning, and `unread` the others.
+    """
 
     told: tuple[Told, ...]
+    columns: Mapping[str, str]
+    unread: tuple[str, ...]
     mails: int
     strangers: tuple[str, ...]
 
@@ -118,14 +123,23 @@ def read(path: Path, known: Roster, *, columns: Mapping[str, str], people: Mappi
         told, mails = [], 0
         for row in rows:
             values = {meaning: (row.get(name) or "").strip() for meaning, name in found.items() if name}
-            if "mail" in values.get("type", "").lower():
+            kind = values.get("type", "").lower()
+            if kind.endswith("_log_entry"):
+                raise CommandError(
+                    f"{path}: is PagerDuty's list of log entries, which are more than notifications: "
+                    "save GET /notifications (docs/move-in.md)"
+                )
+            if "mail" in kind:
                 mails += 1
             elif values["who"]:
                 at = _moment(values["time"], zone, f"{path}, line {rows.line_num}")
                 told.append(Told(at, names.of(values["who"]), values.get("what", "")))
     except csv.Error as error:
         raise CommandError(f"{path}, line {rows.line_num}: it is no CSV: {error}") from error
-    return Log(tuple(sorted(told, key=lambda one: one.at)), mails, tuple(sorted(names.strangers)))
+    named = {meaning: name for meaning, name in found.items() if name}
+    unread = tuple(name for name in header if name not in named.values())
+    ordered = tuple(sorted(told, key=lambda one: one.at))
+    return Log(ordered, named, unread, mails, tuple(sorted(names.strangers)))
 
 
 def compare(ours: Iterable[Told], theirs: Iterable[Told], *, within: int) -> Comparison:
@@ -197,10 +211,13 @@ def _column(header: Sequence[str], meaning: str, named: str | None) -> str | Non
 
 
 def _without(path: Path, missing: Sequence[str], header: Sequence[str]) -> str:
+    if any(parse_instant(name) for name in header):
+        return f"{path}: its first line is no line of names: write one above it, like time,type,address,who"
     options = " ".join(f"--column '{meaning}=NAME'" for meaning in missing)
+    semicolons = "; its columns have to stand between commas" if len(header) == 1 and ";" in header[0] else ""
     return (
         f"{path}: which column is the {' and the '.join(missing)}? It has {', '.join(header)[:500] or 'none'}. "
-        f"If it is a log of notifications, name them: {options}"
+        f"If it is a log of notifications, name them: {options}{semicolons}"
     )
 
 

@@ -157,6 +157,9 @@ def _print(found: Sequence[Ring], since: str) -> None:
 
 def _print_comparison(compared: Comparison, log: notification_log.Log, against: Against) -> None:
     say(f"\nagainst {against.file}:")
+    note("read: " + ", ".join(f"{meaning} from {name!r}" for meaning, name in log.columns.items()))
+    if log.unread:
+        note(f"not read: {', '.join(log.unread)[:500]} (--column names another column)")
     if log.mails:
         note(f"{log.mails} mails are left out: they wake nobody")
     for stranger in log.strangers[: notification_log.LISTED]:

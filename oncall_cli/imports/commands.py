@@ -73,7 +73,9 @@ def write(
         _replace(out, text)
     _print(source, imported, names, text, out if written else None, as_json=as_json)
     if report.errors:
-        raise CommandError(f"{len(report.errors)} errors: {out or 'the roster'} was not written; nothing was changed")
+        raise CommandError(
+            f"{out or 'the roster'} was not written; nothing was changed: fix the errors above ({len(report.errors)})"
+        )
 
 
 def compare(
@@ -250,15 +252,16 @@ def _unreadable(message: str) -> bool:
 
 
 def _replace(out: Path, text: str) -> None:
-    """Writes the file whole: beside it first, then in its place."""
+    """Writes the file whole: in a folder beside it first, then in its place."""
     try:
-        with tempfile.NamedTemporaryFile(
-            "w", encoding="utf-8", dir=out.resolve().parent, prefix=".roster-", delete=False
-        ) as file:
-            file.write(text)
-        Path(file.name).replace(out)
+        with tempfile.TemporaryDirectory(dir=out.resolve().parent, prefix=".roster-") as folder:
+            beside = Path(folder) / "roster.yaml"
+            beside.write_text(text, encoding="utf-8")
+            beside.replace(out)
     except OSError as error:
-        raise CommandError(f"{out}: cannot be written: {error.strerror}") from error
+        raise CommandError(
+            f"{out}: cannot be written: {error.strerror}: give a file, in a folder that is there, to --out"
+        ) from error
 
 
 def _print(source: str, imported: Imported, names: Names, text: str, out: Path | None, *, as_json: bool) -> None:

@@ -65,9 +65,9 @@ def _read_numbers(file: Path) -> dict[str, dict[str, str]]:
         with file.open(encoding="utf-8-sig", newline="") as opened:
             rows = list(csv.DictReader(opened))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise CommandError(f"{file}: cannot be read: {error}") from error
+        raise CommandError(f"{file}: cannot be read: {getattr(error, 'strerror', None) or error}") from error
     if not rows or "phone" not in rows[0]:
-        raise CommandError(f"{file}: has no column phone: begin it with the line: email,phone")
+        raise CommandError(f"{file}: has no column phone: begin it with the line: email,phone (with a comma)")
     first = next(iter(rows[0]))
     found: dict[str, dict[str, str]] = {}
     for number, row in enumerate(rows, 2):

@@ -408,6 +408,15 @@ def test_a_file_that_is_there_is_not_written_over(run: Run, tmp_path: Path) -> N
     assert run("import", "pagerduty", str(folder), "--out", str(out), "--force").status == 0
 
 
+def test_what_cannot_be_written_leaves_nothing_behind(run: Run, tmp_path: Path) -> None:
+    out = tmp_path / "there"
+    out.mkdir()
+    ran = run("import", "pagerduty", str(pagerduty(tmp_path / "export")), "--out", str(out), "--force")
+    assert ran.status == 1
+    assert "there: cannot be written: Is a directory: give a file, in a folder that is there, to --out" in ran.err
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["export", "there"]
+
+
 def test_a_folder_that_is_missing_is_told(run: Run, tmp_path: Path) -> None:
     ran = run("import", "pagerduty", str(pagerduty(tmp_path / "export")), "--out", str(tmp_path / "no" / "roster.yaml"))
     assert ran.status == 1

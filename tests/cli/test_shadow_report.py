@@ -126,6 +126,13 @@ def test_our_own_log_is_compared_as_well(shadowed: Run, write: Write) -> None:
     assert (ran.status, len(ran.json["against"]["alike"])) == (0, 2)
 
 
+def test_which_columns_are_read_is_said(shadowed: Run, write: Write) -> None:
+    log = write(f"id,type,started_at,address,user.summary\n1,phone,{after(0)},x,Alice Smith\n", "log.csv")
+    said = shadowed("shadow", "report", "--against", log).err
+    assert "read: time from 'started_at', who from 'user.summary', type from 'type'" in said
+    assert "not read: id, address (--column names another column)" in said
+
+
 def test_columns_people_and_zones_can_be_named(shadowed: Run, write: Write) -> None:
     log = write(f"Sent at,Whom\n{NIGHT:%Y-%m-%d %H:%M:%S},asmith\n", "log.csv")
     arguments = ["--column", "time=Sent at", "--column", "who=Whom", "--person", "asmith=alice", "--time-zone", "UTC"]
@@ -137,6 +144,9 @@ def test_columns_people_and_zones_can_be_named(shadowed: Run, write: Write) -> N
     [
         ("", [], "which column is the time and the who?"),
         ("a,b\n1,2\n", [], "It has a, b."),
+        ("time;who\n1;2\n", [], "its columns have to stand between commas"),
+        ("2026-11-23T03:00:00Z,phone,+12025550100,Alice\n", [], "write one above it, like time,type,address,who"),
+        ("created_at,type,user\n2026-11-23T03:00:00Z,notify_log_entry,alice\n", [], "save GET /notifications"),
         ("time,who\nyesterday,alice\n", [], "line 2: 'yesterday' is not a time"),
         ("time,who\n2026-11-23T03:00:00,alice\n", [], "does not say in which time zone"),
         ("time,who\n2026-11-23T03:00:00,alice\n", ["--time-zone", "W. Europe"], "there is no time zone"),
@@ -153,6 +163,7 @@ def test_a_file_that_is_no_log_is_told_with_what_to_do(
     ran = shadowed("shadow", "report", "--against", write(content, "log.csv"), *arguments)
     assert ran.status == 1
     assert says in ran.err
+    assert "+12025550100" not in ran.err
 
 
 def test_a_file_that_is_not_there_is_told(shadowed: Run, tmp_path: Path) -> None:
