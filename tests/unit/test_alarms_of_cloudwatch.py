@@ -142,6 +142,13 @@ def test_the_link_leads_to_the_console_of_the_partition(region: str, host: str) 
     assert group.external_url == f"{host}cloudwatch/home?region={region}#alarmsV2:alarm/a%20b%2Fc"
 
 
+def test_half_a_character_in_a_name_fires_as_well() -> None:
+    group = read_event(event(alarmName="disk \ud800 full"), PLAIN)
+    assert group
+    assert group.firing[0].labels["alertname"] == "disk \ufffd full"
+    assert group.firing[0].generator_url.endswith("disk%20%3F%20full")
+
+
 def test_a_runbook_stands_in_a_tag() -> None:
     group = read_event(event(alarmTags={"oncall:runbook": "https://example.com/cpu"}), PLAIN)
     assert group is not None

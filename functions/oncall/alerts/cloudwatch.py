@@ -142,7 +142,7 @@ def _console(region: str, name: str) -> str:
     """The alarm's page in the console of its partition."""
     host = "amazonaws.cn" if region.startswith("cn-") else "amazonaws-us-gov.com" if "-gov-" in region else ""
     base = f"https://console.{host}" if host else f"https://{region}.console.aws.amazon.com"
-    return f"{base}/cloudwatch/home?region={region}#alarmsV2:alarm/{quote(name, safe='')}"
+    return f"{base}/cloudwatch/home?region={region}#alarmsV2:alarm/{quote(name, safe='', errors='replace')}"
 
 
 def _mapping(value: object) -> Mapping[str, Any]:
