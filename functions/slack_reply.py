@@ -19,7 +19,7 @@ from oncall import aws
 from oncall.authorization import Parameters
 from oncall.services import for_function
 from oncall.settings import read_settings
-from oncall.slack import buttons, people, signature
+from oncall.slack import buttons, messages, people, signature
 from oncall.slack import command as slash_command
 from oncall.slack.buttons import Press
 from oncall.slack.command import Command
@@ -69,9 +69,12 @@ def _pressed(body: str) -> dict[str, Any]:
             _ask_slack({"tell": {"response_url": str(payload["response_url"]), "text": strange}})
         return _answer(200, "")
     user = _first([payload.get("user")])
+    name, value = str(action.get("action_id", "")).partition("/")[0], str(action.get("value", ""))
+    if name == messages.LISTED:  # an option of a menu says both
+        name, _, value = str(_first([action.get("selected_option")]).get("value", "")).partition("/")
     pressed = Press(
-        action=str(action.get("action_id", "")).partition("/")[0],
-        value=str(action.get("value", "")),
+        action=name,
+        value=value,
         user=str(user.get("id", "")),
         name=str(user.get("name") or user.get("username") or user.get("id", "")),
         seen_at=_seen_at(str(action.get("block_id", ""))),

@@ -395,6 +395,7 @@ def _page(services: Services, known: Roster, incident: Incident, *, execution: s
         now=now,
         ring=ring,
         base=incident.base,
+        channel=incident.channel,
     )
     if joined.is_new and is_known:
         current = incidents.read(services.table, incident.id)
@@ -408,8 +409,17 @@ def _page(services: Services, known: Roster, incident: Incident, *, execution: s
     if joined.is_new:
         lead = joined.page.lead
         event = Event("joined", key=f"joined/{joined.page.id}", detail={"incident": lead}, in_thread=False)
-        as_opened = None if is_known else incident
-        incidents.tell(services.table, incident.id, event, now=now, unless=("resolved",), known=as_opened)
+        host = pages.host(services.table, joined.page, incident)
+        incidents.tell(
+            services.table,
+            incident.id,
+            event,
+            now=now,
+            unless=("resolved",),
+            set_={"slack_host": host} if host else {},
+            also=[incidents.registration(host, incident)] if host else (),
+            known=None if is_known else incident,
+        )
         return Decision("alert", "critical", (incident.id,))
     return Decision("notify", "critical", (incident.id,))
 

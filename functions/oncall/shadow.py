@@ -22,6 +22,9 @@ from oncall.table import Table, Update
 
 PARTITION = "SHADOW"  # since when something is, and when Slack was told of it
 WEEK_MS = 7 * 86_400_000
+_IN_SLACK = (
+    *("slack_ts", "slack_channel", "slack_link", "slack_posting", "slack_host", "slack_below"),
+)  # where it was told
 AGAIN_MS = 600_000  # after that, Slack is asked to tell it once more if it has not
 
 
@@ -105,7 +108,7 @@ def go_live(services: Services, known: Roster, incident: Incident) -> Incident:
     product = known.product(incident.product)
     if incident.state == "resolved" or not is_shadow(incident.policy) or covers(services.settings, product):
         return incident
-    incidents.note(services.table, incident.id, remove=("slack_ts", "slack_channel", "slack_link", "slack_posting"))
+    incidents.note(services.table, incident.id, remove=_IN_SLACK)
     now, policy = services.now(), known.policy_for(incident.product).id
     changes: dict[str, Any] = {
         "policy": policy,

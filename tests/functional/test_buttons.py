@@ -522,7 +522,7 @@ def test_a_page_of_several_that_nobody_took_tells_everybody_once_with_the_list(w
     assert all("group" in line and "|group" in line for line in listed[:10]), "each is a link"
     assert listed[-1] == "… and 1 more"
     assert all("UNANSWERED" in json.dumps(post.blocks) for post in world.slack.posts)
-    assert len(world.slack.posts) == 12
+    assert len(world.slack.posts) == 5, "the others are lines below the first"
 
 
 def test_of_one_that_nobody_took_everybody_is_told_when_its_repeat_comes(world: World) -> None:
@@ -603,7 +603,7 @@ def test_of_many_taken_together_the_messages_say_enough(world: World) -> None:
     world.hears(world.last_call, "1")
     told = [event for one in found for event in incidents.timeline(world.table, one) if event.kind == "acknowledged"]
     assert len(told) == 31
-    assert sum(event.in_thread for event in told) == 1
+    assert sum(event.in_thread for event in told) == 5, "of the others the lines below the first message are enough"
 
 
 # ---------------------------------------------------------------- a shift that changes hands

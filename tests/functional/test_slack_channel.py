@@ -202,6 +202,9 @@ def test_when_slack_asks_for_patience_it_gets_it(world: World) -> None:
     world.slack.faults = [429]
     progress = world.project(incident(run))
     assert (progress.done, progress.wait_seconds) == (False, 7)
+    assert not world.project(incident(run)).done
+    assert world.slack.requests.count("chat.postMessage") == 1
+    world.clock.time += 7_000
     assert world.project(incident(run)).done
 
 

@@ -13,13 +13,11 @@ MOST_EACH = 14
 
 
 def at_once(world: World, ids: list[str]) -> None:
-    """Each execution's own state SlackAlert, all at the same time: most find a queue in the channel."""
+    """Each execution's own state SlackAlert, all at the same time: those with messages find a queue in the channel."""
     began = world.clock.time
-    done = []
     for one in ids:
         world.clock.time = began
-        done.append(world.project(one).done)
-    assert done.count(False) >= len(ids) - 4
+        world.project(one)
 
 
 def storm(world: World, size: int) -> tuple[int, list[str]]:
@@ -42,7 +40,7 @@ def storm(world: World, size: int) -> tuple[int, list[str]]:
 
 def test_a_storm_takes_a_fixed_number_of_requests_for_each_incident(world: World) -> None:
     each = {}
-    for size in (40, 80):  # a page of fewer than 30 tells each of them in its thread as well
+    for size in (40, 80):
         count, ids = storm(World(world.dynamo.client), size)
         each[size] = count / len(ids)
     assert max(each.values()) <= MOST_EACH, each
@@ -54,7 +52,7 @@ def test_in_a_storm_everybody_is_told_once(world: World) -> None:
     states = [incidents.read(world.table, one) for one in ids]
     assert Counter(one.state for one in states if one) == {"acknowledged": 40}
     assert all(one.slack.version == one.version for one in states if one)
-    assert len(world.slack.posts) == 40
+    assert len(world.slack.posts) == 5
 
 
 def joined(world: World, size: int) -> list[Execution]:
@@ -78,7 +76,7 @@ def test_the_end_of_a_page_reaches_all_of_its_incidents_in_a_few_requests(world:
     assert Counter(world.dynamo.requests)["TransactWriteItems"] == 3
     told = [incidents.timeline(world.table, run.decision["incidents"][0])[-1] for run in runs]
     assert {(event.kind, event.who, event.detail["covered"]) for event in told} == {("acknowledged", "Sato", 60)}
-    assert [event.in_thread for event in told].count(True) == 1
+    assert [event.in_thread for event in told].count(True) == 5, "of the others the lines are enough"
 
 
 def test_an_incident_that_ended_meanwhile_keeps_no_other_from_its_end(world: World) -> None:
@@ -114,7 +112,7 @@ def test_who_meets_others_at_many_incidents_writes_each_of_them_in_the_end(
 
 
 def test_whose_turn_in_the_channel_is_far_off_is_not_touched_until_then(world: World) -> None:
-    runs = [world.receive(webhook(key=f"group {number}")) for number in range(8)]
+    runs = [world.receive(webhook(key=f"group {number}", product="silent")) for number in range(8)]
     at_once(world, [run.decision["incidents"][0] for run in runs])
     last = runs[-1].decision["incidents"][0]
     world.dynamo.requests.clear()
@@ -127,7 +125,7 @@ def test_whose_turn_in_the_channel_is_far_off_is_not_touched_until_then(world: W
 
 
 def test_who_asks_again_asks_for_what_is_left(world: World) -> None:
-    runs = [world.receive(webhook(key=f"group {number}")) for number in range(12)]
+    runs = [world.receive(webhook(key=f"group {number}", product="silent")) for number in range(12)]
     ids = [run.decision["incidents"][0] for run in runs]
     progress = world.project(*ids)
     told = {one for one in ids if world.table.get(incidents.store.partition(one), "STATE")["slack_version"]}  # type: ignore[index]

@@ -264,19 +264,22 @@ class Chaos:
         return sorted(set(wrong))
 
     def _messages_that_lie(self) -> list[str]:
-        """Slack has one message of each incident, and it says what the table says."""
+        """Slack has a message of each incident, or a line below another one's, and it says what the table says."""
         words = {"resolved": "Resolved", "acknowledged": "Acknowledged", "triggered": "UNANSWERED"}
         wrong = []
         for story in self.stories:
             heads = story.heads()
+            blocks = [block for one in story.messages() if one["thread_ts"] for block in one["blocks"] or []]
             for incident in story.incidents():
-                told = [one for one in heads if incident["id"] in str(one["blocks"])]
-                if len(told) != 1:
-                    wrong.append(f"{incident['id']} has {len(told)} messages")
-                elif words[incident["state"]] not in told[0]["text"]:
-                    wrong.append(f"{incident['id']} is {incident['state']} but Slack says {told[0]['text'][:60]}")
+                own = [one["text"] for one in heads if incident["id"] in str(one["blocks"])]
+                told = [*own, *(block["text"]["text"] for block in blocks if incident["id"] in str(block.get("text")))]
+                if not told or len(own) > 1:
+                    wrong.append(f"{incident['id']} has {len(own)} messages, and {len(told)} in all that tell it")
+                elif any(words[incident["state"]] not in one for one in told):
+                    wrong.append(f"{incident['id']} is {incident['state']} but Slack says {told}")
                 else:
-                    thread = [one["metadata"]["event_payload"]["key"] for one in story.messages() if one["thread_ts"]]
+                    keys = [one["metadata"]["event_payload"]["key"] for one in story.messages() if one["thread_ts"]]
+                    thread = [key for key in keys if " event " in key]
                     numbers = [int(key.rsplit(" ", 1)[1]) for key in thread if key.startswith(incident["id"])]
                     if numbers != sorted(set(numbers)):
                         wrong.append(f"{incident['id']}: its thread is {numbers}")

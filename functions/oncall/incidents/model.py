@@ -1,6 +1,6 @@
 """An incident and the lines of its timeline as the table has them. Times are epoch milliseconds; 0: not yet."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal, Self, cast
 
@@ -8,7 +8,7 @@ from oncall.alerts.group import Severity, Status
 from oncall.clock import milliseconds
 from oncall.probe import rules
 from oncall.roster import Language
-from oncall.table import Item
+from oncall.table import Item, Put
 
 State = Literal["triggered", "acknowledged", "resolved"]
 
@@ -46,6 +46,24 @@ class Posting:
 
 
 @dataclass(frozen=True, slots=True)
+class Below:
+    """The incidents that are told below another one's message: how many are in each state, and are called what."""
+
+    states: Mapping[str, int] = field(default_factory=dict)  # "unanswered" is one of them
+    names: Mapping[str, int] = field(default_factory=dict)  # the most frequent first
+
+    @property
+    def count(self) -> int:
+        """How many they are."""
+        return sum(self.states.values())
+
+    @property
+    def open(self) -> int:
+        """How many of them are not resolved."""
+        return self.count - self.states.get("resolved", 0)
+
+
+@dataclass(frozen=True, slots=True)
 class InSlack:
     """How far Slack is with an incident."""
 
@@ -57,10 +75,13 @@ class InSlack:
     thread: int = 0  # the number of the last event that the thread has
     link: str = ""  # the message's address
     posting: Posting | None = None
-    turn: int = 0  # when its turn to post in the channel comes
+    turn: int = 0  # when its turn in a queue to Slack comes
+    queue: str = ""  # which one: a channel's, or that of all updates
     wrong: str = ""  # what a person has to fix before Slack takes it
     behind_since: int = 0
     is_own: bool = False  # whether the other stack, which has the incident too, has another message for it
+    host: str = ""  # the incident below whose message it is told, from when it joined a page of many
+    below: Below = Below()  # those that are told below its own message
 
     @classmethod
     def from_item(cls, item: Item) -> Self:
@@ -76,9 +97,12 @@ class InSlack:
             link=item.get("slack_link", ""),
             posting=Posting(**posting) if posting else None,
             turn=item.get("slack_turn", 0),
+            queue=item.get("slack_queue", ""),
             wrong=item.get("slack_wrong", ""),
             behind_since=item.get("slack_behind_since", 0),
             is_own=item.get("slack_own", False),
+            host=item.get("slack_host", ""),
+            below=Below(**item.get("slack_below", {})),
         )
 
 
@@ -190,6 +214,11 @@ class Incident:
     def is_test(self) -> bool:
         """Whether it is the probe's or somebody's test: such never count in reports."""
         return self.is_probe or self.test
+
+    @property
+    def is_below(self) -> bool:
+        """Whether Slack tells it below another one's message alone. One with news of its own has a message as well."""
+        return bool(self.slack.host) and not (self.slack.ts or self.slack.posting or self.last_in_thread)
 
     @property
     def is_unanswered(self) -> bool:
@@ -327,6 +356,7 @@ class Change:
     event: Event
     state: State | None = None  # None: as it was
     set: Mapping[str, object] = field(default_factory=dict)
+    also: Sequence[Put] = ()  # items that are written with it
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,6 +43,8 @@ KEPT_DAYS = 400  # how long a resolved incident and its timeline stay
 GRACE_MS = 45_000  # after a change, so long may Slack take before the reconciler looks after it
 PEER = "peer"  # opened an incident that came from the other stack
 AT_ONCE = 25  # incidents changed in one transaction, which holds 100 writes and 4 MB of items
+# What is seen of an incident where it is told below another one's message, without a line of its own.
+_SEEN_BELOW = frozenset({"acknowledged", "resolved", "new_alerts", "reminded", "overdue"})
 TRIES = 12  # at a write that others keep changing under our hands
 
 _PORT = re.compile(r":[0-9]{2,5}$")  # each exporter of a host has another one
@@ -231,7 +233,7 @@ def _open(
                     "policy": incident.policy,
                     "product": incident.product,
                     "channel": incident.channel,
-                    **_expiry(incident),
+                    **expiry(incident),
                 }
             ),
         ]
@@ -259,7 +261,7 @@ def adopt(table: Table, adopted: Mapping[str, object], *, now: int) -> Incident:
             ),
             Put(item, condition="attribute_not_exists(pk)"),
             Put(_event_item(incident, opening, number=1, now=now)),
-            Put({"pk": _month(at(incident.opened_at)), "sk": incident.id, "resolved": False, **_expiry(incident)}),
+            Put({"pk": _month(at(incident.opened_at)), "sk": incident.id, "resolved": False, **expiry(incident)}),
         ]
     )
     return incident
@@ -358,7 +360,7 @@ def _resolve(table: Table, incident: Incident, event: Event, *, now: int, receiv
         condition="#incident = :incident",
         values={"incident": incident.id},
     )
-    listed = Update(_month(at(incident.opened_at)), incident.id, set={"resolved": True, **_expiry(incident)})
+    listed = Update(_month(at(incident.opened_at)), incident.id, set={"resolved": True, **expiry(incident)})
     changes = {
         "resolved_at": now,
         "firing": 0,
@@ -377,7 +379,7 @@ def change(
     now: int,
     state: State | None = None,
     set_: Mapping[str, object] | None = None,
-    also: Sequence[Update] = (),
+    also: Sequence[Update | Put] = (),
 ) -> Incident:
     """Changes an incident and tells it in its timeline, or neither. Returns the state after it.
 
@@ -434,6 +436,8 @@ def _change(
 ) -> tuple[dict[str, object], list[Update | Put]]:
     """What becomes of an incident with an event, and the writes of it; the first is refused if it has the event already."""
     number, pk = incident.version + 1, partition(incident.id)
+    if incident.is_below and event.kind in _SEEN_BELOW:
+        event = replace(event, in_thread=False)
     changes: dict[str, object] = {
         "version": number,
         "changed_at": now,
@@ -447,7 +451,7 @@ def _change(
         changes["state"] = state
     writes: list[Update | Put] = [
         Put(
-            {"pk": pk, "sk": f"ONCE#{event.key}", "version": number, **_expiry(incident)},
+            {"pk": pk, "sk": f"ONCE#{event.key}", "version": number, **expiry(incident)},
             condition="attribute_not_exists(pk)",
         ),
         Update(
@@ -471,13 +475,14 @@ def tell(
     state: State | None = None,
     unless: tuple[State, ...] = (),
     set_: Mapping[str, object] | None = None,
+    also: Sequence[Put] = (),
     known: Incident | None = None,
 ) -> Incident | None:
     """Tells an event of an incident, and what it changes. None if the incident is in a state of `unless`.
 
     Raises ConflictError after many tries. With the incident as it is `known` it is read only if that was out of date.
     """
-    told = Change(event, state, set_ or {})
+    told = Change(event, state, set_ or {}, also)
     return revise(table, incident, lambda current: None if current.state in unless else told, now=now, known=known)
 
 
@@ -499,7 +504,9 @@ def revise(
         if current is None or decided is None:
             return None
         try:
-            return change(table, current, decided.event, now=now, state=decided.state, set_=decided.set)
+            return change(
+                table, current, decided.event, now=now, state=decided.state, set_=decided.set, also=decided.also
+            )
         except (ConditionFailedError, ConflictError):
             table.pause(attempt)
     raise ConflictError
@@ -519,6 +526,13 @@ def note(
         partition(incident), "STATE", set=set_ or {}, remove=remove, condition=condition, values=values or {}
     )
     return Incident.from_item(table.update(update))
+
+
+def registration(host: str, incident: Incident) -> Put:
+    """Says in the partition of an incident that another one is told below its message; with what it is called."""
+    name = incident.alerts[0].labels.get("alertname", "") or incident.title
+    item = {"pk": partition(host), "sk": f"TOLD#INCIDENT#{incident.id}", "name": name[:100], **expiry(incident)}
+    return Put(item)
 
 
 def timeline(table: Table, incident: str, *, after: int = 0) -> list[TimelineEvent]:
@@ -633,10 +647,10 @@ def _event_item(incident: Incident, event: Event, *, number: int, now: int) -> I
         "who": event.who,
         "detail": dict(event.detail),
         "in_thread": event.in_thread,
-        **_expiry(incident),
+        **expiry(incident),
     }
 
 
-def _expiry(incident: Incident) -> dict[str, int]:
+def expiry(incident: Incident) -> dict[str, int]:
     """Events end after the incident: a long one is told to the end."""
     return {"expires_at": incident.opened_at // 1000 + 2 * KEPT_DAYS * 86400}

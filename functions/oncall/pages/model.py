@@ -155,6 +155,7 @@ class Page:
     traits: frozenset[str] = (
         frozenset()
     )  # what is true of one of them at least: "name=value" of each of incidents.TRAITS
+    places: frozenset[str] = frozenset()  # "channel id" of each that has joined it
     attempt: int = 0  # the number of the latest call
     token: str = field(default="", repr=False)  # the task token of the waiting step
     quiet_seconds: int = 0
@@ -245,6 +246,11 @@ class Page:
                 return call
         raise LookupError(f"page {self.id} has no call {number}")
 
+    def told_in(self, channel: str) -> list[str]:
+        """The ids of those that it covers and are told in a channel, the oldest first."""
+        placed = (place.rpartition(" ") for place in self.places)
+        return sorted(incident for where, _, incident in placed if where == channel and incident in self.incidents)
+
     def covers(self, incident: str) -> bool:
         """Whether an incident, by its id, has joined it."""
         return incident in self.incidents
@@ -270,6 +276,7 @@ class Page:
             phones=phones,
             incidents=frozenset(item.get("incidents", ())),
             traits=frozenset(item.get("traits", ())),
+            places=frozenset(item.get("places", ())),
             attempt=item["attempt"],
             token=item.get("token", ""),
             quiet_seconds=item["quiet_seconds"],

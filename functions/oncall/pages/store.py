@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass
 from random import sample
 
 from oncall import incidents
-from oncall.incidents import Change, Event, Headline
+from oncall.incidents import Change, Event, Headline, Incident
 from oncall.pages.model import OVER, AtWork, Call, Handed, Page, PageKey, Skip, Via
 from oncall.pages.next_step import Ring
 from oncall.roster import Policy, Responder
@@ -25,7 +25,7 @@ LISTENING_SECONDS = 30  # beyond the ringing: after this long without a word, Tw
 SUPPOSED_SECONDS = 5  # the same for a supposed call, of which nothing is ever heard; Twilio may ring as much longer
 LEASE_SECONDS = 30  # beyond the time until the owner's next step
 LISTED = 10  # incidents that are named where many share a page
-MOST_LINES = 30  # a page of more incidents tells each of them in its message alone: Slack takes one line a second
+OWN_MESSAGES = 5  # so many incidents of a page have each a message in a channel; the others are told below one of these
 _WORDS = ("repeated", "new_alerts", "worse")  # the events of what an alert group says after its first word
 
 # What the last page may have left behind in the item, and a new one does not take over.
@@ -96,11 +96,13 @@ def join(
     now: int,
     ring: int,
     base: str,
+    channel: str = "",
 ) -> Joined:
     """Puts an incident on the policy's page: opens a page, joins the open one, or takes over one whose owner is gone.
 
     `headline` is what a call says of the incident; `first` is whom a new page rings first; `ring` is the ring time in
-    seconds, `base` the gateway's address for Twilio. Within the quiet window after an acknowledgement the new page rings
+    seconds, `base` the gateway's address for Twilio; `channel` is where Slack tells it.
+    Within the quiet window after an acknowledgement the new page rings
     at its end. A page that nobody took and of which nobody has been told goes on in the new one.
     One round trip when the policy has no page. Raises ConditionFailedError after many tries.
     """
@@ -116,6 +118,7 @@ def join(
         "phones": {first.id: first.phone} if first else {},
         "incidents": {incident},
         "traits": _traits(headline),
+        "places": {f"{channel} {incident}"},
         "about": headline.to_item(),
         "quiet_seconds": policy.quiet_seconds,
         "answer": policy.answer,
@@ -137,7 +140,7 @@ def join(
         if last is None:
             continue
         if last.is_open:
-            joined = _join_open(table, last, headline, execution=execution, now=now)
+            joined = _join_open(table, last, headline, execution=execution, now=now, channel=channel)
             if joined:
                 return joined
         elif last.is_settled:
@@ -176,7 +179,7 @@ def _goes_on(new: Item, last: Page) -> Update:
     """Opens a page that goes on with one that nobody took and of which nobody has been told."""
     condition = "#state = :unanswered AND #page = :page AND attribute_not_exists(#settled_at)"
     values = {"unanswered": "unanswered", "page": last.id}
-    goes_on = {"incidents": last.incidents | new["incidents"], "traits": last.traits | new["traits"]}
+    goes_on = {name: getattr(last, name) | new[name] for name in ("incidents", "traits", "places")}
     return _opening(new | goes_on, condition=condition, values=values)
 
 
@@ -186,7 +189,9 @@ def _opening(new: Item, *, condition: str, values: Mapping[str, object]) -> Upda
     return Update(partition(new["policy"]), "CURRENT", set=new, remove=remove, condition=condition, values=values)
 
 
-def _join_open(table: Table, page: Page, headline: Headline, *, execution: str, now: int) -> Joined | None:
+def _join_open(
+    table: Table, page: Page, headline: Headline, *, execution: str, now: int, channel: str
+) -> Joined | None:
     """Joins the open page, and takes it over if its lease has run out. None if it is not open any more.
 
     What its calls say follows what its incident became; a call that says "only a test" does so while it rings for tests
@@ -208,7 +213,11 @@ def _join_open(table: Table, page: Page, headline: Headline, *, execution: str, 
                 Update(
                     partition(page.policy),
                     "CURRENT",
-                    add={"incidents": {incident}, **({"traits": news} if news else {})},
+                    add={
+                        "incidents": {incident},
+                        "places": {f"{channel} {incident}"},
+                        **({"traits": news} if news else {}),
+                    },
                     condition="#state = :open AND #page = :page",
                     values={"open": "open", "page": page.id},
                 ),
@@ -219,6 +228,19 @@ def _join_open(table: Table, page: Page, headline: Headline, *, execution: str, 
     except ConditionFailedError:
         return None
     return Joined(page, is_ours=False, is_new=is_new)
+
+
+def host(table: Table, page: Page, incident: Incident) -> str:
+    """The incident below whose message one is told in Slack that has joined a page just now; empty: it has its own.
+
+    A storm would fill the channel, and Slack takes one message a second: the first few of a channel have messages, and the
+    lead's, or else the oldest one's, has the others. Who has a message keeps it.
+    """
+    beside = [one for one in page.told_in(incident.channel) if one != incident.id]
+    if incident.slack.host or incident.slack.ts or len(beside) < OWN_MESSAGES:
+        return ""
+    found = incidents.read(table, page.lead if page.lead in beside else beside[0])
+    return (found.slack.host or found.id) if found else ""
 
 
 def _traits(headline: Headline) -> set[str]:
@@ -418,7 +440,6 @@ def _taken(page: Page, incident: str) -> Change:
             **({"others": sorted(page.incidents - {incident})[:LISTED]} if is_lead and others else {}),
             **({} if is_lead else {"lead": page.lead}),
         },
-        in_thread=is_lead or others < MOST_LINES,
         at=page.acknowledged_at,
     )
     changes: dict[str, object] = {

@@ -23,6 +23,9 @@ _OWN = frozenset(
         *(
             "last_in_thread",
             "slack_turn",
+            "slack_queue",
+            "slack_host",
+            "slack_below",
             "slack_wrong",
             "slack_behind_since",
             "remind_at",

@@ -5,6 +5,9 @@ asks, however often and beside whom, the result is the same: one projector at a 
 what is about to be posted is noted first, with a key that the message carries as metadata, so that a post whose answer
 was lost is found in the channel and not posted again.
 
+Of a page of many incidents most are told below the message of another one, their host (see together). Whoever holds the
+host's lease tells all of them that there are.
+
 In a storm this is most of what the table is asked for, so what Slack has by now is written along with the next write
 (see _Notes). Until then the noted post says it.
 """
@@ -12,20 +15,21 @@ In a storm this is most of what the table is asked for, so what Slack has by now
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
-from http.client import HTTPException
-from typing import Any, cast
+from typing import Any
 
 from aws_lambda_powertools import Logger
-from slack_sdk.errors import SlackApiError
 
 from oncall import incidents, pages, roster, shadow
-from oncall.errors import ConfigurationError
-from oncall.incidents import Incident, Posting, TimelineEvent
+from oncall.incidents import Below, Incident, Posting, TimelineEvent
 from oncall.probe import rules
+from oncall.roster import Language
 from oncall.services import Services
-from oncall.slack import messages, probe_message
+from oncall.slack import messages, probe_message, together
+from oncall.slack.delivery import GONE, UPDATES, NotNowError, Queue, call, next_turn, posts, say
+from oncall.slack.together import Reply
 from oncall.table import DUE, ConditionFailedError, Update
 from oncall.text import unlinked
 
@@ -33,38 +37,15 @@ logger = Logger(child=True)
 
 TIMEOUT_SECONDS = 10  # of one request to Slack
 LEASE_MS = 60_000  # longer than the function's time limit allows one incident to take
-SPACING_MS = 1_100  # Slack: about one message a second and channel
 SHORT_WAIT_MS = 3_000  # a turn that comes so soon is waited for in the function
+# While somebody tells the incidents of a storm: one that has joined is told with the others, and its own execution has only
+# to see that; whoever wants many of them told goes on soon.
+CROWD_SECONDS, BATCH_SECONDS = 15, 5
 BEHIND_MS = 900_000  # after this long without success the execution ends, and the reconciler goes on
 EVENT_TYPE = "oncall_incident"  # of the messages' metadata
+_REPLY = "reply "  # begins what is noted of a reply that tells other incidents, before its number
 _LEASE = ("slack_lease", "slack_owner")  # attributes of an incident while somebody projects it
 _BEHIND = ("slack_wrong", "slack_behind_since")  # attributes of an incident that Slack does not show yet
-
-# Slack's errors that last until a person does something.
-WRONG = frozenset(
-    {
-        *("channel_not_found", "not_in_channel", "is_archived", "restricted_action", "ekm_access_denied"),
-        *("invalid_auth", "not_authed", "account_inactive", "token_revoked", "token_expired", "missing_scope"),
-        *("no_permission", "team_access_not_granted", "access_denied"),
-    }
-)
-# Slack's errors about the blocks of a message. Its words alone are better than no message.
-BLOCKS_REFUSED = frozenset({"invalid_blocks", "invalid_blocks_format", "msg_blocks_too_long", "blocks_mismatch"})
-# Slack's errors when somebody has deleted the message, or it is too old to be changed.
-GONE = frozenset({"message_not_found", "thread_not_found", "cant_update_message", "edit_window_closed"})
-
-
-class NotNowError(Exception):
-    """Slack did not take it this time.
-
-    `seconds` is how long to wait, `code` Slack's error, `wrong` the same if a person has to fix something.
-    """
-
-    def __init__(self, reason: str, *, seconds: int, code: str = "", wrong: str = "") -> None:
-        super().__init__(reason)
-        self.seconds = seconds
-        self.code = code
-        self.wrong = wrong
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +55,13 @@ class Progress:
     done: bool
     wait_seconds: int = 0
     incidents: tuple[str, ...] = ()  # those to be asked for again
+
+
+@dataclass(frozen=True, slots=True)
+class _Below:
+    """An incident that is told below another one's message."""
+
+    incident: Incident
 
 
 DONE = Progress(done=True)
@@ -112,31 +100,50 @@ def bring_up_to_date(services: Services, incident_ids: list[str], *, me: str, un
     """
     waits: list[int] = []
     left: list[str] = []
+    below: dict[str, list[Incident]] = {}  # by their host
     for number, incident in enumerate(incident_ids):
         if services.now() > until:
             waits.append(1)
             left += incident_ids[number:]
             break
-        while (progress := _project(services, incident, me=me)) == CHANGED and services.now() <= until:
+        while (found := _project(services, incident, me=me)) == CHANGED and services.now() <= until:
             pass  # who has changed it found us at it, and may not ask again
-        if not progress.done:
-            waits.append(progress.wait_seconds)
+        if isinstance(found, _Below):
+            below.setdefault(found.incident.slack.host, []).append(found.incident)
+        elif not found.done:
+            waits.append(found.wait_seconds)
             left.append(incident)
             if len(waits) >= 3:  # Slack has enough for now
                 left += incident_ids[number + 1 :]
                 break
+    for host, told in below.items():
+        progress = _tell_below(services, host, told, me=me, until=until)
+        if not progress.done:
+            waits.append(progress.wait_seconds)
+            left += progress.incidents or tuple(one.id for one in told)
     return Progress(done=not waits, wait_seconds=max(waits, default=0), incidents=tuple(left))
 
 
-# Who takes the lease finds something to tell, whose turn has come, and nobody at it.
-_IS_FREE = (
-    "#slack_version < #version AND (#policy <> :probe OR #state = :resolved)"
-    " AND (attribute_not_exists(#slack_turn) OR #slack_turn <= :soon)"
+# Who takes the lease finds an incident whose turn has come, and nobody at it;
+_IS_LET_GO = (
+    "attribute_exists(pk) AND (attribute_not_exists(#slack_turn) OR #slack_turn <= :soon)"
     " AND (attribute_not_exists(#slack_lease) OR #slack_lease < :now OR #slack_owner = :me)"
+)
+# and to project it, something to tell,
+_IS_FREE = (
+    f"{_IS_LET_GO} AND #slack_version < #version AND (#policy <> :probe OR #state = :resolved)"
+    # and that it has a message of its own: see Incident.is_below.
+    " AND (attribute_not_exists(#slack_host) OR attribute_exists(#slack_ts) OR attribute_exists(#slack_posting)"
+    " OR #last_in_thread > :none)"
 )
 
 
-def _project(services: Services, incident_id: str, *, me: str) -> Progress:
+def _let_go(now: int, me: str) -> dict[str, object]:
+    """The values of these conditions."""
+    return {"soon": now + SHORT_WAIT_MS, "now": now, "me": me}
+
+
+def _project(services: Services, incident_id: str, *, me: str) -> Progress | _Below:
     now = services.now()
     try:
         incident = incidents.note(
@@ -144,15 +151,15 @@ def _project(services: Services, incident_id: str, *, me: str) -> Progress:
             incident_id,
             {"slack_lease": now + LEASE_MS, "slack_owner": me},
             condition=_IS_FREE,
-            values={"probe": rules.POLICY, "resolved": "resolved", "soon": now + SHORT_WAIT_MS, "now": now, "me": me},
+            values={"probe": rules.POLICY, "resolved": "resolved", "none": 0, **_let_go(now, me)},
         )
     except ConditionFailedError as refused:
-        return _not_free(Incident.from_item(refused.item) if refused.item else None, now)
+        return _not_free(services, Incident.from_item(refused.item) if refused.item else None, now)
     notes = _Notes()
     try:
         if _is_the_peers(incident, now):
             return _note_told(services, incident, notes, incident.version, me=me)
-        told = _write(services, incident, notes)
+        told = _write(services, incident, notes, me=me)
         return _note_told(services, incident, notes, told, me=me)
     except NotNowError as error:
         return _later(services, incident, notes, error, me=me)
@@ -166,9 +173,14 @@ def _is_the_peers(incident: Incident, now: int) -> bool:
     return incident.peer_until > now and not incident.slack.is_own
 
 
-def _not_free(incident: Incident | None, now: int) -> Progress:
+def _not_free(services: Services, incident: Incident | None, now: int) -> Progress | _Below:
     """Why nobody may project an incident now."""
     if incident is None or incident.slack.version >= incident.version:
+        return DONE
+    if incident.is_below:
+        if not _is_the_peers(incident, now):
+            return _Below(incident)
+        _note_told_below(services, incident, {})
         return DONE
     if incident.is_probe and incident.state != "resolved":
         return DONE  # told in one quiet line, when it is over
@@ -187,27 +199,28 @@ def _release(services: Services, incident: Incident, notes: _Notes, changes: Map
             incidents.note(services.table, incident.id, **notes.written(changes))
 
 
-def _write(services: Services, incident: Incident, notes: _Notes) -> int:
+def _write(services: Services, incident: Incident, notes: _Notes, *, me: str) -> int:
     """Posts or updates the message, then the thread's missing lines. Returns the version that Slack shows then.
 
     Raises NotNowError.
     """
+    if incident.slack.posting and incident.slack.posting.what.startswith(_REPLY):
+        incident = _find_reply(services, incident, notes, incident.slack.posting)
     slack = incident.slack
+    if slack.host:  # it has a line below that one, too
+        progress = _tell_below(services, slack.host, [incident], me=me, until=services.now() + LEASE_MS // 2)
+        if not progress.done:
+            raise NotNowError("its host is at work", seconds=progress.wait_seconds)
     if not slack.ts:
         channel, ts, posted = _post(services, incident, notes, what="message", seen=lambda: _seen(services, incident))
-        slack = replace(slack, channel=channel, ts=ts, thread=0, shown=posted.version, look=posted.look, turn=0)
+        slack = replace(
+            slack, channel=channel, ts=ts, thread=0, shown=posted.version, look=posted.look, turn=0, link=""
+        )
         notes.put(channel=channel, ts=ts, thread=0, shown=slack.shown, look=slack.look)
         notes.drop("posting")
     elif slack.shown < incident.version:
-        seen = _seen(services, incident)
-        if slack.look != seen.look:  # else nothing that it shows has changed
-            if slack.look:
-                incidents.note(
-                    services.table, incident.id, remove=("slack_look",)
-                )  # if no answer comes, it is not known
-            _update(services, incident, notes, seen)
-        slack = replace(slack, shown=incident.version)
-        notes.put(shown=slack.shown, look=seen.look)
+        _refresh(services, incident, notes)
+        slack = replace(slack, shown=incident.version, turn=0)
     told = min(slack.shown, _tell_thread(services, replace(incident, slack=slack), notes))
     if slack.wrong:  # fixed: the next time is news again
         for name in {slack.channel, incident.channel}:
@@ -215,6 +228,16 @@ def _write(services: Services, incident: Incident, notes: _Notes) -> int:
     if not slack.link:
         notes.put(**_link(services, incident, slack.channel, slack.ts))
     return told
+
+
+def _refresh(services: Services, incident: Incident, notes: _Notes) -> None:
+    """Updates the message if it would look different. Raises NotNowError."""
+    seen = _seen(services, incident)
+    if incident.slack.look != seen.look:
+        if incident.slack.look:  # if no answer comes, it is not known
+            incidents.note(services.table, incident.id, remove=("slack_look",))
+        _update(services, incident, notes, seen)
+    notes.put(shown=incident.version, look=seen.look)
 
 
 def _tell_thread(services: Services, incident: Incident, notes: _Notes) -> int:
@@ -257,6 +280,10 @@ def _seen(services: Services, incident: Incident) -> _Seen:
     else:
         is_shadow = shadow.rings_nobody(services.settings, incident.policy)
         text, blocks = messages.message(incident, language, page, is_shadow=is_shadow)
+    return _looks(text, blocks)
+
+
+def _looks(text: str, blocks: list[dict[str, Any]] | None) -> _Seen:
     return _Seen(text, blocks, hashlib.sha256(json.dumps([text, blocks]).encode()).hexdigest()[:32])
 
 
@@ -270,13 +297,12 @@ def _beside(services: Services, incident: Incident, event: TimelineEvent) -> dic
 def _note_told(services: Services, incident: Incident, notes: _Notes, told: int, *, me: str) -> Progress:
     """Notes up to which version Slack is told of an incident: nothing is due any more, except a reminder."""
     notes.put(version=told)
-    reminds = incident.state == "acknowledged" and incident.remind_at and not _is_the_peers(incident, services.now())
-    due = {DUE: DUE, "due_at": incident.remind_at} if reminds else {}
+    due, over = _when_told(services, incident)
     try:
         incidents.note(
             services.table,
             incident.id,
-            **notes.written(due, (*_LEASE, *_BEHIND, *(() if due else (DUE, "due_at")))),
+            **notes.written(due, (*_LEASE, *over)),
             condition="#version = :version AND #slack_owner = :me",
             values={"version": told, "me": me},
         )
@@ -286,10 +312,18 @@ def _note_told(services: Services, incident: Incident, notes: _Notes, told: int,
     return DONE
 
 
+def _when_told(services: Services, incident: Incident) -> tuple[dict[str, object], tuple[str, ...]]:
+    """What is written of an incident that Slack shows, and what is removed: nothing is due any more, except a reminder."""
+    reminds = incident.state == "acknowledged" and incident.remind_at and not _is_the_peers(incident, services.now())
+    if reminds:
+        return {DUE: DUE, "due_at": incident.remind_at}, _BEHIND
+    return {}, (*_BEHIND, DUE, "due_at")
+
+
 def _link(services: Services, incident: Incident, channel: str, ts: str) -> dict[str, str]:
-    """The message's address, for text messages; nothing if Slack does not say: then they do without."""
+    """A message's address, for text messages; nothing if Slack does not say: then they do without."""
     try:
-        answer = _call(services, "chat_getPermalink", channel=channel, message_ts=ts)
+        answer = call(services, "chat_getPermalink", channel=channel, message_ts=ts)
     except NotNowError as error:
         logger.warning("the message's address is not known", incident=incident.id, reason=str(error))
         return {}
@@ -326,8 +360,9 @@ def _is_news(services: Services, channel: str, wrong: str) -> bool:
 def _update(services: Services, incident: Incident, notes: _Notes, seen: _Seen) -> None:
     """Updates the message. One that somebody has deleted is posted anew. Raises NotNowError."""
     slack = incident.slack
+    _take_turn(services, incident, notes, UPDATES)
     try:
-        _say(services, "chat_update", seen.blocks, channel=slack.channel, ts=slack.ts, text=seen.text)
+        say(services, "chat_update", seen.blocks, channel=slack.channel, ts=slack.ts, text=seen.text)
     except NotNowError as error:
         _forget_if_gone(notes, error)
         raise
@@ -360,7 +395,7 @@ def _post(
         found = _find(services, channel, key, since=posting.at, thread=more.get("thread_ts"))
         if found:
             return channel, found, posting  # it may have been posted long before
-    _take_turn(services, incident, notes, channel)
+    _take_turn(services, incident, notes, posts(channel))
     shown = seen()
     posting = Posting(what, services.now(), incident.version, shown.look)
     notes.put(posting=asdict(posting))
@@ -368,7 +403,7 @@ def _post(
     notes.known.clear()
     notes.over.clear()
     metadata = {"event_type": EVENT_TYPE, "event_payload": {"key": key}}
-    answer = _say(
+    answer = say(
         services,
         "chat_postMessage",
         shown.blocks,
@@ -386,7 +421,7 @@ def _find(services: Services, channel: str, key: str, *, since: int, thread: str
     """The ts of a message that was posted although its answer was lost."""
     oldest = f"{since / 1000 - 60:.6f}"
     if thread:
-        answer = _call(
+        answer = call(
             services,
             "conversations_replies",
             channel=channel,
@@ -396,7 +431,7 @@ def _find(services: Services, channel: str, key: str, *, since: int, thread: str
             limit=200,
         )
     else:
-        answer = _call(
+        answer = call(
             services, "conversations_history", channel=channel, oldest=oldest, include_all_metadata=True, limit=200
         )
     for message in answer["messages"]:
@@ -405,85 +440,22 @@ def _find(services: Services, channel: str, key: str, *, since: int, thread: str
     return None
 
 
-def _take_turn(services: Services, incident: Incident, notes: _Notes, channel: str) -> None:
-    """Waits for this post's turn in the channel, so that a storm of incidents does not run into Slack's limit.
+def _take_turn(services: Services, incident: Incident, notes: _Notes, queue: Queue) -> None:
+    """Waits for this request's turn in its queue, so that a storm of incidents does not run into Slack's limit.
 
     Raises NotNowError when the turn is far off; it is kept for the incident until then.
     """
     now = services.now()
-    turn = incident.slack.turn
+    turn = incident.slack.turn if incident.slack.queue == queue.name else 0
     if not turn or turn < now - 30_000:
-        turn = _next_turn(services, channel, now)
+        turn = next_turn(services, queue)
     if turn - now > SHORT_WAIT_MS:
-        notes.put(turn=turn)
-        raise NotNowError("the channel has a queue", seconds=-(-(turn - now) // 1000))
+        notes.put(turn=turn, queue=queue.name)
+        raise NotNowError("Slack has a queue", seconds=-(-(turn - now) // 1000))
     if turn > now:
         services.sleep((turn - now) / 1000)
     if incident.slack.turn:
-        notes.drop("turn")
-
-
-# Until when each channel had a queue when this environment looked last: there it is asked for first what is likely.
-_queued_until: dict[str, int] = {}
-
-
-def _next_turn(services: Services, channel: str, now: int) -> int:
-    """Takes the channel's next free turn (epoch milliseconds)."""
-    pk = f"SLACK#{channel}"
-    free = Update(
-        pk,
-        "TURN",
-        set={"next": now + SPACING_MS, "expires_at": now // 1000 + 86_400},
-        condition="attribute_not_exists(#next) OR #next <= :now",
-        values={"now": now},
-    )
-    queued = Update(pk, "TURN", add={"next": SPACING_MS}, condition="#next > :now", values={"now": now})
-    tries = [queued, free] if _queued_until.get(channel, 0) > now else [free, queued]
-    while True:
-        for way in tries:
-            try:
-                _queued_until[channel] = following = int(services.table.update(way)["next"])
-            except ConditionFailedError:
-                continue
-            return following - SPACING_MS
-
-
-def _say(services: Services, method: str, blocks: list[dict[str, Any]] | None, **arguments: Any) -> Mapping[str, Any]:
-    """Posts or updates a message. Its words alone, should Slack refuse its blocks. Raises NotNowError."""
-    if not blocks:
-        return _call(services, method, **arguments)
-    try:
-        return _call(services, method, blocks=blocks, **arguments)
-    except NotNowError as error:
-        if error.code not in BLOCKS_REFUSED:
-            raise
-        logger.exception("Slack refuses the blocks of a message, so it goes without", code=error.code)
-        return _call(services, method, **arguments)
-
-
-def _call(services: Services, method: str, **arguments: Any) -> Mapping[str, Any]:
-    """One request to Slack. Raises NotNowError."""
-    try:
-        answer = getattr(services.slack(), method)(**arguments)
-    except SlackApiError as error:
-        code = str(error.response.get("error", ""))[:100]
-        if error.response.status_code == 429:
-            raise NotNowError("Slack asks for patience", seconds=_retry_after(error.response.headers)) from error
-        wrong = code if code in WRONG else ""
-        reason = f"Slack answered {code or error.response.status_code}"
-        raise NotNowError(reason, seconds=60 if wrong else 10, code=code, wrong=wrong) from error
-    except ConfigurationError as error:
-        raise NotNowError(str(error), seconds=60, wrong=str(error)) from error
-    except (OSError, HTTPException) as error:
-        raise NotNowError(f"Slack did not answer ({type(error).__name__})", seconds=10) from error
-    return cast("Mapping[str, Any]", answer)
-
-
-def _retry_after(headers: Mapping[str, Any]) -> int:
-    """Slack's Retry-After in seconds; slack_sdk gives each header as a list or a text."""
-    value = next((value for name, value in headers.items() if name.lower() == "retry-after"), "1")
-    first = value[0] if isinstance(value, list) else value
-    return int(first) if str(first).isdigit() else 1
+        notes.drop("turn", "queue")
 
 
 def _later(services: Services, incident: Incident, notes: _Notes, error: NotNowError, *, me: str) -> Progress:
@@ -492,6 +464,23 @@ def _later(services: Services, incident: Incident, notes: _Notes, error: NotNowE
     logger.warning("Slack is behind", incident=incident.id, reason=str(error), wait_seconds=error.seconds)
     since = incident.slack.behind_since or now
     notes.put(behind_since=since)
+    _tell_wrong(services, incident, error)
+    if error.wrong:
+        notes.put(wrong=error.wrong)
+    due = {DUE: DUE, "due_at": now + error.seconds * 1000 + incidents.GRACE_MS}
+    _release(services, incident, notes, due, me=me)
+    return _again(error, now - since)
+
+
+def _again(error: NotNowError, behind: int) -> Progress:
+    """When what Slack did not take is tried again, that is behind for so long (milliseconds)."""
+    if error.wrong or behind > BEHIND_MS:
+        return DONE  # as far as this execution goes: the reconciler goes on
+    return Progress(done=False, wait_seconds=max(1, error.seconds))
+
+
+def _tell_wrong(services: Services, incident: Incident, error: NotNowError) -> None:
+    """Tells people what they have to fix, once for a channel."""
     channel = incident.slack.channel or incident.channel
     if error.wrong and _is_news(services, channel, error.wrong):
         services.fallback.tell(
@@ -502,10 +491,154 @@ def _later(services: Services, incident: Incident, notes: _Notes, error: NotNowE
             "the app to the channel. invalid_auth, token_…: store a valid bot token in SSM. missing_scope: reinstall the app.\n"
             "It is tried again every minute.",
         )
-    if error.wrong:
-        notes.put(wrong=error.wrong)
-    due = {DUE: DUE, "due_at": now + error.seconds * 1000 + incidents.GRACE_MS}
-    _release(services, incident, notes, due, me=me)
-    if error.wrong or now - since > BEHIND_MS:
-        return DONE  # as far as this execution goes: the reconciler goes on
-    return Progress(done=False, wait_seconds=max(1, error.seconds))
+
+
+# ---------------------------------------------------------------- incidents below another one's message
+
+
+def _tell_below(services: Services, host_id: str, told: list[Incident], *, me: str, until: int) -> Progress:
+    """Tells incidents below the message of their host, and all others there that nobody has told yet.
+
+    `told` are those of which somebody wants it; they are as they were read a moment ago.
+    """
+    now = services.now()
+    try:
+        host = incidents.note(
+            services.table,
+            host_id,
+            {"slack_lease": now + LEASE_MS, "slack_owner": me},
+            condition=_IS_LET_GO,
+            values=_let_go(now, me),
+        )
+    except ConditionFailedError as refused:
+        if refused.item is None:
+            return _stand_alone(services, told)
+        turn = Incident.from_item(refused.item).slack.turn
+        usual = BATCH_SECONDS if len(told) > 1 else CROWD_SECONDS
+        return Progress(done=False, wait_seconds=max(usual, -(-(turn - now) // 1000)))
+    notes = _Notes()
+    if not host.slack.ts:
+        _release(services, host, notes, {}, me=me)
+        if (posted := _project(services, host_id, me=me)) not in (DONE, CHANGED):
+            return posted if isinstance(posted, Progress) else _stand_alone(services, told)
+        known = incidents.read(services.table, host_id)
+        if known is None or not known.slack.ts:  # it has no message of its own, and gets none
+            return _stand_alone(services, told)
+        return _tell_below(services, host_id, told, me=me, until=until)
+    behind = {DUE: DUE, "due_at": now + incidents.GRACE_MS}  # so far as its own message is
+    try:
+        below = _tell_replies(services, host, notes, {one.id for one in told}, until)
+    except NotNowError as error:
+        _forget_if_gone(notes, error)
+        if error.code in GONE:  # the host's message: it is posted anew, with what is below it
+            notes.put(version=0)
+        _release(services, host, notes, behind if error.code in GONE else {}, me=me)
+        return _not_told(services, told[0], error)
+    except Exception:
+        _release(services, host, notes, {}, me=me)
+        raise
+    if below == host.slack.below:
+        _release(services, host, notes, {}, me=me)
+        return DONE
+    notes.put(below=asdict(below), shown=0, version=0)
+    _release(services, host, notes, behind, me=me)
+    shown = _project(services, host_id, me=me)
+    return replace(shown, incidents=(host_id,)) if isinstance(shown, Progress) and not shown.done else DONE
+
+
+def _tell_replies(services: Services, host: Incident, notes: _Notes, wanted: Set[str], until: int) -> Below:
+    """Brings the replies that have something new up to date. Returns what the host's message has to say of all of them.
+
+    Those who join meanwhile are told as well. Raises NotNowError.
+    """
+    language = host.language or services.settings.language
+    replies = together.read(services.table, host.id)
+    left = [one for one in replies.all if not (one.is_complete and wanted.isdisjoint(one.members))]
+    while left:
+        planned = left.pop(0)
+        if services.now() > until:
+            raise NotNowError("there is no time left", seconds=1)
+        shown = together.members(services.table, planned)
+        host, reply = _tell_reply(services, host, notes, planned, shown, language)
+        together.save(services.table, host, reply)
+        for one in shown:
+            if one.is_below and one.slack.version < one.version:
+                _note_told_below(services, one, {"slack_channel": host.slack.channel, "slack_link": reply.link})
+        if not left:
+            replies = together.read(services.table, host.id)
+            left = [one for one in replies.all if not one.is_complete]
+    return replies.below
+
+
+def _tell_reply(
+    services: Services, host: Incident, notes: _Notes, reply: Reply, shown: list[Incident], language: Language
+) -> tuple[Incident, Reply]:
+    """Posts a reply with the lines of some incidents, or updates it. Raises NotNowError."""
+    text, blocks = together.lines(reply, shown, language)
+    seen = _looks(text, blocks)
+    what = f"{_REPLY}{reply.number}"
+    reply = replace(reply, states=together.states(shown))
+    if reply.root != host.slack.ts:
+        _, ts, posted = _post(services, host, notes, what=what, seen=lambda: seen, thread_ts=host.slack.ts)
+        notes.drop("posting")
+        host = replace(host, slack=replace(host.slack, posting=None, turn=0))
+        link = str(_link(services, host, host.slack.channel, ts).get("link", ""))
+        reply = replace(reply, root=host.slack.ts, ts=ts, look=posted.look, link=link)
+    if reply.look != seen.look:
+        _take_turn(services, host, notes, UPDATES)
+        host = replace(host, slack=replace(host.slack, turn=0))
+        try:
+            say(services, "chat_update", blocks, channel=host.slack.channel, ts=reply.ts, text=text)
+        except NotNowError as error:
+            if error.code in GONE:  # somebody has deleted the reply alone: it is posted anew
+                together.save(services.table, host, replace(reply, root="", look=""))
+                raise NotNowError("a reply is gone", seconds=1) from error
+            raise
+        reply = replace(reply, look=seen.look)
+    return host, reply
+
+
+def _find_reply(services: Services, host: Incident, notes: _Notes, posting: Posting) -> Incident:
+    """A reply that was posted although its answer was lost is its reply from now on. Raises NotNowError."""
+    number = int(posting.what.removeprefix(_REPLY))
+    key = f"{host.id} {posting.what}"
+    found = _find(services, host.slack.channel, key, since=posting.at, thread=host.slack.ts) if host.slack.ts else None
+    for reply in together.read(services.table, host.id).all:
+        if found and reply.number == number:
+            together.save(services.table, host, replace(reply, root=host.slack.ts, ts=found, look=""))
+    notes.drop("posting")
+    return replace(host, slack=replace(host.slack, posting=None))
+
+
+def _stand_alone(services: Services, told: list[Incident]) -> Progress:
+    """Gives incidents messages of their own: there is none to tell them below."""
+    for one in told:
+        incidents.note(services.table, one.id, remove=("slack_host",))
+    return Progress(done=False, wait_seconds=1)
+
+
+def _note_told_below(services: Services, incident: Incident, where: Mapping[str, object]) -> None:
+    """Notes that Slack shows an incident as it was read, unless it has changed since: then whoever did that asks again."""
+    changes, removed = _when_told(services, incident)
+    with suppress(ConditionFailedError):
+        incidents.note(
+            services.table,
+            incident.id,
+            {"slack_version": incident.version, **where, **changes},
+            remove=removed,
+            condition="#version = :version",
+            values={"version": incident.version},
+        )
+
+
+def _not_told(services: Services, incident: Incident, error: NotNowError) -> Progress:
+    """Notes that an incident is behind which is told below another one, and tells people what they have to fix."""
+    now = services.now()
+    logger.warning("Slack is behind", incident=incident.id, reason=str(error), wait_seconds=error.seconds)
+    since = incident.slack.behind_since or now
+    with suppress(ConditionFailedError):  # somebody has told it meanwhile
+        incidents.note(
+            services.table, incident.id, {"slack_behind_since": since}, condition="#slack_version < #version"
+        )
+    _tell_wrong(services, incident, error)
+    return _again(error, now - since)

@@ -33,6 +33,8 @@ RING_NEXT = "ring_next"
 RING_AGAIN = "ring_again"
 RESOLVE = "resolve"
 TAKE_SHIFT = "take_shift"
+# That of the menu of one incident among others; the values of its options are one of these, a slash, and the incident's id.
+LISTED = "listed"
 
 # How many alerts are listed, with addresses of which length: what is too large for Slack tries the next.
 DETAILS = ((5, 2_000), (2, 800), (1, 200))
@@ -70,13 +72,18 @@ def message(
     summary = summary_of(incident, language)
     test = f" ({words['test']})" if incident.is_test else ""
     text = f"{escape(f'{sign} {summary}', 600)} | {escape(f'{words[incident.severity]} | {status}{test}', 300)}"
+    below = list(_below(incident, words))
+    if below:
+        text += f" | {below[0]['text']}"
     if state == "resolved":
-        return text, _over(incident, words, f"{sign} ", f"{status}{test}", summary)
+        over = _over(incident, words, f"{sign} ", f"{status}{test}", summary)
+        return text, [*over, *([_rich(_section(*below))] if below else [])]
     blocks: list[Json] = []
     for shown, longest in DETAILS:
         blocks = [
             {"type": "header", "text": _plain_text(cut(f"{sign} {summary}", 150), emoji=False)},
             _rich(_section(*_facts(incident, language, f"{words[incident.severity]} | {status}{test}", page))),
+            *([_rich(_section(*below))] if below else []),
             _actions(incident, words),
             *_details(incident, language, summary, shown=shown, longest=longest),
             *_small_print(incident, words),
@@ -170,7 +177,15 @@ def _others(detail: Mapping[str, Any], beside: Mapping[str, Incident], language:
 def named(incident: Incident, language: Language) -> str:
     """An incident's headline, linked to its message if there is one."""
     what = escape(summary_of(incident, language), 120)
-    return f"<{incident.slack.link}|{what.replace('|', '¦')}>" if incident.slack.link else what  # must not end the link
+    return linked(incident.slack.link, what) if incident.slack.link else what
+
+
+def linked(url: str, what: str) -> str:
+    """Words of mrkdwn as a link, if there is an address; else in bold."""
+    if not _link(url, what, longest=500):
+        return f"*{what}*"
+    address = url.replace("&", "&amp;")
+    return f"<{address}|{what.replace('|', '¦')}>"  # must not end the link
 
 
 def _told_as(event: TimelineEvent) -> str:
@@ -238,6 +253,25 @@ def _facts(incident: Incident, language: Language, status: str, page: Page | Non
     firing = "firing_at_least" if incident.at_least else "firing"
     firing = "firing_unseen" if incident.at_least and not count else f"{firing}_1" if count == 1 else firing
     yield _text(f" | {words[firing].format(count=count)}")
+
+
+def _below(incident: Incident, words: Words) -> Iterator[Json]:
+    """How many others are told in its thread, how they are, and what they are called. The worst has its sign."""
+    below = incident.slack.below
+    if not below.count:
+        return
+    worst = next(state for state in ("unanswered", "triggered", "acknowledged", "resolved") if below.states.get(state))
+    states = words["and"].join(
+        words[f"count_{state}"].format(count=below.states[state])
+        for state in ("unanswered", "triggered", "acknowledged", "resolved")
+        if below.states.get(state)
+    )
+    yield _text(f"{_SIGNS[worst]} {words['below'].format(count=below.count, states=states)}", bold=True)
+    named = sorted(below.names.items(), key=lambda name: (-name[1], name[0]))
+    told = [words["below_name"].format(name=plain(name, 60), count=count) for name, count in named]
+    more = below.count - sum(below.names.values())
+    said = words["and"].join([*told, *([words["more"].format(count=more)] if more > 0 else [])])
+    yield _text(f"\n{said}")
 
 
 def _calls(incident: Incident, language: Language, page: Page | None) -> Iterator[Json]:

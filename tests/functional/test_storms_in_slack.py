@@ -1,0 +1,291 @@
+"""A page of many incidents in Slack: a few messages, the rest as lines below one of them, and nothing lost."""
+
+import json
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from oncall import incidents, pages
+from oncall.incidents import Incident
+from oncall.slack import buttons, together
+from oncall.slack.buttons import Press
+from oncall.slack.people import Access, Person
+from tests.builders import CHANNEL, MINUTE, SUZUKI, Execution, Message, World, alert, webhook
+
+STORM = 30
+OWN = 5  # messages
+
+
+def name(number: int) -> str:
+    return "NodeDown" if number % 3 else "DiskFull"
+
+
+def hook(number: int, **more: str) -> dict[str, Any]:
+    return webhook(
+        alert(name(number), annotations={"summary": f"node-{number:02d} is down"}), key=f"group {number}", **more
+    )
+
+
+def storm(world: World, size: int = STORM) -> list[Execution]:
+    """Groups of one policy: the first rings, the others join its page."""
+    runs = [world.receive(hook(number)) for number in range(size)]
+    world.go_on(runs[0])
+    return runs
+
+
+def ids(runs: Iterable[Execution]) -> list[str]:
+    return [run.decision["incidents"][0] for run in runs]
+
+
+def tells(world: World, runs: Iterable[Execution], *, seconds: int = 600) -> None:
+    """The executions bring Slack up to date side by side, and wait as long as they are told."""
+    left: dict[tuple[str, ...], int] = {(one,): world.clock.time for one in ids(runs)}
+    until = world.clock.time + seconds * 1000
+    while left:
+        asked = min(left, key=lambda names: left[names])
+        world.clock.time = max(world.clock.time, left.pop(asked))
+        assert world.clock.time < until, f"{len(left)} are not told"
+        progress = world.project(*asked, me=f"projector of {asked}")
+        if not progress.done:
+            left[progress.incidents] = world.clock.time + progress.wait_seconds * 1000
+
+
+def read(world: World, runs: Iterable[Execution]) -> list[Incident]:
+    found = [incidents.read(world.table, one) for one in ids(runs)]
+    return [one for one in found if one]
+
+
+def told_in(world: World, incident: str) -> list[Message]:
+    """The messages and replies that tell an incident."""
+    return [message for message in world.slack.messages if incident in json.dumps(message.blocks)]
+
+
+def line(world: World, incident: str) -> str:
+    """The line of an incident below another one's message."""
+    (found,) = [
+        block["text"]["text"]
+        for message in world.slack.messages
+        for block in message.blocks
+        if block["type"] == "section" and incident in block["text"]["text"]
+    ]
+    return str(found)
+
+
+def written(message: Message) -> str:
+    return json.dumps(message.blocks, ensure_ascii=False)
+
+
+def is_told(world: World, runs: Iterable[Execution]) -> bool:
+    """Whether Slack shows all incidents as they are, and nothing is due for its sake."""
+    return all(one.slack.version == one.version for one in read(world, runs))
+
+
+def test_a_storm_is_a_few_messages_and_a_line_for_each_of_the_others(world: World) -> None:
+    runs = storm(world)
+    tells(world, runs)
+    assert len(world.slack.posts) == OWN
+    assert all(len(told_in(world, one)) == 1 for one in ids(runs))
+    assert all(line(world, one).startswith("🔴 ") for one in ids(runs[OWN:]))
+    assert is_told(world, runs)
+    first = written(world.slack.posts[0])
+    assert "🔴 25 more incidents are told in the thread: 25 that nobody has" in first
+    assert "NodeDown × 17, DiskFull × 8" in first
+
+
+def test_slack_has_a_storm_long_before_it_would_have_a_message_for_each(world: World) -> None:
+    began = world.clock.time
+    runs = storm(world, 100)
+    tells(world, runs)
+    assert (world.clock.time - began) / 1000 < 30
+    world.slack.requests.clear()
+    world.hears(world.last_call, "1")
+    asked = tuple(ids(runs))
+    while not (progress := world.project(*asked)).done:  # as whoever owns the page does
+        world.clock.time += progress.wait_seconds * 1000
+        asked = progress.incidents
+    assert is_told(world, runs)
+    assert len(world.slack.requests) <= 2 * OWN + 100 // together.EACH + 2, "a reply is updated once for all its lines"
+
+
+def test_one_key_is_seen_in_every_line_and_so_is_each_resolution(world: World) -> None:
+    runs = storm(world)
+    tells(world, runs)
+    world.hears(world.last_call, "1")
+    tells(world, runs)
+    assert all("Sato has it" in written(told_in(world, one)[0]) for one in ids(runs))
+    assert all(line(world, one).startswith("🟡 ") for one in ids(runs[OWN:]))
+    assert "🟡 25 more incidents are told in the thread: 25 that somebody has" in written(world.slack.posts[0])
+    gone = runs[17]
+    world.resolve(
+        hook(17) | {"status": "resolved", "alerts": [one | {"status": "resolved"} for one in hook(17)["alerts"]]}
+    )
+    tells(world, [gone])
+    assert line(world, ids([gone])[0]).startswith("🟢 ")
+    assert "24 that somebody has, 1 resolved" in written(world.slack.posts[0])
+
+
+def test_the_lead_that_is_over_shows_that_others_are_not(world: World) -> None:
+    runs = storm(world)
+    tells(world, runs)
+    incidents.resolve(world.table, ids(runs)[0], who="Ito", via="slack", now=world.clock.now())
+    tells(world, runs)
+    shown = world.slack.posts[0]
+    assert "Resolved" in shown.text
+    assert "🔴 25 more incidents are told in the thread: 25 that nobody has" in written(shown)
+    assert "25 that nobody has" in shown.text, "and so does whoever sees the notification alone"
+
+
+def test_a_line_can_be_taken_and_resolved(world: World) -> None:
+    runs = storm(world)
+    tells(world, runs)
+    target = ids(runs)[20]
+    (reply,) = told_in(world, target)
+    menu = next(block["accessory"] for block in reply.blocks if target in json.dumps(block))
+    assert [option["value"] for option in menu["options"]] == [f"acknowledge/{target}", f"resolve/{target}"]
+    access = Access(lambda *_: Person("member", frozenset({CHANNEL})))
+    press = Press("acknowledge", target, "U0SATO", "sato", channel=CHANNEL)
+    assert buttons.press(world.services, access, press) == ""
+    world.settles_down()
+    tells(world, runs)
+    assert {one.state for one in read(world, runs)} == {"acknowledged"}
+    assert buttons.press(world.services, access, replace(press, action="resolve")) == ""
+    tells(world, runs)
+    assert line(world, target).startswith("🟢 ")
+    (reply,) = told_in(world, target)
+    assert not [block for block in reply.blocks if target in json.dumps(block) and "accessory" in block]
+
+
+def test_each_line_has_an_address_that_texts_and_lists_can_lead_to(world: World) -> None:
+    runs = storm(world)
+    tells(world, runs)
+    for one in read(world, runs[OWN:]):
+        (reply,) = told_in(world, one.id)
+        assert one.slack.link.endswith(reply.ts.replace(".", ""))
+        assert one.channels == {CHANNEL}
+
+
+def test_every_channel_has_a_few_messages_of_its_own(world: World) -> None:
+    world.slack.channels.add("C0OTHER")
+    world.roster({"PRODUCT#shop": {"slack_channel": "C0OTHER"}})
+    runs = [world.receive(hook(number, product="shop" if number % 2 else "")) for number in range(STORM)]
+    world.go_on(runs[0])
+    tells(world, runs)
+    for channel in (CHANNEL, "C0OTHER"):
+        assert len([post for post in world.slack.posts if post.channel == channel]) == OWN
+    assert all(len(told_in(world, one)) == 1 for one in ids(runs))
+    assert {told_in(world, one.id)[0].channel == one.channel for one in read(world, runs)} == {True}
+
+
+def test_nobody_takes_a_storm_and_the_channel_hears_it_once(world: World) -> None:
+    runs = storm(world)
+    tells(world, runs)
+    world.passes(60 * MINUTE)
+    tells(world, runs)
+    assert next(message.text for message in world.slack.messages if message.is_broadcast).startswith(
+        "<!here> Nobody took"
+    )
+    assert len([message for message in world.slack.messages if message.is_broadcast]) == 1
+    assert all(line(world, one).startswith("🆘 ") for one in ids(runs[OWN:]))
+    assert "25 UNANSWERED" in written(world.slack.posts[0])
+    # Its repeat rings again: whoever leads then has a message, and the lines are as they are.
+    again = world.fire(hook(20))
+    assert world.ringing
+    tells(world, [*runs, again])
+    assert len(world.slack.posts) == OWN + 1
+    shown = written(world.slack.posts[-1])
+    assert ids(runs)[20] in shown
+    assert "Calling " in shown
+    assert line(world, ids(runs)[20]).startswith("🔴 ")
+    assert is_told(world, runs)
+
+
+def test_who_is_behind_for_long_is_rung_anew_with_a_message(world: World) -> None:
+    world.roster({"POLICY#default": {"rounds": 2, "remind_after_minutes": 30}})
+    runs = storm(world, 8)
+    tells(world, runs)
+    world.hears(world.last_call, "1")
+    tells(world, runs)
+    for run in runs[:7]:
+        incidents.resolve(world.table, ids([run])[0], who="Ito", via="slack", now=world.clock.now())
+    tells(world, runs)
+    for _ in range(2):  # reminded, and then rung for
+        world.clock.time += 31 * MINUTE * 1000
+        world.reconcile()
+    tells(world, runs)
+    assert world.ringing
+    assert len(world.slack.posts) == OWN + 1, "it stands alone by now"
+    assert "Calling " in written(world.slack.posts[-1])
+
+
+@pytest.mark.parametrize("answered", [True, False])
+@pytest.mark.parametrize("at", range(0, 40, 3))
+def test_wherever_it_dies_nothing_is_told_twice_or_never(world: World, at: int, *, answered: bool) -> None:
+    runs = storm(world, 9)
+    tells(world, runs[:2])
+    with world.dynamo.dies(at, answered=answered):
+        world.project(*ids(runs), me="dead")
+    world.clock.time += 61_000
+    tells(world, runs)
+    assert all(len(told_in(world, one)) == 1 for one in ids(runs))
+    assert len({line(world, one) for one in ids(runs[OWN:])}) == 4
+    assert is_told(world, runs)
+
+
+@pytest.mark.parametrize("fault", ["lost", "refused connection", 503, 429, "thread_not_found"])
+@pytest.mark.parametrize("before", range(4))
+def test_what_slack_does_not_take_comes_later_and_once(world: World, fault: str | int, before: int) -> None:
+    runs = storm(world, 9)
+    tells(world, runs[:OWN])
+    replies = len([one for one in world.slack.messages if one.thread_ts])
+    world.slack.faults = [*[""] * before, fault]
+    tells(world, runs)
+    world.slack.faults = []
+    assert all(len({message.ts for message in told_in(world, one)}) >= 1 for one in ids(runs))
+    if fault != "thread_not_found":
+        assert len([one for one in world.slack.messages if one.thread_ts]) == replies + 1
+    assert is_told(world, runs)
+
+
+def test_a_host_that_somebody_deleted_comes_again_with_all_that_is_below_it(world: World) -> None:
+    runs = storm(world)
+    tells(world, runs)
+    world.slack.delete(world.slack.posts[0])
+    world.hears(world.last_call, "1")
+    tells(world, runs)
+    assert len(world.slack.posts) == OWN
+    assert all(len(told_in(world, one)) == 1 for one in ids(runs))
+    assert all(line(world, one).startswith("🟡 ") for one in ids(runs[OWN:]))
+
+
+def test_a_refused_update_makes_all_the_others_wait_their_turn(world: World) -> None:
+    runs = [world.fire(webhook(key=f"group {number}", product="silent")) for number in range(12)]
+    tells(world, runs)
+    for run in runs:
+        incidents.resolve(world.table, ids([run])[0], who="Ito", via="slack", now=world.clock.now())
+    world.slack.faults = [429]
+    asked: list[int] = []
+    take = world.slack._take
+
+    def taken(method: str, channel: str) -> bool:
+        asked.extend([world.clock.now()] if method == "chat.update" else [])
+        return take(method, channel)
+
+    world.slack._take = taken  # type: ignore[method-assign]
+    tells(world, runs)
+    first, second, *others = asked
+    assert second - first >= 7_000, "as long as Slack has said, whoever wants it"
+    assert others[-1] - second >= 10 * 1_250 - 3_000, (
+        "then one after another; a short wait is waited for in the function"
+    )
+    assert len(asked) == 13, "one was refused"
+
+
+def test_small_pages_are_told_as_before(world: World) -> None:
+    runs = storm(world, OWN)
+    tells(world, runs)
+    assert len(world.slack.posts) == OWN
+    assert all(not one.slack.host for one in read(world, runs))
+    assert pages.read(world.table, "default").told_in(CHANNEL) == sorted(ids(runs))  # type: ignore[union-attr]  # it is there
+    assert world.rung[:1] != [SUZUKI]
