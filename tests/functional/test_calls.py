@@ -271,7 +271,7 @@ Nobody has taken this page: 8 calls in 2 rounds.
 
 What: shop alert is down
 Product: not named
-Since: 2026-11-23 02:59 UTC
+Since: Mon 23 Nov 2026, 02:59 (UTC)
 Escalation policy: default
 Incidents: 2
 - {first} shop alert is down

@@ -31,3 +31,20 @@ def annotation(annotations: Mapping[str, str], language: Language | None, *names
 def headline(annotations: Mapping[str, str], language: Language | None = None) -> str:
     """What an alert says in a sentence; '' if it says nothing, so that its title has to do."""
     return annotation(annotations, language, *HEADLINE)
+
+
+# What stands in an alert and is ours, in Japanese; all else is what others wrote.
+_OURS = (
+    (re.compile(r"an alert without a name(?:: (.*))?"), "名前のないアラート"),
+    (re.compile(r"Paged by (.+)"), "{}さんからの呼び出し"),
+)
+
+
+def ours_in(language: Language, text: str) -> str:
+    """A text of an alert for a reader of a language: what we have put there ourselves is in it."""
+    if language == "ja":
+        for written, japanese in _OURS:
+            if found := written.fullmatch(text):
+                rest = f"：{found[1]}" if found[1] and "{}" not in japanese else ""
+                return japanese.format(found[1]) + rest
+    return text

@@ -40,6 +40,7 @@ class SourceEvent:
     severity: str
     name: str = ""
     product: str = ""
+    summary_ja: str = ""  # the same in Japanese, of what we say ourselves
     description: str = ""
     details: Mapping[str, Any] = field(default_factory=dict)
     link: str = ""
@@ -64,6 +65,7 @@ def group_of(source: str, event: SourceEvent, *, received_at: int) -> AlertGroup
             labels[text(name, DETAIL)] = text(detail, DETAIL)
     annotations = {
         "summary": headline,
+        "summary_ja": event.summary_ja,
         "description": text(event.description, 500),
         "runbook_url": text(event.runbook_link, 500),
     }

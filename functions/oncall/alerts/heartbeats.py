@@ -27,6 +27,12 @@ MISSED: Mapping[State, str] = {
     "unfinished": "{id} has started and did not finish within {grace}",
     "failed": "{id} says that it failed",
 }
+_MISSED_JA: Mapping[State, str] = {
+    "late": "{id}から{every}、さらに{grace}待っても連絡がありません",
+    "never": "{id}から一度も連絡がありません（登録から{every}、さらに{grace}）",
+    "unfinished": "{id}が始まったまま、{grace}たっても終わりません",
+    "failed": "{id}が失敗を知らせました",
+}
 ATTRIBUTES: Mapping[Word, str] = {"beat": "beat_at", "start": "started_at", "fail": "failed_at"}
 
 
@@ -48,12 +54,14 @@ def state_of(heartbeat: Heartbeat, item: Mapping[str, Any], now: int) -> State:
 def group_about(heartbeat: Heartbeat, status: Said, state: State, now: int) -> AlertGroup:
     """The alert group of a heartbeat."""
     lengths = {"every": length_text(heartbeat.every), "grace": length_text(heartbeat.grace)}
+    japanese = {"every": length_text(heartbeat.every, "ja"), "grace": length_text(heartbeat.grace, "ja")}
     missed = MISSED.get(state, "{id} was heard of again").format(id=heartbeat.id, **lengths)
     event = SourceEvent(
         key=heartbeat.id,
         status=status,
         name=f"Heartbeat {heartbeat.id}",
         summary=missed,
+        summary_ja=_MISSED_JA.get(state, "{id}からまた連絡がありました").format(id=heartbeat.id, **japanese),
         severity=heartbeat.severity,
         product=heartbeat.product,
         details=lengths,

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal, Self, cast
 
+from oncall.alerts.annotations import ours_in
 from oncall.alerts.group import Severity, Status
 from oncall.clock import milliseconds
 from oncall.probe import rules
@@ -132,7 +133,7 @@ class Headline:
 
     def summary_in(self, language: Language) -> str:
         """The summary for a reader of a language."""
-        return self.summaries.get(language) or self.summary
+        return self.summaries.get(language) or ours_in(language, self.summary)
 
     @classmethod
     def from_item(cls, item: Mapping[str, Any]) -> Self:

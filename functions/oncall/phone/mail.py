@@ -6,8 +6,9 @@ Whoever reads it has neither heard the call nor, perhaps, Slack: each line can b
 from collections.abc import Iterator, Mapping
 from itertools import groupby
 from shlex import quote
+from zoneinfo import ZoneInfo
 
-from oncall import incidents
+from oncall import incidents, roster
 from oncall.clock import at
 from oncall.incidents import Incident
 from oncall.pages import Call, Page
@@ -31,7 +32,7 @@ _WORDS: Mapping[Language, Mapping[str, str]] = {
         "what": "What: {what}",
         "product": "Product: {product}",
         "no_product": "Product: not named",
-        "since": "Since: {since} UTC",
+        "since": "Since: {since:%a} {since.day} {since:%b %Y, %H:%M} ({zone})",
         "policy": "Escalation policy: {policy}",
         "incidents": "Incidents: {count}",
         "more": "- and {count} more: oncall incidents --open",
@@ -68,7 +69,7 @@ _WORDS: Mapping[Language, Mapping[str, str]] = {
         "what": "内容：{what}",
         "product": "プロダクト：{product}",
         "no_product": "プロダクト：指定なし",
-        "since": "発生：{since} UTC",
+        "since": "発生：{since.year}年{since.month}月{since.day}日（{day}）{since:%H:%M}（{zone}）",
         "policy": "エスカレーションポリシー：{policy}",
         "incidents": "インシデント：{count}件",
         "more": "- ほか{count}件：oncall incidents --open",
@@ -115,7 +116,7 @@ def unanswered(services: Services, page: Page) -> str:
 def unavailable(services: Services, page: Page, *, reason: str, remedy: str) -> str:
     """Of a page for which no phone rings, since no calls are taken. `remedy` is the name of what fixes that."""
     words, language = _words(services, page), _language(services, page)
-    first = words["unavailable"].format(reason=reason)
+    first = words["unavailable"].format(reason=refusals.reason_in(language, reason))
     lead = incidents.read(services.table, page.lead)
     product = f" --product {quote(unlinked(page.headline.product))}" if page.headline.product else ""  # it is copied
     fix = [f"- {said}"] if (said := refusals.words(remedy, language)) else []
@@ -129,21 +130,30 @@ def _mail(services: Services, page: Page, lead: Incident | None, first: str, do:
     lines = [first, "", words["what"].format(what=unlinked(headline.summary_in(language)))]
     lines.append(words["product" if headline.product else "no_product"].format(product=unlinked(headline.product)))
     if lead:
-        lines.append(words["since"].format(since=f"{at(lead.began):%Y-%m-%d %H:%M}"))
-    lines += [words["policy"].format(policy=page.policy), *_covered(services, words, page), "", words["do"], *do]
+        lines.append(_since(services, words, lead))
+    covered = _covered(services, words, page, language)
+    lines += [words["policy"].format(policy=page.policy), *covered, "", words["do"], *do]
     called = list(_called(words, page, language))
     if called:
         lines += ["", words["called"], *called]
     return "\n".join(lines)
 
 
-def _covered(services: Services, words: Mapping[str, str], page: Page) -> Iterator[str]:
+def _since(services: Services, words: Mapping[str, str], lead: Incident) -> str:
+    """When it began, by the clocks of the roster's time zone: a mail cannot know its reader's."""
+    zone = roster.read_table(services.table).time_zone
+    since = at(lead.began).astimezone(ZoneInfo(zone))
+    return words["since"].format(since=since, day="月火水木金土日"[since.weekday()], zone=zone)
+
+
+def _covered(services: Services, words: Mapping[str, str], page: Page, language: Language) -> Iterator[str]:
     """The incidents, the one that it is about first."""
     ids = sorted(page.incidents, key=lambda one: (one != page.lead, one))
     yield words["incidents"].format(count=len(ids))
     for one in ids[:LISTED]:
         incident = incidents.read(services.table, one)
-        yield f"- {one} {unlinked(incident.summary) if incident else ''}".rstrip()
+        what = incidents.headline_of(incident).summary_in(language) if incident else ""
+        yield f"- {one} {unlinked(what)}".rstrip()
     if len(ids) > LISTED:
         yield words["more"].format(count=len(ids) - LISTED)
 
@@ -162,17 +172,19 @@ def _called(words: Mapping[str, str], page: Page, language: Language) -> Iterato
         calls = [call for call in page.calls if call.responder == responder]
         remedy = next((call.remedy for call in calls if call.remedy), "")  # of several refusals one has it
         ends = []
-        for said, same in groupby(_became(words, call, refusals.words(remedy, language)) for call in calls):
+        for said, same in groupby(_became(language, call, refusals.words(remedy, language)) for call in calls):
             count = len(list(same))
             ends.append(words["times"].format(what=said, count=count) if count > 1 else said)
         yield words["line"].format(who=unlinked(calls[0].name), what=words["then"].join(ends))
 
 
-def _became(words: Mapping[str, str], call: Call, remedy: str) -> str:
+def _became(language: Language, call: Call, remedy: str) -> str:
+    words = _WORDS[language]
     if call.skip:
         return words["skipped"].format(who=unlinked(call.skip.who))
     if call.status == "failed":
-        return words["failed"].format(reason=remedy.rstrip(".。") or call.reason or "-")
+        reason = remedy.rstrip(".。") or refusals.reason_in(language, call.reason) or "-"
+        return words["failed"].format(reason=reason)
     return words.get(call.status, call.status)
 
 

@@ -226,6 +226,7 @@ _REASONS = (
     (re.compile(r"(\w+) answered (\d+) \(error ([\w.]+)\)"), r"\1の応答は\2、エラー\3"),
     (re.compile(r"(\w+) answered (\d+)"), r"\1の応答は\2"),
     (re.compile(r"(\w+) did not answer \((\w+)\)"), r"\1から応答がありません。\2"),
+    (re.compile(r"(\w+) knows nothing of the call"), r"\1にこの電話の記録がありません"),
 )
 
 

@@ -3,9 +3,12 @@
 import re
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from oncall.roster.attributes import Attributes
+
+if TYPE_CHECKING:
+    from oncall.roster.model import Language
 
 _LENGTH = re.compile(r"([0-9]{1,4}) (minute|hour|day|week)s?")
 _LONGEST = timedelta(days=366)
@@ -52,11 +55,16 @@ def heartbeat_document(heartbeat: Heartbeat) -> dict[str, Any]:
     }
 
 
-def length_text(length: timedelta) -> str:
+_JAPANESE = {"week": "週間", "day": "日", "hour": "時間", "minute": "分"}
+
+
+def length_text(length: timedelta, language: "Language" = "en") -> str:
     """A length as it is written: 90 minutes, 1 day."""
     minutes = int(length.total_seconds()) // 60
     units = ((10080, "week"), (1440, "day"), (60, "hour"), (1, "minute"))
     count, unit = next((minutes // size, unit) for size, unit in units if minutes % size == 0)
+    if language == "ja":
+        return f"{count}{_JAPANESE[unit]}"
     return f"{count} {unit}{'s' if count > 1 else ''}"
 
 

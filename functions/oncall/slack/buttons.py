@@ -3,7 +3,7 @@
 A press does something, or finds that what was pressed is out of date; then whoever pressed is told what is true by now.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from aws_lambda_powertools import Logger
@@ -104,7 +104,11 @@ def press(services: Services, access: Access, pressed: Press) -> str:
         access.refused(asked)
         return refused
     if responder is None:
-        pressed = replace(pressed, name=people.stranger(services.settings.language, pressed.name, pressed.user))
+        incident = (
+            None if pressed.action in (TAKE_SCHEDULE, UNDO_SHIFT) else incidents.read(services.table, pressed.value)
+        )
+        told_in = (incident and incident.language) or services.settings.language
+        pressed = replace(pressed, name=people.stranger(told_in, pressed.name, pressed.user))
     if pressed.action == TAKE_SCHEDULE:
         return _take_schedule(services, pressed, known, responder, words)
     if pressed.action == UNDO_SHIFT:
@@ -274,14 +278,18 @@ def tell_of_shift(services: Services, known: Roster, taken: overrides.TakenShift
     """Tells the channels of a schedule, and in them whoever was replaced, of a shift that was taken just now."""
     if not taken.is_new:
         return
-    words = _WORDS[services.settings.language]
-    text = words["shift"].format(
-        who=_mentioned(services, known, taken.responder),
-        instead=_mentioned(services, known, taken.instead),
-        schedule=schedule_words(services.settings.language, schedule),
-        until=moment(taken.end),
-    )
-    _post(services, known, schedule, {"text": text, "undo": {"value": taken.override, "label": words["undo"]}})
+
+    def wish(language: Language) -> dict[str, object]:
+        words = _WORDS[language]
+        text = words["shift"].format(
+            who=_mentioned(services, known, taken.responder, language),
+            instead=_mentioned(services, known, taken.instead, language),
+            schedule=schedule_words(language, schedule),
+            until=moment(taken.end),
+        )
+        return {"text": text, "undo": {"value": taken.override, "label": words["undo"]}}
+
+    _post(services, known, schedule, wish)
 
 
 def _undo_shift(services: Services, pressed: Press, known: Roster, words: Mapping[str, str]) -> str:
@@ -293,37 +301,41 @@ def _undo_shift(services: Services, pressed: Press, known: Roster, words: Mappin
     logger.info("a taken shift was undone", override=override.id, user=pressed.user)
     present, _ = roster.read_items(services.table.query(roster.PARTITION))
     on_call = schedules.shift_at(present, schedules.schedule_named(present, override.schedule), now)
-    by = people.by_slack_user(known, pressed.user)
-    text = _WORDS[services.settings.language]["handed_back"].format(
-        who=_mentioned(services, known, by.id) if by else escape(pressed.name, 100),
-        now=_mentioned(services, present, on_call.responder),
-        schedule=schedule_words(services.settings.language, override.schedule),
-    )
-    _post(services, present, override.schedule, {"text": text})
+    by, schedule = people.by_slack_user(known, pressed.user), override.schedule
+
+    def wish(language: Language) -> dict[str, object]:
+        text = _WORDS[language]["handed_back"].format(
+            who=_mentioned(services, known, by.id, language) if by else escape(pressed.name, 100),
+            now=_mentioned(services, present, on_call.responder, language),
+            schedule=schedule_words(language, schedule),
+        )
+        return {"text": text}
+
+    _post(services, present, schedule, wish)
     return ""
 
 
-def _mentioned(services: Services, known: Roster, responder: str | None) -> str:
+def _mentioned(services: Services, known: Roster, responder: str | None, language: Language) -> str:
     """A responder, so that they are told; what is in shadow tells nobody."""
     one = known.responders.get(responder or "")
     if one is None:
-        return _WORDS[services.settings.language]["nobody"]
+        return _WORDS[language]["nobody"]
     if one.slack_user and services.settings.mode != "shadow":
         return f"<@{one.slack_user}>"
-    return escape(one.name, 100) + ("さん" if services.settings.language == "ja" else "")
+    return escape(one.name, 100) + ("さん" if language == "ja" else "")
 
 
-def _post(services: Services, known: Roster, schedule: str, wish: Mapping[str, object]) -> None:
-    """Has a line posted in the channels whose products are rung by a schedule."""
+def _post(services: Services, known: Roster, schedule: str, wish: Callable[[Language], Mapping[str, object]]) -> None:
+    """Has a line posted in the channels whose products are rung by a schedule, in the language of these."""
     own = services.settings.slack_channel
-    channels = {
-        product.slack_channel or own
+    channels: dict[str, Language] = {
+        product.slack_channel or own: (product.slack_channel and product.language) or services.settings.language
         for product in known.products.values()
         if schedule in overrides.schedules_of(known.policy_for(product.id))
     }
-    for channel in sorted(channels or {own})[:MOST_CHANNELS]:
+    for channel, language in sorted((channels or {own: services.settings.language}).items())[:MOST_CHANNELS]:
         try:
-            services.ask_slack({"post": {**wish, "channel": channel}})
+            services.ask_slack({"post": {**wish(language), "channel": channel}})
         except (ClientError, BotoCoreError) as error:
             logger.warning("a channel is not told of a shift", error=type(error).__name__)
 

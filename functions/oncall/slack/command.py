@@ -315,7 +315,7 @@ def _page(services: Services, access: Access, caller: _Caller, rest: str) -> str
     by = (
         caller.responder.name
         if caller.responder
-        else people.stranger(services.settings.language, command.name, command.user)
+        else people.stranger(known.product(product).language or services.settings.language, command.name, command.user)
     )
     services.start(
         name,

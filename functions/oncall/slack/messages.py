@@ -17,7 +17,7 @@ from string import Formatter
 from typing import Any
 from urllib.parse import quote
 
-from oncall.alerts.annotations import annotation, headline, says_something
+from oncall.alerts.annotations import annotation, headline, ours_in, says_something
 from oncall.clock import at
 from oncall.incidents import Incident, KeptAlert, TimelineEvent
 from oncall.pages import Page
@@ -107,8 +107,8 @@ def sign_of(incident: Incident) -> str:
 def summary_of(incident: Incident, language: Language) -> str:
     """An incident's headline, as its message has it."""
     return (
-        plain(headline(incident.alerts[0].annotations, language) or incident.summary, 1_000)
-        or plain(incident.title, 300)
+        plain(ours_in(language, headline(incident.alerts[0].annotations, language) or incident.summary), 1_000)
+        or plain(ours_in(language, incident.title), 300)
         or WORDS[language]["nameless"]
     )
 
@@ -309,7 +309,7 @@ def _details(incident: Incident, language: Language, summary: str, *, shown: int
         yield _rich(_section(*_joined(links, "  |  ")))
     listed = [alert for alert in incident.alerts if alert.status == "firing"][:shown]
     if listed:
-        bullets = [_section(*_alert(alert, words, longest=longest)) for alert in listed]
+        bullets = [_section(*_alert(alert, language, longest=longest)) for alert in listed]
         # Of the others the names are enough.
         bullets[0]["elements"] += _about(listed[0], language, summary, longest=longest)
         more = incident.firing - len(listed)
@@ -318,9 +318,10 @@ def _details(incident: Incident, language: Language, summary: str, *, shown: int
         yield _rich({"type": "rich_text_list", "style": "bullet", "elements": bullets}, *rest)
 
 
-def _alert(alert: KeptAlert, words: Words, *, longest: int) -> Iterator[Json]:
+def _alert(alert: KeptAlert, language: Language, *, longest: int) -> Iterator[Json]:
     """What an alert is about, linked to its graph, and its value."""
-    title = plain(alert.title, 150) or words["nameless"]
+    words = WORDS[language]
+    title = plain(ours_in(language, alert.title), 150) or words["nameless"]
     yield _link(alert.generator_url, title, longest=longest) or _text(title, bold=True)
     value = plain(alert.value or alert.annotations.get("value", ""), 60)
     if says_something(value):

@@ -15,9 +15,9 @@ _WORDS: Mapping[Language, Mapping[str, str]] = {
         "late": "The on-call probe was stopped before it began. Nothing to do.",
     },
     "ja": {
-        "good": "✅ オンコールの自己診断：アラートから{ring}秒でテスト用の電話が鳴り、{taken}秒で応答(acknowledged)されました。"
+        "good": "✅ オンコールの自己診断：アラートから{ring}秒でテスト用の電話が鳴り、{taken}秒で応答されました。"
         "対応は不要です。",
-        "bad": "❌ オンコールの自己診断が失敗しました：{problem}. 本当のアラートも届かないおそれがあります。",
+        "bad": "❌ オンコールの自己診断が失敗しました。本当のアラートも届かないおそれがあります。\n{problem}",
         "late": "オンコールの自己診断は、始まる前に打ち切られました。対応は不要です。",
     },
 }
