@@ -2,7 +2,8 @@
 
 `GET /` the page (devstack/console/page/), `GET /api/events` all that it shows, as server-sent events, `GET /api/state` the same
 once; `/api/{twilio,slack}/...` the simulators' controls, `PUT /api/faults/{switch}` `{"choice": "..."}` ("": it works),
-`DELETE /api/faults` ends all; `POST /api/senders/{sender}` `{"choice": "firing" | "resolved"}` sends one alert, or its end.
+`DELETE /api/faults` ends all; `POST /api/senders/{sender}` `{"choice": "firing" | "resolved"}` sends one alert, or its end;
+`PUT /api/language` `{"choice": "en" | "ja"}` what phones and Slack speak.
 
 It can press keys, so it answers to this machine's own names only (a foreign Host is DNS rebinding), and to no page but
 its own (a foreign Origin is cross-site request forgery).
@@ -19,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
 import requests
+from botocore.exceptions import BotoCoreError, ClientError
 from werkzeug.wrappers import Request, Response
 
 from devstack.console.watch import Endpoints, Sources, Watch, request
@@ -48,7 +50,7 @@ class _Console:
     def __init__(self, endpoints: Endpoints) -> None:
         self._endpoints = endpoints
         self._sources = Sources(endpoints)
-        self._watch = Watch(endpoints)
+        self._watch = Watch(self._sources)
 
     def __call__(self, request: Request) -> Response:
         response = self._respond(request)
@@ -68,9 +70,10 @@ class _Console:
                 return Response(self._watch.stream(), mimetype="text/event-stream")
             case "DELETE", "/api/faults":
                 return self._do(self._sources.fix_all)
-            case "PUT" | "POST", _ if chosen:
-                act = self._sources.choose if chosen["of"] == "faults" else self._sources.send
-                return self._do(partial(act, chosen["name"], _choice(request)))
+            case "PUT" | "POST", path if chosen or path == "/api/language":
+                acts = {"faults": self._sources.choose, "senders": self._sources.send}
+                act = partial(acts[chosen["of"]], chosen["name"]) if chosen else self._sources.speak
+                return self._do(partial(act, _choice(request)))
             case _ if control and ".." not in control["rest"]:
                 return self._pass_on(request, control["part"], control["rest"])
             case "GET" | "HEAD", _ if file := _file(request.path):
@@ -84,6 +87,8 @@ class _Console:
             act()
         except KeyError as error:
             return _json({"error": f"there is no such switch, sender or choice: {error}"}, 404)
+        except (ClientError, BotoCoreError) as error:
+            return _json({"error": f"not done: {type(error).__name__}"}, 502)
         except requests.RequestException as error:  # its text has the address, which may hold a key
             answer = type(error).__name__ if error.response is None else error.response.text
             return _json({"error": f"not done: {answer}"}, 502)

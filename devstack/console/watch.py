@@ -85,8 +85,7 @@ def fetch(url: str) -> Any:
 class Watch:
     """All parts of what is shown, each with how often it is looked at."""
 
-    def __init__(self, endpoints: Endpoints) -> None:
-        sources = Sources(endpoints)
+    def __init__(self, sources: "Sources") -> None:
         self._parts: dict[str, tuple[float, Callable[[], Any]]] = {  # seconds between two looks
             "links": (60, sources.links),
             "machine": (60, sources.machine),
@@ -104,6 +103,7 @@ class Watch:
             "faults": (0.7, sources.faults),
             "senders": (60, sources.senders),
             "responders": (2, sources.responders),
+            "language": (1, sources.language),
             "order": (1, sources.order),
         }
         self._changed = threading.Condition()
@@ -188,6 +188,7 @@ class Sources:
         self._key = ""  # for the senders; made when it is first needed
         self._ended: dict[str, dict[str, Any]] = {}  # executions that change no more
         self._roster, self._order_until = "", 0.0
+        self._is_language_chosen = False
         self._order: dict[str, Any] = {}
         self._timelines: dict[str, tuple[int, list[dict[str, Any]]]] = {}  # by incident, with its version
 
@@ -402,6 +403,30 @@ class Sources:
             if str(item["sk"]).startswith("RESPONDER#") and item.get("version", version) == version
         ]
 
+    def language(self) -> dict[str, Any]:
+        """What phones and Slack speak. `chosen`: somebody has said so, or the roster is not the demonstration's."""
+        items = self._query("ROSTER")
+        is_japanese = any(one.get("language") == "ja" for one in items if one["sk"].startswith("RESPONDER#"))
+        is_demonstration = any(item["sk"].split("#")[:2] == ["PRODUCT", "product-a"] for item in items)
+        return {"language": "ja" if is_japanese else "en", "chosen": self._is_language_chosen or not is_demonstration}
+
+    def speak(self, language: str) -> None:
+        """Lets phones and Slack speak English, or Japanese where somebody has a Japanese name. Raises KeyError."""
+        if language not in ("en", "ja"):
+            raise KeyError(language)
+        for item in self._query("ROSTER"):
+            if "language" not in item:
+                continue
+            is_theirs = not str(item["sk"]).startswith("RESPONDER#") or not str(item.get("name", "")).isascii()
+            self._dynamodb.update_item(
+                TableName=self._endpoints.table,
+                Key={"pk": item["pk"], "sk": item["sk"]},
+                UpdateExpression="SET #language = :language",
+                ExpressionAttributeNames={"#language": "language"},
+                ExpressionAttributeValues={":language": language if is_theirs else "en"},
+            )
+        self._is_language_chosen = True
+
     def order(self) -> dict[str, Any]:
         """Who is rung now, in order, and why: as the command `oncall who` has it."""
         roster = repr(self._query("ROSTER"))
@@ -465,6 +490,7 @@ class Sources:
             "product": str(item.get("product") or ""),
             "summary": str(item.get("summary") or name),
             "by": str(item.get("acknowledged_by") or ""),
+            "by_hand": str(item.get("group_key", "")).startswith("page:"),
             "opened_at": float(item["opened_at"]) / 1000,
             "timeline": self._timelines[name][1],
         }

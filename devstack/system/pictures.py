@@ -32,7 +32,7 @@ def _look(page: Page, name: str, width: int, height: int, scheme: Literal["light
 
 
 def _play(browser: Browser, url: str) -> None:
-    page = browser.new_page(timezone_id="Asia/Tokyo", viewport=_DESK)
+    page = browser.new_page(timezone_id="Asia/Tokyo", locale="ja-JP", viewport=_DESK)
     page.set_default_timeout(_PATIENCE)
     page.goto(url)
     page.get_by_text(re.compile(r"(\d+) of \1 targets up")).wait_for()

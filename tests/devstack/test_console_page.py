@@ -7,9 +7,10 @@ import pytest
 import requests
 from playwright.sync_api import Browser, Locator, Page, expect
 
+from devstack.console.watch import Sources
 from devstack.shared.serve import free_port
 from tests.browser_fixture import faultless
-from tests.devstack.console_stage import DOWN, MILLER, RESPONDERS, SATO, Stage, eventually, incident, staged
+from tests.devstack.console_stage import DOWN, MILLER, NOW, RESPONDERS, SATO, Stage, eventually, incident, staged
 
 HOSTILE = '<img src=x onerror="fetch(`//x.example`)"> <javascript:alert(1)|click> <b>"&\' `${1}` *_~'
 
@@ -504,3 +505,108 @@ def test_a_text_is_shown_on_its_phone(stage: Stage, page: Page) -> None:
     stage.text(SATO, "You have it: https://example.com/thread")
     texts = phone(page, "佐藤 結衣").get_by_role("log", name="Messages")
     expect(texts).to_contain_text("SMS You have it: https://example.com/thread")
+
+
+# The guide follows what people do, and not only the site.
+
+
+def guide(page: Page) -> Locator:
+    return page.locator("#guide")
+
+
+def is_watched(page: Page, *, silenced: int) -> None:
+    """Prometheus has seen a minute ago that the site is down, and Alertmanager has silences for so many alerts."""
+    page.evaluate(
+        """async (silenced) => {
+          const store = await import("/store.js");
+          const since = new Date(Date.now() - 60_000).toISOString();
+          const firing = { name: "URLDown", severity: "critical", state: "firing", since, labels: {}, annotations: {} };
+          store.state.prometheus = { alerts: [firing], targets: [] };
+          store.state.alertmanager = { groups: [{ labels: {}, receiver: "on-call", alerts: 1, silenced }], silences: [] };
+          store.changed("prometheus");
+        }""",
+        silenced,
+    )
+
+
+def test_the_guide_says_who_ends_a_page_by_hand(stage: Stage, page: Page) -> None:
+    state, *rest = incident(7, "acknowledged")[1:]
+    stage.put([*incident(7)[:1], state | {"group_key": "page:page-1"}, *rest])
+    resolve = {
+        "type": "button",
+        "action_id": "resolve",
+        "value": state["id"],
+        "text": {"type": "plain_text", "text": "Resolve"},
+    }
+    stage.post("text", blocks=[{"type": "actions", "elements": [resolve]}])
+    expect(guide(page)).to_contain_text("佐藤 結衣 has it. Resolve it when it is over")
+    expect(guide(page)).to_contain_text(f"oncall resolve {state['id']}")
+    expect(guide(page)).not_to_contain_text("Prometheus")
+    guide(page).get_by_role("button", name="Resolve it").click()
+    eventually(lambda: [one["actions"][0]["value"] for one in stage.presses] == [state["id"]], "Resolve is pressed")
+
+
+@pytest.mark.parametrize(
+    ("silenced", "resolved_by", "says"),
+    [
+        (1, "", "The alert is muted"),
+        (0, "鈴木 大翔", "鈴木 大翔 has resolved it, and the site is still down"),
+        (0, "", "The alert fires"),
+    ],
+    ids=["muted", "resolved by hand", "neither"],
+)
+def test_the_guide_says_why_no_phone_rings(
+    stage: Stage, page: Page, silenced: int, resolved_by: str, says: str
+) -> None:
+    listed, state, *events = incident(8, "resolved")
+    end = {"pk": state["pk"], "sk": "EVENT#000009", "number": 9, "at": NOW + 20_000, "kind": "resolved", "detail": {}}
+    stage.put([listed, state, *events, end | {"who": resolved_by}])
+    stage.control("site", "site", {"status": 503})
+    expect(page.get_by_role("region", name="Incidents")).to_contain_text("resolved")
+    is_watched(page, silenced=silenced)
+    expect(guide(page)).to_contain_text(says)
+    expect(guide(page).get_by_role("button", name="Fix the site")).to_be_visible()
+
+
+# What phones and Slack speak.
+
+
+def languages(stage: Stage) -> dict[str, str]:
+    found = Sources(stage.endpoints)._query("ROSTER")
+    return {str(item["sk"]): str(item["language"]) for item in found if "language" in item}
+
+
+@pytest.mark.parametrize(("locale", "language"), [("en-US", "en"), ("ja-JP", "ja")])
+def test_calls_and_slack_speak_the_browsers_language_until_somebody_chooses(
+    stage: Stage, browser: Browser, locale: str, language: str
+) -> None:
+    people = [("sato", "佐藤 結衣", "ja"), ("miller", "Alex Miller", "en")]
+    stage.put(
+        [
+            *(
+                {
+                    "pk": "ROSTER",
+                    "sk": f"RESPONDER#{key}#v2",
+                    "version": 2,
+                    "id": key,
+                    "name": name,
+                    "phone": SATO,
+                    "language": spoken,
+                }
+                for key, name, spoken in people
+            ),
+            {"pk": "ROSTER", "sk": "PRODUCT#product-a#v2", "version": 2, "id": "product-a", "language": "ja"},
+        ]
+    )
+    page = browser.new_page(locale=locale)
+    page.goto(stage.console)
+    expect(page.get_by_label("Calls and Slack in")).to_have_value(language)
+    theirs = {"RESPONDER#sato#v2": language, "PRODUCT#product-a#v2": language, "RESPONDER#miller#v2": "en"}
+    eventually(lambda: languages(stage) == theirs, "they speak it")
+    other = "ja" if language == "en" else "en"
+    page.get_by_label("Calls and Slack in").select_option(other)
+    eventually(lambda: languages(stage)["RESPONDER#sato#v2"] == other, "they speak the other one")
+    assert languages(stage)["RESPONDER#miller#v2"] == "en"
+    page.reload()
+    expect(page.get_by_label("Calls and Slack in")).to_have_value(other)
+    page.close()

@@ -4,6 +4,14 @@ import { byId, clock, element, keep, lasted, onClick, setAttribute, setClass, se
 import { act, ringing, talking } from "./phones.js";
 import { on, send, state } from "./store.js";
 
+// Somebody presses a button of an incident's message in Slack.
+function press(incident, action) {
+  const message = (state.slack?.messages ?? []).find((one) => (one.blocks ?? []).some((block) =>
+    (block.elements ?? []).some((element) => element.action_id === action && element.value === incident.id)));
+  const user = (state.responders ?? []).find((responder) => responder.slack_user)?.slack_user;
+  return message && user && (() => send("POST", `slack/messages/${message.ts}/press`, { action_id: action, user }));
+}
+
 const doing = { primary: null, more: null };
 
 // Where we are: { step (0 to 5), title, why, primary: [label, action], more: [label, action] }
@@ -33,6 +41,12 @@ function scene() {
       ? { step: 3, title: "Nobody took it", why: "The fallback topic has been told. Alertmanager’s next repeat rings again; Slack’s button still takes it.", primary: isDown && fix }
       : { step: 3, title: "It is critical: a phone is about to ring", why: `${triggered.summary}. Slack has the message at the same time: phone and Slack never wait for each other.`, primary: null, more: isDown && fix };
   }
+  const byHand = open.find((incident) => incident.state === "acknowledged" && incident.by_hand);
+  if (byHand && !isDown) {
+    const resolve = press(byHand, "resolve");
+    return { step: 5, title: `${byHand.by || "Somebody"} has it. Resolve it when it is over`, why: `A person paged, so no alert ends it: “Resolve” in Slack does, or oncall resolve ${byHand.id}.`,
+      primary: resolve && ["Resolve it", resolve] };
+  }
   const taken = open.find((incident) => incident.state === "acknowledged");
   if (taken) {
     return isDown
@@ -41,6 +55,14 @@ function scene() {
   }
   if (isDown) {
     const firing = (state.prometheus?.alerts ?? []).find((alert) => alert.severity !== "none");
+    const muted = (state.alertmanager?.groups ?? []).some((group) => group.silenced);
+    if (muted) {
+      return { step: 2, title: "The alert is muted", why: "Alertmanager has a silence for it, so nothing reaches the platform and no phone rings. If the site is still down when it ends, the phone rings.", primary: fix };
+    }
+    const ended = (state.incidents ?? [])[0]?.timeline.findLast((event) => event.kind === "resolved");
+    if (ended?.who && firing?.state === "firing" && ended.at > Date.parse(firing.since) / 1000) {
+      return { step: 5, title: `${ended.who} has resolved it, and the site is still down`, why: "No phone rings for it now. The alert’s next repeat opens a new incident, and the phone rings again.", primary: fix };
+    }
     if (state.prometheus === null) return { step: 2, title: "The site is down, and nothing watches it", why: "This devstack runs without Prometheus (MONITORING=0).", primary: fix };
     return { step: firing ? 2 : 1, title: firing?.state === "firing" ? "The alert fires" : firing ? "Prometheus has noticed" : "The site is down",
       why: "Prometheus asks it every second, and waits three more before it believes it (five minutes in production). Then Alertmanager posts to the gateway.", primary: null, more: fix };
@@ -78,8 +100,9 @@ function hops(step) {
   const first = broke ?? at("triggered");
   const after = (moment) => (!moment || !first ? "" : moment === first ? "0 s" : `+${lasted(Math.max(0, moment - first))}`);
   const times = [broke, noticed, at("triggered"), at("ringing"), at("acknowledged"), at("resolved")].map(after);
-  const names = ["Site breaks", "Prometheus sees it", "Alert accepted", "Phone rings", "Key pressed", "Resolved"];
-  return names.map((name, i) => ({ name, time: times[i], look: step === 6 || i < step ? "done" : i === step ? "here" : "" }));
+  const names = ["Site breaks", "Prometheus sees it", incident?.by_hand ? "Page accepted" : "Alert accepted", "Phone rings", "Key pressed", "Resolved"];
+  const all = names.map((name, i) => ({ name, time: times[i], look: step === 6 || i < step ? "done" : i === step ? "here" : "" }));
+  return incident?.by_hand && step > 2 ? all.slice(2) : all; // who pages by hand needs neither
 }
 
 function show() {
@@ -106,7 +129,7 @@ function show() {
 }
 
 export function start() {
-  on(["site", "calls", "incidents", "prometheus", "responders", "faults"], show);
+  on(["site", "calls", "incidents", "prometheus", "alertmanager", "slack", "responders", "faults"], show);
   onClick(byId("guide-do"), () => doing.primary?.[1]());
   onClick(byId("guide-more"), () => doing.more?.[1]());
 }

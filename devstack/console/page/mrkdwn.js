@@ -75,7 +75,7 @@ export function date(target, fallback) {
   const day = (options) => moment.toLocaleDateString(undefined, options);
   const pretty = (options) => {
     const days = Math.round((new Date().setHours(0, 0, 0, 0) - new Date(moment).setHours(0, 0, 0, 0)) / 86_400_000);
-    return { 0: "today", 1: "yesterday", "-1": "tomorrow" }[days] ?? day(options);
+    return Math.abs(days) > 1 ? day(options) : new Intl.RelativeTimeFormat(undefined, { numeric: "auto" }).format(-days, "day");
   };
   const short = { month: "short", day: "numeric", year: "numeric" };
   const long = { weekday: "long", month: "long", day: "numeric", year: "numeric" };
