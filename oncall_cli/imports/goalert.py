@@ -310,7 +310,7 @@ def _schedule(
 ) -> Schedule:
     key, name = fields.text("id"), fields.text("name")
     fields.where = f"schedule {name}"
-    fields.ignore("description", "isFavorite", "labels", "assignedTo")
+    fields.ignore("description", "isFavorite", "labels", "assignedTo", "target")
     if fields.value("onCallNotificationRules"):
         fields.report.add(
             "not mapped",

@@ -193,6 +193,27 @@ def test_an_api_that_cannot_be_read_is_told(
     assert TOKEN not in ran.err
 
 
+@pytest.mark.parametrize("is_newer", [True, False])
+def test_goalert_is_asked_for_what_its_version_has(monkeypatch: pytest.MonkeyPatch, is_newer: bool) -> None:
+    """An older one refuses the whole query for a field that it does not know."""
+    asked = []
+
+    def answer(path: str, query: dict[str, str], body: Any) -> Any:
+        asked.append(body["query"])
+        if "multiAck" in body["query"] and not is_newer:
+            return {"errors": [{"message": 'Cannot query field "multiAck" on type "EscalationPolicyStep".'}]}
+        return goalert(path, query, body)
+
+    with serving(answer, f"Bearer {TOKEN}") as url:
+        monkeypatch.setenv("GOALERT_TOKEN", TOKEN)
+        monkeypatch.setenv("GOALERT_URL", url)
+        documents = {document.name: document.body for document in api.fetch("goalert", NOW)}
+    found = documents["escalationPolicies.json"]["data"]["escalationPolicies"]["nodes"]
+    assert len(found) == len(goalert_export.export(NOW, 6)["goalert.json"]["data"]["escalationPolicies"]["nodes"])
+    policies = [query for query in asked if "escalationPolicies(" in query]
+    assert ["multiAck" in query for query in policies] == ([True, True] if is_newer else [True, False, False])
+
+
 def test_an_api_that_is_always_busy_is_left_alone(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PAGERDUTY_TOKEN", TOKEN)
     with serving(pagerduty, f"Token token={TOKEN}") as url:
