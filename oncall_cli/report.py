@@ -1,4 +1,4 @@
-"""`oncall report`: what happened, who was woken, how long it took, and what the calls cost."""
+"""`oncall report`: what happened, who was woken, how long it took, and what it cost."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -14,7 +14,9 @@ from oncall.clock import at
 from oncall.incidents import Incident, TimelineEvent
 from oncall.roster import is_shadow
 from oncall.table import Table
-from oncall_cli import secret_store
+from oncall_cli import aws_costs, secret_store
+from oncall_cli.aws_costs import Counts
+from oncall_cli.aws_prices import PRICES
 from oncall_cli.errors import CommandError, aws_errors
 from oncall_cli.incident_commands import READERS, recent
 from oncall_cli.output import note, print_json, print_table, say
@@ -117,11 +119,19 @@ def show(target: Target, since: str, *, as_json: bool) -> None:
         stories = list(pool.map(lambda one: incidents.timeline(table, one.id), found))
     zone = ZoneInfo(read_table(target).roster.time_zone)
     report = summarize(list(zip(found, stories, strict=True)), zone)
-    cost = _cost(target, since)
+    cost, took = _cost(target, since), _taken(target, since)
     if as_json:
-        print_json({"since": since, "time_zone": zone.key, **asdict(report), "cost_of_calls": cost})
+        of_aws = (
+            {"amount": round(took.dollars(), 6), "currency": "USD", "prices": PRICES.as_of, **asdict(took)}
+            if took
+            else None
+        )
+        costs = {"cost_of_calls": cost, "cost_of_aws": of_aws}
+        print_json({"since": since, "time_zone": zone.key, **asdict(report), **costs})
     else:
         _print(report, since, zone, cost)
+        if took:
+            _print_aws(took, report.incidents + report.tests)
 
 
 def _cost(target: Target, since: str) -> dict[str, Any] | None:
@@ -138,6 +148,27 @@ def _cost(target: Target, since: str) -> dict[str, Any] | None:
         note(f"what calls cost is not known: {error}")
         return None
     return {"amount": float(usage["price"]), "currency": str(usage["price_unit"]).upper(), "calls": int(usage["count"])}
+
+
+def _taken(target: Target, since: str) -> Counts | None:
+    """What the executions took; None (and why) if Step Functions cannot be asked."""
+    try:
+        machine = target.stack().outputs["StateMachineArn"]
+        return aws_costs.count(target, machine, datetime.now(UTC) - parse_duration(since))
+    except CommandError as error:
+        note(f"what AWS charged is not known: {error}")
+        return None
+
+
+def _print_aws(took: Counts, incidents_: int) -> None:
+    each = f", {took.dollars() / incidents_:.5f} for each incident" if incidents_ else ""
+    by = "" if took.counted == took.executions else f" (by the newest {took.counted})"
+    say(f"AWS: {took.dollars():.4f} USD for {took.executions} executions{each}")
+    say(f"  {took.transitions} state transitions, {took.runs} runs of functions of {took.seconds:.1f} s together{by}")
+    say(
+        f"  prices of {PRICES.region}, {PRICES.as_of}, without the free tier; the table's requests and what Twilio and Slack"
+    )
+    say("  send come to hundredths of a cent a page; what an idle month costs is in docs/operations.md")
 
 
 def _print(report: Report, since: str, zone: ZoneInfo, cost: dict[str, Any] | None) -> None:

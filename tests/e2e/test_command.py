@@ -306,3 +306,7 @@ def test_a_report_counts_what_happened_but_no_tests(night: Night, oncall: Comman
     assert next(one for one in report["woken"] if one["name"] == "Alice")["calls"] >= 1
     assert report["to_acknowledge"]["count"] >= 1
     assert report["cost_of_calls"]["currency"] == "USD"
+    of_aws = report["cost_of_aws"]
+    assert of_aws["counted"] == of_aws["executions"] >= 1
+    assert 5 * of_aws["executions"] <= of_aws["transitions"] <= 40 * of_aws["executions"]
+    assert 0 < of_aws["amount"] < 0.01 * of_aws["executions"]
