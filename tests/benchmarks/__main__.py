@@ -1,25 +1,41 @@
-"""Measures the chain on this machine: `python -m tests.benchmarks ring [--times 60]`, `... storm`, `... slack`, `... cold`.
+"""Measures the chain on this machine: `python -m tests.benchmarks WHAT [--times 60] [--base FILE]`.
 
 ring: seconds from the webhook's post until Twilio has the call, and DynamoDB's round trips on the way.
+cold: the same when no function has started, and milliseconds that each then takes; the same, and seconds until a key is
+heard, when all have been idle and are pinged (KeepWarm).
+policies: seconds until the last of twenty phones rings, of twenty groups at once over twenty policies.
 storm: 200 groups of one policy in ten seconds, and of twenty policies: calls, phones ringing at once, seconds, round trips,
-state transitions.
-What was measured is kept as JSON in .devstack/bench; `--base FILE` compares with such a file.
-cold: seconds from the webhook until Twilio has the call, when no function has started, and milliseconds that each then takes.
+state transitions, and milliseconds of the processor for each incident and function.
+sizes: 50, 100, 200 and 400 groups of one policy in ten seconds, each in a system of its own.
+thousand: 1,000 groups in a minute over fifty policies. large: a hundred groups of a hundred alerts each.
+ten: twenty groups over twenty policies in an account that runs ten functions at once.
 slack: seconds until Slack has its answer to a pressed button, and to /oncall; from a cold start and warm.
+
+What was measured is kept as JSON in .devstack/bench; `--base FILE` compares with such a file.
 """
 
 import argparse
 import statistics
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from tests.benchmarks import processor
 from tests.benchmarks.figures import Figures
-from tests.devstack_fixture import running_devstack
+from tests.devstack_fixture import running_devstack, wait_until
 from tests.e2e.conftest import ROSTER, night_of
-from tests.e2e.story import Night, Story, most_at_once
-from tests.e2e.test_storm import GROUPS, POLICIES, all_are_acknowledged, breaks, on_the_page, patiently, takes
+from tests.e2e.story import SOON, Night, Story, most_at_once
+from tests.e2e.test_storm import (
+    GROUPS,
+    PATIENCE,
+    POLICIES,
+    all_are_acknowledged,
+    breaks,
+    on_the_page,
+    patiently,
+    takes,
+)
 
 
 def dynamodb_requests(night: Night, since: float, until: float, *functions: str) -> int:
@@ -57,6 +73,7 @@ def ring(night: Night, times: int, figures: Figures) -> None:
 
 def storm(night: Night, stories: Sequence[Story], figures: Figures) -> None:
     """Lets a storm break, lets the first of each policy take it, and prints what it took."""
+    before = processor.now(night.system)
     began = time.time()
     executions = breaks(stories)
     patiently(lambda: sum(map(on_the_page, stories)) == GROUPS, "all groups on their pages")
@@ -85,6 +102,110 @@ def storm(night: Night, stories: Sequence[Story], figures: Figures) -> None:
         f"all acknowledged after {acknowledged - began:.0f} s, "
         f"in Slack after {ended - began:.0f} s; for each incident {trips:.1f} DynamoDB round trips, {states:.1f} states"
     )
+    for function, milliseconds in sorted(processor.since(night.system, before).items()):
+        figures.note(f"{name}, {function}, processor ms each", milliseconds / GROUPS)
+
+
+def kept(night: Night, times: int, figures: Figures) -> None:
+    """Lets everything fall asleep that is not pinged, fires, and presses a key; again and again."""
+    story = night.story("ann")
+    rang, heard = [], []
+    for number in range(times):
+        time.sleep(2 * IDLE_SECONDS)
+        posted = time.time()
+        execution = story.fire(f"group {number}")
+        call = story.rings("ann", nth=number + 1)
+        rang.append(call["created_at"] - posted)
+        time.sleep(2 * IDLE_SECONDS)
+        story.system.answer(call["sid"])
+        pressed = time.time()
+        story.system.press(call["sid"], "1")
+        wait_until(lambda: story.page()["state"] == "acknowledged", SOON, "the acknowledgement")
+        heard.append(
+            next(
+                one["started_at"] + one["duration_ms"] / 1000 - pressed
+                for one in night.system.invocations()
+                if one["function"] == "PhoneReplyFunction" and one["started_at"] >= pressed
+            )
+        )
+        story.resolve(f"group {number}")
+        story.finished(execution)
+    figures.note("ring, idle and pinged, median s", statistics.median(rang))
+    figures.note("key heard by PhoneReply, idle and pinged, median s", statistics.median(heard))
+
+
+def at_once(night: Night, times: int, figures: Figures, name: str) -> None:
+    """Twenty groups at once over twenty policies: how long until the last phone rings."""
+    last: list[float] = []
+    for number in range(times + 1):
+        stories = [night.story("ann", ring_seconds=120) for _ in range(POLICIES)]
+        posted = time.time()
+        breaks(stories, POLICIES, 0)
+        calls = [story.rings("ann", timeout=PATIENCE) for story in stories]
+        if number or times == 0:  # the first has more environments started
+            last.append(max(call["created_at"] for call in calls) - posted)
+        for story, call in zip(stories, calls, strict=True):
+            takes(story, call["sid"])
+        all_are_acknowledged(stories, POLICIES)
+        night.rests(120)
+    figures.note(f"{name}, last call, median s", statistics.median(last))
+
+
+def ten(night: Night, _times: int, figures: Figures) -> None:
+    """As in a new account, whose steps wait and are tried again: how much later, and that nothing is lost."""
+    night.system.control("PUT", "aws", "concurrency", {"at_once": 10})
+    at_once(night, 3, figures, "20 groups at once, ten functions at a time")
+
+
+def size(night: Night, groups: int, figures: Figures) -> None:
+    """A storm of one policy, until it is acknowledged everywhere in the table."""
+    story = night.story("ann", "ben", ring_seconds=120)
+    began = time.time()
+    breaks([story], groups)
+    patiently(lambda: on_the_page(story) == groups, "all groups on one page", 400)
+    joined = time.time()
+    took = dynamodb_requests(night, began, joined, "ReceiveAlerts", "PhoneCall")
+    takes(story, story.rings("ann")["sid"])
+    all_are_acknowledged([story], groups, 400)
+    figures.note(f"{groups} groups, joined s", joined - began)
+    figures.note(f"{groups} groups, acknowledged after the key s", time.time() - joined)
+    figures.note(f"{groups} groups, DynamoDB requests each until joined", took / groups)
+
+
+def thousand(night: Night, figures: Figures) -> None:
+    """1,000 groups in a minute over fifty policies: nothing is lost, one phone at a time of each."""
+    stories = [night.story("ann", "ben", ring_seconds=120) for _ in range(50)]
+    began = time.time()
+    breaks(stories, 1000, 60)
+    accepted = time.time()
+    patiently(lambda: sum(map(on_the_page, stories)) == 1000, "all groups on their pages", 600)
+    figures.note("1,000 groups over 50 policies, accepted s", accepted - began)
+    figures.note("1,000 groups over 50 policies, joined s", time.time() - began)
+    assert max(most_at_once(story.calls()) for story in stories) == 1, "one phone at a time of each policy"
+    for story in stories:
+        takes(story, story.rings("ann", timeout=PATIENCE)["sid"])
+    all_are_acknowledged(stories, 1000, 600)
+    figures.note("1,000 groups over 50 policies, acknowledged s", time.time() - began)
+
+
+def large(night: Night, figures: Figures) -> None:
+    """10,000 alerts in groups of a hundred."""
+    story = night.story("ann", ring_seconds=120)
+    names = [{"instance": f"web-{number}"} for number in range(100)]
+    began = time.time()
+    for number in range(100):
+        webhook = story.webhook(f"group {number}")
+        (alert,) = webhook["alerts"]
+        webhook["alerts"] = [
+            {**alert, "labels": alert["labels"] | name, "fingerprint": f"{number:08x}{place:08x}"}
+            for place, name in enumerate(names)
+        ]
+        story.posts(webhook)
+    patiently(lambda: on_the_page(story) == 100, "all groups on one page", 400)
+    figures.note("100 groups of 100 alerts, joined s", time.time() - began)
+    takes(story, story.rings("ann")["sid"])
+    all_are_acknowledged([story], 100, 400)
+    figures.note("100 groups of 100 alerts, acknowledged s", time.time() - began)
 
 
 def slack(night: Night, times: int) -> None:
@@ -133,28 +254,57 @@ def cold(night: Night, times: int, figures: Figures) -> None:
             figures.note(f"start of {name}, median ms", statistics.median(milliseconds))
 
 
+def slack_as(night: Night, times: int, _figures: Figures) -> None:
+    """Slack's waits are printed."""
+    slack(night, times)
+
+
+def storms(night: Night, _times: int, figures: Figures) -> None:
+    """A storm of one policy, and one of twenty."""
+    storm(night, [night.story("ann", "ben", ring_seconds=120)], figures)
+    storm(night, [night.story("ann", "ben", ring_seconds=120) for _ in range(POLICIES)], figures)
+
+
+IDLE_SECONDS = 10
+# Each part has a system of its own, with these settings.
+PARTS: dict[str, list[tuple[Callable[[Night, int, Figures], None], dict[str, str]]]] = {
+    "ring": [(ring, {})],
+    "cold": [
+        (lambda night, times, figures: cold(night, max(5, times // 10), figures), {}),
+        # Ten times as fast: pings come every twelve seconds, and what none came to ends after as long as would be three minutes.
+        (
+            lambda night, _, figures: kept(night, 5, figures),
+            {"SCHEDULE_SPEED": "10", "IDLE_SECONDS": str(2 * IDLE_SECONDS)},
+        ),
+    ],
+    "policies": [(lambda night, _, figures: at_once(night, 5, figures, "20 groups at once over 20 policies"), {})],
+    "storm": [(storms, {})],
+    "sizes": [
+        (lambda night, _, figures, groups=groups: size(night, groups, figures), {}) for groups in (50, 100, 200, 400)
+    ],
+    "thousand": [(lambda night, _, figures: thousand(night, figures), {})],
+    "large": [(lambda night, _, figures: large(night, figures), {})],
+    "ten": [(ten, {})],
+    "slack": [(slack_as, {})],
+}
+
+
 def main() -> None:
-    """Measures what is asked for on a system of its own."""
+    """Measures what is asked for, each part on a system of its own."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("ring", "cold", "storm", "slack"))
+    parser.add_argument("what", choices=PARTS)
     parser.add_argument("--times", type=int, default=60)
     parser.add_argument("--base", type=Path, help="a run's file to compare with")
     options = parser.parse_args()
     figures = Figures(options.what)
-    with tempfile.TemporaryDirectory() as folder:
-        directory = Path(folder) / "bench"
-        with running_devstack(directory, MONITORING="0", ROSTER=ROSTER) as system:
-            night = night_of(system)
-            system.control("PUT", "twilio", "settings", {"calls_per_second": 20})
-            if options.what == "ring":
-                ring(night, options.times, figures)
-            elif options.what == "cold":
-                cold(night, max(5, options.times // 10), figures)
-            elif options.what == "slack":
-                slack(night, options.times)
-            else:
-                storm(night, [night.story("ann", "ben", ring_seconds=120)], figures)
-                storm(night, [night.story("ann", "ben", ring_seconds=120) for _ in range(POLICIES)], figures)
+    for measure, environment in PARTS[options.what]:
+        with tempfile.TemporaryDirectory() as folder:
+            directory = Path(folder) / "bench"
+            with running_devstack(directory, MONITORING="0", ROSTER=ROSTER, **environment) as system:
+                system.control("PUT", "twilio", "settings", {"calls_per_second": 50})
+                measure(night_of(system), options.times, figures)
+        if figures.values:
+            figures.write()
     if figures.values:
         print(figures.table(options.base))  # noqa: T201
         print(figures.write())  # noqa: T201
