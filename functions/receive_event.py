@@ -35,7 +35,7 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, A
         metrics.add_metric(name="RequestsRefused", unit=MetricUnit.Count, value=1)
     if reply.is_refused:
         logger.warning("an event was refused", status=reply.status, answer=reply.body)
-        metrics.add_metric(name="EventsRefused", unit=MetricUnit.Count, value=1)
+        metrics.add_metric(name="AlertsRefused", unit=MetricUnit.Count, value=1)
     body = {**reply.body, "request": event["requestContext"]["requestId"]}
     headers = {"Content-Type": "application/json"} | ({"Retry-After": "1"} if reply.status in (429, 503) else {})
     return {"statusCode": reply.status, "headers": headers, "body": json.dumps(body)}

@@ -5,6 +5,7 @@ a week what is in shadow, looks after the alarm that watches the monitoring, and
 on the way of a page warm.
 """
 
+from itertools import count
 from typing import Any
 
 from aws_lambda_powertools import Logger, Metrics, Tracer
@@ -21,6 +22,11 @@ from oncall.text import log_line
 logger = Logger(json_serializer=log_line)
 tracer = Tracer(patch_modules=["botocore"])
 metrics = Metrics()
+
+# CloudWatch takes a cent for a thousand looks at the heartbeat alarm, and EventBridge tells of its changes at once.
+LOOK_EVERY = 5  # runs
+PING_EVERY = 2  # runs; Lambda keeps what waits for at least some minutes
+runs = count()  # of this environment
 
 
 @logger.inject_lambda_context(clear_state=True)
@@ -54,11 +60,11 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, i
         services.ask_slack({"user_group": settings.slack_user_group})
     if shadow.is_to_be_told(services):
         services.ask_slack({"shadow": {}})
-    metrics.add_metric(name="Resumed", unit=MetricUnit.Count, value=resumed)
+    if resumed:  # a metric is paid for by the hours that it has points in
+        metrics.add_metric(name="Resumed", unit=MetricUnit.Count, value=resumed)
     gateway = settings.gateway_url.removeprefix("https://")
     heartbeats.watch(services, gateway, heard_only=bool(settings.takeover_seconds))
-    warm.keep(services.client("lambda"), settings.kept_warm)
-    _watch_monitoring(services)
+    _do_now_and_then(services, next(runs))
     if detail.get("status") in ("FAILED", "TIMED_OUT", "ABORTED"):  # last: whatever SNS does, the rest is done
         _tell_of_end(services.fallback, str(detail["executionArn"]), detail["status"])
     if failed:
@@ -66,8 +72,16 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, i
     return {"resumed": resumed}
 
 
+def _do_now_and_then(services: Services, run: int) -> None:
+    """What costs something for each time, and need not be done every minute."""
+    if run % PING_EVERY == 0:
+        warm.keep(services.client("lambda"), services.settings.kept_warm)
+    if services.settings.heartbeat_alarm and run % LOOK_EVERY == 0:
+        _watch_monitoring(services)
+
+
 def _tell_of_end(fallback: Fallback, execution: str, status: str) -> None:
-    """The alarms tell that an execution ended so, this tells which."""
+    """The alarm tells that something failed, this tells which execution."""
     name = execution.rpartition(":")[2]
     resumed = "Its page, if it had one, is resumed within two minutes."
     fallback.tell(

@@ -488,6 +488,10 @@ def _alarms(patient: Patient) -> Iterator[Check]:
 def _watchers(patient: Patient) -> Iterator[Check]:
     """What watches over the monitoring and over ourselves is there, and somebody hears it."""
     name = patient.stack.name
+    if patient.stack.parameters.get("Alarms") == "none":
+        do = "deploy with Alarms=all; until then the monitoring's heartbeat has to come to /heartbeats/{key}"
+        yield Check("watch", "warning", "nobody is told when functions fail: the stack has no alarms", do)
+        return
     client = patient.target.client("cloudwatch")
     names = [f"{name}-heartbeat-silent", f"{name}-reconciler-silent"]
     found = {alarm["AlarmName"]: alarm for alarm in client.describe_alarms(AlarmNames=names)["MetricAlarms"]}

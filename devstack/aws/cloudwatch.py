@@ -113,10 +113,13 @@ _TERM = re.compile(r'\$\.(\w+) *(!?=) *"([^"]*)"')
 def filtered(properties: Mapping[str, Any], logged: Mapping[str, Any]) -> Iterator[tuple[Metric, float]]:
     """What an AWS::Logs::MetricFilter makes of a line of JSON. Raises TemplateError for a pattern that is not read here."""
     pattern = properties["FilterPattern"].strip()
-    terms = [_TERM.fullmatch(term.strip()) for term in pattern.removeprefix("{").removesuffix("}").split("&&")]
+    several, words = (any, "||") if "||" in pattern else (all, "&&")
+    terms = [_TERM.fullmatch(term.strip()) for term in pattern.removeprefix("{").removesuffix("}").split(words)]
     if not pattern.startswith("{") or None in terms:
-        raise TemplateError(f'the pattern {pattern}: only {{ $.field = "text" && $.other != "text*" }} is read')
-    if not all(_holds(term, logged) for term in terms if term):
+        raise TemplateError(
+            f'the pattern {pattern}: only {{ $.field = "text" && $.other != "text*" }} is read, or with ||'
+        )
+    if not several(_holds(term, logged) for term in terms if term):
         return
     for each in properties["MetricTransformations"]:
         dimensions = {one["Key"]: str(logged[one["Value"].removeprefix("$.")]) for one in each.get("Dimensions", [])}

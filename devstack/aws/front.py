@@ -132,6 +132,7 @@ class Aws:
             self._resources, speed=schedule_speed, put_event=self._put_event, failed=self._warn
         )
         step_functions.on_end(self._count_execution)
+        step_functions.on_log(lambda group, line: self._cloudwatch.read_log(group, line.encode()))
         self._runtime.on_line = lambda function, line: self._cloudwatch.read_log(function.log_group, line)
         self._runtime.on_invocation = self._count_invocation
         self._faults: dict[str, _Fault] = {}
@@ -324,10 +325,8 @@ class Aws:
         if method == "GET" and path in readings:
             return _json(readings[path]())
         match method, path:
-            case "POST", "/_sim/points":
-                for point in json.loads(body):
-                    which = metric(point["namespace"], point["name"], point["dimensions"])
-                    self._cloudwatch.put(which, [float(point["value"])])
+            case "POST", "/_sim/points" | "/_sim/log":
+                self._take_report(json.loads(body))
                 return _json({})
             case "PUT", "/_sim/events":
                 try:
@@ -335,11 +334,6 @@ class Aws:
                 except ValueError as error:
                     return _json({"message": f"This is no event: {error}"}, 400)
                 return _json({"rules": matched})
-            case "POST", "/_sim/log":
-                logged = json.loads(body)
-                for line in logged["lines"]:
-                    self._cloudwatch.read_log(logged["group"], line.encode())
-                return _json({})
             case "PUT", "/_sim/faults":
                 try:
                     self._set_faults(json.loads(body))
@@ -347,6 +341,16 @@ class Aws:
                     return _json({"message": f"These are no faults: {error!r}"}, 400)
                 return _json({})
         return _json({"message": f"There is no {method} {path}"}, 404)
+
+    def _take_report(self, report: Any) -> None:
+        """What the gateway's requests have made: points, or lines of a log."""
+        if isinstance(report, list):
+            for point in report:
+                which = metric(point["namespace"], point["name"], point["dimensions"])
+                self._cloudwatch.put(which, [float(point["value"])])
+        else:
+            for line in report["lines"]:
+                self._cloudwatch.read_log(report["group"], line.encode())
 
     def _set_faults(self, wanted: Mapping[str, Any]) -> None:
         is_down = wanted.get("down", False)

@@ -46,6 +46,10 @@ default_user_config["stepfunctions"] = {"execute_state_machine": True}
 from moto.stepfunctions.parser.asl.component.state.exec.execute_state import ExecutionState  # noqa: E402
 from moto.stepfunctions.parser.asl.eval.callback.callback import CallbackEndpoint, CallbackPoolManager  # noqa: E402
 from moto.stepfunctions.parser.asl.eval.environment import Environment  # noqa: E402
+from moto.stepfunctions.parser.asl.eval.event.logging import (  # noqa: E402
+    CloudWatchLoggingConfiguration,
+    CloudWatchLoggingSession,
+)
 from moto.stepfunctions.parser.asl.eval.program_state import ProgramStopped  # noqa: E402
 from moto.stepfunctions.parser.asl.parse.asl_parser import AmazonStateLanguageParser  # noqa: E402
 from moto.stepfunctions.parser.asl.parse.preprocessor import Preprocessor  # noqa: E402
@@ -56,10 +60,12 @@ _tokens: dict[str, CallbackEndpoint] = {}
 _add: Any = CallbackPoolManager.add
 _evaluate: Any = ExecutionState._evaluate_with_timeout  # noqa: SLF001
 _parse: Any = AmazonStateLanguageParser.parse
+_start: Any = Execution.start
 _stop: Any = Execution.stop
 _set_error: Any = Environment.set_error
 _reflect: Any = BaseExecutionWorkerCommunication._reflect_execution_status  # noqa: SLF001
 _ended: list[Callable[[dict[str, Any]], None]] = []
+_logged: list[Callable[[str, str], None]] = []
 
 
 def _remember_token(pool: Any, callback_id: str) -> Any:
@@ -79,6 +85,15 @@ def _evaluate_with_fresh_token(state: Any, env: Any) -> None:
         task = context.context_object_data.get("Task")
         if task and task["Token"] in _tokens:
             _tokens[task["Token"]].interrupt_all()  # closed, however the attempt ended
+
+
+def _start_with_a_log(execution: Execution) -> None:
+    """moto has all that a log takes, and gives it to no execution."""
+    machine: Any = execution.state_machine
+    configuration = CloudWatchLoggingConfiguration.from_logging_configuration(machine.arn, machine.loggingConfiguration)
+    if configuration:
+        execution._cloud_watch_logging_session = CloudWatchLoggingSession(execution.exec_arn, configuration)  # noqa: SLF001
+    _start(execution)
 
 
 def _stop_at_once(execution: Execution, *args: Any, **kwargs: Any) -> None:
@@ -113,17 +128,31 @@ def _reflect_and_tell(communication: Any) -> None:
         listener(event)
 
 
+def _tell_of_line(session: Any, history_log: Any) -> None:
+    """Instead of moto's, which takes the text of a time for a time."""
+    line = json.dumps(history_log, default=str)
+    for listener in _logged:
+        listener(session.configuration.log_group_name, line)
+
+
 setattr(CallbackPoolManager, "add", _remember_token)  # noqa: B010 - mypy takes no assignment to a method
 setattr(ExecutionState, "_evaluate_with_timeout", _evaluate_with_fresh_token)  # noqa: B010
 setattr(AmazonStateLanguageParser, "parse", staticmethod(_parse_once))  # noqa: B010
+setattr(Execution, "start", _start_with_a_log)  # noqa: B010
 setattr(Execution, "stop", _stop_at_once)  # noqa: B010
 setattr(Environment, "set_error", _set_error_unless_stopped)  # noqa: B010
+setattr(CloudWatchLoggingSession, "publish_history_log", _tell_of_line)  # noqa: B010
 setattr(BaseExecutionWorkerCommunication, "_reflect_execution_status", _reflect_and_tell)  # noqa: B010
 
 
 def on_end(listener: Callable[[dict[str, Any]], None]) -> None:
     """Call `listener` with the EventBridge event of every execution that ends, in the execution's thread."""
     _ended.append(listener)
+
+
+def on_log(listener: Callable[[str, str], None]) -> None:
+    """Call `listener` with the log group and each line that an execution writes there, in the execution's thread."""
+    _logged.append(listener)
 
 
 def status_change(execution: Execution) -> dict[str, Any]:

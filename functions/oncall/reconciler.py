@@ -9,7 +9,7 @@ from contextlib import suppress
 
 from aws_lambda_powertools import Logger
 
-from oncall import incidents, intake, pages, providers
+from oncall import incidents, intake, pages, providers, shadow
 from oncall.incidents import Incident
 from oncall.probe import record as probe
 from oncall.roster import PARTITION
@@ -21,6 +21,8 @@ logger = Logger(child=True)
 
 LATER_MS = 120_000  # when what has been resumed is looked at again, should that die too
 MOST = 200  # looked at in one run; the rest has its turn in the next
+LONG_MS = 600_000  # Slack behind for so long is told to people
+PAUSE_MS = 1_800_000
 MOST_IN_ONE = 100  # incidents that one execution brings to Slack
 
 
@@ -51,7 +53,7 @@ def reconcile(services: Services) -> int:
     """
     found = services.table.due(before=services.now())
     due = sorted(found, key=lambda key: not key["pk"].startswith("PAGE#"))[:MOST]
-    behind: list[str] = []
+    behind: list[Incident] = []
     failed: list[Exception] = []
     for key in due:
         try:
@@ -60,16 +62,35 @@ def reconcile(services: Services) -> int:
             logger.exception("what is due could not be resumed", item=key["pk"], error=type(error).__name__)
             failed.append(error)
     for first in range(0, len(behind), MOST_IN_ONE):
-        some = behind[first : first + MOST_IN_ONE]
+        some = [incident.id for incident in behind[first : first + MOST_IN_ONE]]
         logger.warning("Slack is behind", incidents=len(some))
         services.measure("SlackBehind", "Count", len(some))
         services.start(_name(services, *some), {"source": "reconciler", "incidents": some})
+    if any(services.now() - _behind_since(incident) >= LONG_MS for incident in behind):
+        _tell_behind(services, len(behind))
     if failed:
         raise failed[0]
     return len(due)
 
 
-def _resume(services: Services, pk: str) -> list[str]:
+def _behind_since(incident: Incident) -> int:
+    return incident.slack.behind_since or incident.changed_at
+
+
+def _tell_behind(services: Services, count: int) -> None:
+    """Tells that Slack is behind, once for as long as it goes on without half an hour's pause."""
+    now, told = services.now(), services.table.get("SLACK", "BEHIND") or {}
+    if now - told.get("seen_at", 0) > PAUSE_MS:
+        services.fallback.tell(
+            "Slack has not heard of what happened",
+            f"For more than ten minutes Slack has not heard of what happened to {count} incidents. Phones are not touched by "
+            "it.\nLook at Slack's status page, at the log of the function SlackNotification, and for a message that Slack "
+            "refuses messages. It is tried again every minute.",
+        )
+    services.table.update(Update("SLACK", "BEHIND", set={"seen_at": now}))
+
+
+def _resume(services: Services, pk: str) -> list[Incident]:
     """Resumes a page or an incident. Returns the incident if only Slack is behind."""
     kind, _, name = pk.partition("#")
     if kind == "PAGE":
@@ -83,11 +104,14 @@ def _resume(services: Services, pk: str) -> list[str]:
             if providers.is_to_check(services.table, item, now=services.now()):
                 services.check(name)
         return []
+    if pk == shadow.PARTITION:
+        shadow.tell_unrung(services)
+        return []
     incident = incidents.read(services.table, name) if kind == "INCIDENT" else None
     if incident is None or not _postpone(services, incident):
         return []
     if not (intake.needs_page(incident) or intake.is_overdue(incident, services.now())):
-        return [name]
+        return [incident]
     logger.warning("an incident is looked at again", incident=name, state=incident.state)
     services.start(_name(services, pk), {"source": "reconciler", "incidents": [name]})
     return []

@@ -8,6 +8,7 @@ What goes live meanwhile is not left in shadow: its incidents move to the policy
 """
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -18,13 +19,14 @@ from oncall.probe import rules as probe
 from oncall.roster import SHADOW, Policy, Product, Roster, is_shadow, read_table
 from oncall.services import Services
 from oncall.settings import Settings
-from oncall.table import Table, Update
+from oncall.table import DUE, ConditionFailedError, Table, Update
 
 PARTITION = "SHADOW"  # since when something is, and when Slack was told of it
 WEEK_MS = 7 * 86_400_000
 _IN_SLACK = (
     *("slack_ts", "slack_channel", "slack_link", "slack_posting", "slack_host", "slack_below"),
 )  # where it was told
+DAY_MS = 86_400_000
 AGAIN_MS = 600_000  # after that, Slack is asked to tell it once more if it has not
 
 
@@ -159,6 +161,31 @@ def is_to_be_told(services: Services) -> bool:
         return False
     services.table.update(Update(PARTITION, "STATE", set={"again_at": now + AGAIN_MS}))
     return True
+
+
+def note_unrung(services: Services) -> None:
+    """A critical alert has rung nobody: the reconciler tells so, once a day, so that no product can be forgotten in shadow."""
+    now = services.now()
+    with suppress(ConditionFailedError):  # it is told in its minute, or was within a day
+        services.table.update(
+            Update(
+                PARTITION,
+                "UNRUNG",
+                set={DUE: DUE, "due_at": now},
+                condition="attribute_not_exists(#due) AND (attribute_not_exists(#told_at) OR #told_at < :yesterday)",
+                values={"yesterday": now - DAY_MS},
+            )
+        )
+
+
+def tell_unrung(services: Services) -> None:
+    """Tells the fallback topic that critical alerts ring nobody."""
+    services.fallback.tell(
+        "critical alerts ring nobody",
+        "Critical alerts have rung nobody, because the stack or their product is in shadow. If that is not meant, go live: "
+        "deploy with Mode=live, or take shadow: true out of the roster (docs/move-in.md). You are told once a day at most.",
+    )
+    services.table.update(Update(PARTITION, "UNRUNG", set={"told_at": services.now()}, remove=(DUE, "due_at")))
 
 
 def since(table: Table) -> int:

@@ -1,4 +1,4 @@
-"""The silence of the monitoring, looked at every minute.
+"""The silence of the monitoring, looked at every few minutes.
 
 EventBridge tells of the heartbeat alarm's changes at once, but an event may be lost, may come before there is anybody to
 ring, or start a page that nobody takes; and no Alertmanager repeats it. So the alarm itself is looked at, and what should

@@ -1,7 +1,7 @@
 """Warm functions: a page comes once a week, and then nobody waits for what has fallen asleep.
 
 Lambda ends an environment that nothing came for in some minutes, and the next invocation starts one anew, which takes
-most of a second on the way to the first ring. So the reconciler pings each function on the way in its minute: one
+most of a second on the way to the first ring. So the reconciler pings each function on the way every other minute: one
 environment of each has started and has made its clients. A ping reads and writes nothing, and is answered before
 anything looks at the event.
 """

@@ -8,7 +8,6 @@ storm: 200 groups of one policy in ten seconds, and of twenty policies: calls, p
 state transitions, and milliseconds of the processor for each incident and function.
 sizes: 50, 100, 200 and 400 groups of one policy in ten seconds, each in a system of its own.
 thousand: 1,000 groups in a minute over fifty policies. large: a hundred groups of a hundred alerts each.
-ten: twenty groups over twenty policies in an account that runs ten functions at once.
 slack: seconds until Slack has its answer to a pressed button, and to /oncall; from a cold start and warm.
 
 What was measured is kept as JSON in .devstack/bench; `--base FILE` compares with such a file.
@@ -19,6 +18,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 from tests.benchmarks import processor
@@ -151,13 +151,7 @@ def at_once(night: Night, times: int, figures: Figures, name: str) -> None:
     figures.note(f"{name}, last call, median s", statistics.median(last))
 
 
-def ten(night: Night, _times: int, figures: Figures) -> None:
-    """As in a new account, whose steps wait and are tried again: how much later, and that nothing is lost."""
-    night.system.control("PUT", "aws", "concurrency", {"at_once": 10})
-    at_once(night, 3, figures, "20 groups at once, ten functions at a time")
-
-
-def size(night: Night, groups: int, figures: Figures) -> None:
+def size(night: Night, _times: int, figures: Figures, *, groups: int) -> None:
     """A storm of one policy, until it is acknowledged everywhere in the table."""
     story = night.story("ann", "ben", ring_seconds=120)
     began = time.time()
@@ -279,12 +273,9 @@ PARTS: dict[str, list[tuple[Callable[[Night, int, Figures], None], dict[str, str
     ],
     "policies": [(lambda night, _, figures: at_once(night, 5, figures, "20 groups at once over 20 policies"), {})],
     "storm": [(storms, {})],
-    "sizes": [
-        (lambda night, _, figures, groups=groups: size(night, groups, figures), {}) for groups in (50, 100, 200, 400)
-    ],
+    "sizes": [(partial(size, groups=groups), {}) for groups in (50, 100, 200, 400)],
     "thousand": [(lambda night, _, figures: thousand(night, figures), {})],
     "large": [(lambda night, _, figures: large(night, figures), {})],
-    "ten": [(ten, {})],
     "slack": [(slack_as, {})],
 }
 

@@ -1,7 +1,7 @@
 """How much of the processor each function has taken, by Linux' own count of its environments' processes."""
 
 import os
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -22,7 +22,7 @@ def now(system: Devstack) -> Reading:
 
 def since(system: Devstack, before: Reading) -> Mapping[str, float]:
     """Milliseconds that each function has taken since then."""
-    taken: Counter[str] = Counter()
+    taken: dict[str, float] = defaultdict(float)
     for key, spent in now(system).items():
         taken[key[1]] += spent - before.get(key, 0.0)
     return taken
@@ -55,5 +55,5 @@ def _function(pid: int) -> str:
 
 def _descends(pid: int, ancestor: int, parents: Mapping[int, tuple[int, float]]) -> bool:
     while pid in parents and pid != ancestor:
-        pid = parents[pid][0]
+        pid, _ = parents[pid]
     return pid == ancestor

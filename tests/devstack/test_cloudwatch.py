@@ -47,6 +47,15 @@ def test_an_alarm_on_a_metric_that_is_filled_is_read() -> None:
     )
 
 
+def test_a_filter_may_name_several_values() -> None:
+    either = {
+        "FilterPattern": '{ $.type = "TaskFailed" || $.type = "ExecutionFailed" }',
+        "MetricTransformations": [{"MetricNamespace": "x", "MetricName": "Failures", "MetricValue": "1"}],
+    }
+    for kind, points in (("TaskFailed", 1), ("ExecutionFailed", 1), ("TaskTimedOut", 0)):
+        assert len(list(filtered(either, {"type": kind}))) == points
+
+
 @pytest.mark.parametrize("missing", ["breaching", "notBreaching", "missing"])
 def test_an_alarm_on_a_metric_of_dynamodb_ignores_missing_data_whatever_it_says(missing: str) -> None:
     rule = read_rule(PLAIN | {"Namespace": "AWS/DynamoDB", "TreatMissingData": missing})

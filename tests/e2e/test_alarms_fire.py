@@ -1,11 +1,13 @@
 """Each alarm on our own parts fires of what it is about, and the fallback topic is told.
 
-Elsewhere: the heartbeat's (test_heartbeat.py), the probe's (test_probe.py). Not at all: executions that run for
-a day, and an alarm of CloudWatch's that EventBridge has given up after a day of trying.
+Elsewhere: the heartbeat's (test_heartbeat.py). Not at all: executions that run for a day, and an alarm of CloudWatch's
+that EventBridge has given up after a day of trying.
 """
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from contextlib import contextmanager
+from uuid import uuid4
 
 import pytest
 import requests
@@ -17,8 +19,17 @@ from tests.e2e.story import Night
 
 SPEED = 30  # a minute of CloudWatch's takes two seconds
 PATIENCE = 180.0  # seconds, on a busy machine
-ELSEWHERE = {"heartbeat-silent", "probe-failed", "probe-ring-slow", "probe-acknowledge-slow"}
-IN_A_DAY = {"executions-timed-out", "alarms-lost", "alerts-shadowed"}
+ELSEWHERE = {"heartbeat-silent"}
+IN_A_DAY = {"alarms-lost"}
+STEPS = ("ReceiveAlertsFunction", "PhoneCallFunction", "SlackNotificationFunction")
+DOORS = {  # a request that each function behind the API has to answer
+    "AuthorizeFunction": ("POST", "/alerts", True),
+    "ReceiveEventFunction": ("POST", "/events/generic/{key}", False),
+    "PhoneReplyFunction": ("POST", "/calls/status", False),
+    "SlackReplyFunction": ("POST", "/slack/actions", False),
+    "ShiftCalendarFunction": ("GET", "/schedule.ics?token={key}", False),
+    "PeerFunction": ("POST", "/peer/{key}", False),
+}
 
 
 @pytest.fixture(scope="module")
@@ -36,17 +47,9 @@ def alarmed(night: Night) -> set[str]:
     return {subject.split('"')[1].removeprefix("on-call-") for subject in subjects if subject.startswith("ALARM: ")}
 
 
-def until(night: Night, *alarms: str, meanwhile: Callable[[], object] = lambda: None) -> None:
-    """Waits until these alarms were told of. `meanwhile` goes on happening."""
-
-    def told() -> bool:
-        meanwhile()
-        return set(alarms) <= alarmed(night)
-
-    try:
-        wait_until(told, PATIENCE, ", ".join(alarms))
-    except AssertionError as error:
-        raise AssertionError(f"nobody was told of {sorted(set(alarms) - alarmed(night))}") from error
+def until(night: Night, alarm: str) -> None:
+    """Waits until an alarm was told of."""
+    wait_until(lambda: alarm in alarmed(night), PATIENCE, alarm)
 
 
 def declared(night: Night) -> set[str]:
@@ -55,17 +58,34 @@ def declared(night: Night) -> set[str]:
     return {each["AlarmName"].removeprefix("on-call-") for each in found}
 
 
-def functions(night: Night) -> dict[str, str]:
-    """The names of the stack's functions, by their alarms'."""
+def told(night: Night) -> set[str]:
+    """What our own functions have told the fallback topic, by its subject."""
+    subjects = {each["subject"] or "" for each in night.system.published()}
+    return {subject.removeprefix("On-call: ") for subject in subjects if subject.startswith("On-call: ")}
+
+
+def functions(night: Night) -> set[str]:
+    """The logical ids of the stack's functions."""
     found = night.system.cloudformation.describe_stack_resources(StackName="on-call")["StackResources"]
-    names = {each["LogicalResourceId"]: each for each in found if each["ResourceType"] == "AWS::Lambda::Function"}
-    alarms = night.system.client("cloudwatch").describe_alarms(AlarmNamePrefix="on-call-")["MetricAlarms"]
-    return {
-        alarm["AlarmName"].removeprefix("on-call-").removesuffix("-errors"): logical_id
-        for logical_id, each in names.items()
-        for alarm in alarms
-        if alarm.get("MetricName") == "Errors" and alarm["Dimensions"][0]["Value"] == each["PhysicalResourceId"]
-    }
+    return {each["LogicalResourceId"] for each in found if each["ResourceType"] == "AWS::Lambda::Function"}
+
+
+@contextmanager
+def telling(night: Night, alarm: str, what: str) -> Iterator[None]:
+    """What happens within has to be told by an alarm, which may have been told of something else before."""
+
+    def times() -> int:
+        subjects = [each["subject"] or "" for each in night.system.published()]
+        return sum(subject.startswith(f'ALARM: "on-call-{alarm}"') for subject in subjects)
+
+    def is_over() -> bool:
+        states = night.system.control("GET", "aws", "alarms")
+        return [each["state"] for each in states if each["name"] == f"on-call-{alarm}"] != ["ALARM"]
+
+    wait_until(is_over, PATIENCE, f"{alarm} being over")
+    before = times()
+    yield
+    wait_until(lambda: times() > before, PATIENCE, f"{alarm} for {what}")
 
 
 def the_reconcilers_schedule(night: Night) -> str:
@@ -75,31 +95,91 @@ def the_reconcilers_schedule(night: Night) -> str:
     return str(name)
 
 
-def functions_die_and_have_to_wait(night: Night) -> None:
-    """Each function fails, and then is throttled, until somebody was told."""
-    ours = functions(night)
-    everybody = {f"lambda:{logical_id}" for logical_id in ours.values()}
+def knock(night: Night, function: str) -> None:
+    """A request from outside that only a function can answer."""
+    method, path, has_token = DOORS[function]
+    headers = {"Authorization": f"Bearer {uuid4().hex}{uuid4().hex}"} if has_token else {}
+    address = f"{night.system.endpoints['gateway']}{path.format(key='k' * 40)}"
+    requests.request(method, address, data="{}", headers=headers | {"Content-Type": "application/json"}, timeout=30)
 
-    def invoke_all() -> None:
-        for logical_id in ours.values():
-            answer = night.system.client("lambda")
-            try:
-                answer.invoke(FunctionName=night.function(logical_id), Payload=b"{}")
-            except answer.exceptions.TooManyRequestsException:
-                continue
 
-    night.system.faults("aws", {key: {"kill": "before"} for key in everybody})
-    invoke_all()
-    until(night, *(f"{name}-errors" for name in ours))
-    night.system.faults("aws", {key: {"status": 429, "type": "TooManyRequestsException"} for key in everybody})
-    invoke_all()
-    until(night, *(f"{name}-throttles" for name in ours))
-    night.system.faults("aws", {})
+FAULTS = [{"kill": "before", "times": 100}, {"status": 429, "type": "TooManyRequestsException"}]
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=["dies", "has to wait"])
+def test_whatever_a_function_behind_the_api_does_is_told_of(night: Night, fault: dict[str, object]) -> None:
+    behind = sorted(functions(night) & set(DOORS))
+    assert set(DOORS) - set(behind) <= {"PeerFunction"}, "there is no other stack here"
+    for function in behind:
+        with telling(night, "failures", function):
+            night.system.faults("aws", {f"lambda:{function}": fault})
+            knock(night, function)
+            night.system.faults("aws", {})
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=["dies", "has to wait"])
+def test_whatever_a_function_does_as_a_step_is_told_of(night: Night, fault: dict[str, object]) -> None:
+    for function in STEPS:
+        story = night.story("ann")
+        with telling(night, "failures", function):
+            night.system.faults("aws", {f"lambda:{function}": fault | {"times": 1}})
+            story.fire("step")
+        night.system.faults("aws", {})
+        story.resolve("step")
+
+
+def test_every_function_is_watched(night: Night) -> None:
+    assert functions(night) - set(DOORS) - set(STEPS) <= {"ReconcileFunction", "ProbeFunction"}
+
+
+def test_what_the_gateway_refuses_is_told_of(night: Night) -> None:
+    """AWS refuses, a token is wrong again and again, and senders with a good one post what cannot be read."""
+    system, shop = night.system, night.story("ann")
+    with telling(night, "failures", "a refused execution"):
+        system.faults("aws", {"states:StartExecution": {"status": 503, "type": "ServiceUnavailable"}})
+        assert system.post_alerts(shop.webhook()).status_code == 503
+        system.faults("aws", {})
+    with telling(night, "requests-refused", "a wrong token"):
+        for _ in range(3):
+            assert system.post_alerts(shop.webhook(), token="wrong" * 9).status_code == 403
+    assert "alerts-refused" not in alarmed(night), "who has no token cannot hide who has one"
+    with telling(night, "alerts-refused", "what is no webhook"):
+        assert system.post_alerts("no webhook").status_code == 400
+    address = f"{system.endpoints['gateway']}/events/generic"
+    token = {"Authorization": f"Bearer {system.endpoints['bearer_token']}"}
+    with telling(night, "alerts-refused", "what is no event"):
+        assert requests.post(address, json={"no": "summary"}, headers=token, timeout=30).status_code == 400
+
+
+def test_slack_that_is_behind_for_long_is_told_of(night: Night) -> None:
+    night.system.faults("slack", {"status": 500, "times": 100_000})
+    blog = night.story()
+    blog.fire("blog", severity="warning")
+    behind = wait_until(
+        lambda: found if (found := blog.incident("blog")) and "slack_behind_since" in found else None,
+        PATIENCE,
+        "Slack being behind",
+    )
+
+    def is_told() -> bool:
+        past = int(time.time() * 1000) - 1
+        night.table.update(Update(behind["pk"], "STATE", set={"due_at": past, "slack_behind_since": past - 600_000}))
+        return "Slack has not heard of what happened" in told(night)
+
+    wait_until(is_told, PATIENCE, "Slack being behind for long")
+    night.system.faults("slack", {})
 
 
 def test_every_alarm_is_told_of_when_what_it_is_about_happens(night: Night) -> None:
     system = night.system
-    functions_die_and_have_to_wait(night)
+    with telling(night, "reconcile-errors", "the reconciler's death"):
+        system.faults("aws", {"lambda:ReconcileFunction": {"kill": "before", "times": 5}})
+    system.faults("aws", {})
+
+    with telling(night, "probe-errors", "the probe's death"):
+        system.faults("aws", {"lambda:ProbeFunction": {"kill": "before"}})
+        system.client("lambda").invoke(FunctionName=night.function("ProbeFunction"), Payload=b"{}")
+    system.faults("aws", {})
 
     # Somebody has disabled the schedule.
     schedule = the_reconcilers_schedule(night)
@@ -107,29 +187,10 @@ def test_every_alarm_is_told_of_when_what_it_is_about_happens(night: Night) -> N
     until(night, "reconciler-silent")
     system.client("events").enable_rule(Name=schedule)
 
-    # The gateway: AWS refuses, a token is wrong again and again, and a client with the right one posts what is no webhook.
-    shop = night.story("ann")
-    system.faults("aws", {"states:StartExecution": {"status": 503, "type": "ServiceUnavailable"}})
-    until(night, "api-errors", meanwhile=lambda: system.post_alerts(shop.webhook()))
-    system.faults("aws", {})
-    for _ in range(50):
-        assert system.post_alerts(shop.webhook(), token="wrong" * 9).status_code == 403
-    until(
-        night, "api-refusals", "tokens-refused", meanwhile=lambda: system.post_alerts(shop.webhook(), token="wrong" * 9)
-    )
-    assert "alerts-refused" not in alarmed(night), "who has no token cannot hide who has one"
-    assert system.post_alerts("no webhook").status_code == 400
-    until(night, "alerts-refused")
-
-    # A known sender's event that is none.
-    address = f"{system.endpoints['gateway']}/events/generic"
-    token = {"Authorization": f"Bearer {system.endpoints['bearer_token']}"}
-    assert requests.post(address, json={"no": "summary"}, headers=token, timeout=30).status_code == 400
-    until(night, "events-refused")
-
     # An execution that fails. It has before others are stopped below: a busy machine would stop it too.
-    shop.starts({})
-    until(night, "executions-failed")
+    shop = night.story("ann")
+    with telling(night, "failures", "an execution that failed"):
+        shop.starts({})
 
     # The table lets us wait.
     throttled = {"status": 400, "type": "ProvisionedThroughputExceededException"}
@@ -147,25 +208,12 @@ def test_every_alarm_is_told_of_when_what_it_is_about_happens(night: Night) -> N
         stateMachineArn=system.endpoints["state_machine_arn"], statusFilter="RUNNING"
     )["executions"]
     shop.phone("ann", "busy")
-    for execution in running:
-        night.stepfunctions.stop_execution(executionArn=execution["executionArn"])
+    with telling(night, "failures", "executions that are stopped"):
+        for execution in running:
+            night.stepfunctions.stop_execution(executionArn=execution["executionArn"])
     system.control("POST", "twilio", f"calls/{call['sid']}/decline", {})
-    until(night, "executions-aborted", "pages-unanswered")
-
-    # Slack refuses, and refuses.
-    system.faults("slack", {"status": 500, "times": 100_000})
-    blog = night.story()
-    blog.fire("blog", severity="warning")
-    behind = wait_until(
-        lambda: found if (found := blog.incident("blog")) and "slack_behind_since" in found else None,
-        PATIENCE,
-        "Slack being behind",
-    )
-
-    def minutes_pass() -> None:
-        past = int(time.time() * 1000) - 1
-        night.table.update(Update(behind["pk"], "STATE", set={"due_at": past}))
-
-    until(night, "slack-behind", meanwhile=minutes_pass)
+    wait_until(lambda: "nobody took a page" in told(night), PATIENCE, "an unanswered page")
+    stopped = [subject for subject in told(night) if subject.endswith("ended as ABORTED")]
+    assert stopped, "by name, beside the alarm"
 
     assert declared(night) - alarmed(night) <= ELSEWHERE | IN_A_DAY

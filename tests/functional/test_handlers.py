@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import count
 from types import SimpleNamespace
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
@@ -56,6 +57,18 @@ def test_what_rings_nobody_is_counted_apart(stack: Stack, capsys: pytest.Capture
     stack.call("receive_alerts", execution_input(webhook(product="shop")))
     counted = published(capsys)
     assert (counted["AlertsShadowed"], "AlertsPage" in counted) == (1, False)
+
+
+def test_that_alerts_ring_nobody_is_told_within_a_minute_and_once_a_day(stack: Stack) -> None:
+    stack.world.roster({"PRODUCT#shop": {"shadow": True}, "PRODUCT#blog": {}})
+    told: list[int] = []
+    for minutes, product in ((0, "blog"), (1, "shop"), (1, "shop"), (60, "shop"), (24 * 60, "shop"), (1, "shop")):
+        stack.world.clock.time += minutes * 60_000
+        stack.call("receive_alerts", execution_input(webhook(key=f"group {len(told)}", product=product)))
+        stack.world.clock.time += 60_000
+        stack.call("reconcile", {})
+        told.append(sum("ring nobody" in each["Subject"] for each in stack.world.topic.published))
+    assert told == [0, 1, 1, 1, 2, 2]
 
 
 def test_a_call_in_shadow_needs_no_account_of_a_provider(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -460,8 +473,23 @@ def test_how_many_incidents_slack_has_not_heard_of_is_a_metric(
     assert published(capsys)["SlackBehind"] == 3
 
 
-def test_the_reconcilers_minute_follows_the_heartbeat_alarm(stack: Stack) -> None:
+def test_the_heartbeat_alarm_is_looked_at_every_five_minutes(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    looked: list[object] = []
+    monkeypatch.setattr("reconcile._watch_monitoring", looked.append)
+    monkeypatch.setattr("reconcile.runs", count())
+    for _ in range(10):
+        stack.call("reconcile", {})
+    assert len(looked) == 2
+    monkeypatch.setenv("HEARTBEAT_ALARM", "")
+    read_settings.cache_clear()
+    for _ in range(5):
+        stack.call("reconcile", {})
+    assert len(looked) == 2, "a stack without alarms has none to look at"
+
+
+def test_the_reconcilers_minute_follows_the_heartbeat_alarm(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
     cloudwatch = boto3.client("cloudwatch", region_name=REGION)
+    monkeypatch.setattr("reconcile.LOOK_EVERY", 1)
     stack.call("reconcile", {})
     assert stack.stepfunctions.started == [], "there is no alarm yet"
     cloudwatch.put_metric_alarm(

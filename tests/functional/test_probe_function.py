@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from itertools import count
 from typing import Any
 
 import pytest
@@ -121,8 +122,12 @@ def test_a_ping_makes_the_clients_and_asks_nobody(
     assert made == clients
 
 
-def test_the_reconcilers_minute_pings_what_is_kept_warm(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_other_minute_of_the_reconcilers_pings_what_is_kept_warm(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("KEPT_WARM", "authorize receive-alerts")
+    monkeypatch.setattr("reconcile.runs", count())
+    stack.call("reconcile", {})
     stack.call("reconcile", {})
     assert [(one["FunctionName"], json.loads(one["Payload"])) for one in stack.functions.invoked] == [
         *(("authorize", warm.PING), ("receive-alerts", warm.PING))

@@ -138,6 +138,25 @@ def test_slack_that_is_behind_is_brought_up_to_date_for_many_incidents_at_once(w
     assert world.measured == [("SlackBehind", 5)]
 
 
+def test_that_slack_is_behind_for_ten_minutes_is_told_once(world: World) -> None:
+    run = world.fire(webhook(product="silent"))
+    told = []
+    for minutes in (5, 6, 10, 20):
+        world.clock.time += minutes * MINUTE * 1000
+        world.reconcile()
+        told.append(len(world.topic.published))
+    assert told == [0, 1, 1, 1]
+    assert "Slack has not heard" in world.topic.published[0]["Subject"]
+    assert world.project(*run.decision["incidents"]).done
+    world.clock.time += 40 * MINUTE * 1000
+    assert world.reconcile() == []
+    world.fire(webhook(key="another", product="silent"))
+    for minutes in (5, 6):
+        world.clock.time += minutes * MINUTE * 1000
+        world.reconcile()
+    assert len(world.topic.published) == 2, "it is another time"
+
+
 def test_an_incident_that_slack_shows_is_not_due_any_more(world: World) -> None:
     run = world.fire(webhook(product="silent"))
     assert world.project(*run.decision["incidents"]).done

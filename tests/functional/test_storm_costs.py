@@ -1,5 +1,6 @@
 """What a storm asks the table for: a fixed number of requests for each incident, however many there are."""
 
+import heapq
 from collections import Counter
 
 import pytest
@@ -45,6 +46,26 @@ def test_a_storm_takes_a_fixed_number_of_requests_for_each_incident(world: World
         each[size] = count / len(ids)
     assert max(each.values()) <= MOST_EACH, each
     assert each[80] <= each[40] * 1.05, f"it grows with the square of the storm: {each}"
+
+
+def test_an_incident_that_joins_a_storm_takes_at_most_twelve_transitions(world: World) -> None:
+    """Each execution asks for its own place in the channel, and comes back when it was told to.
+
+    Its states: ReceiveAlerts, WhatToDo, Done; SlackAlert and IsSlackAlerted each time; and a wait between two times.
+    """
+    runs = [world.receive(webhook(key=f"group {number}")) for number in range(60)]
+    world.go_on(runs[0])
+    waiting = [(world.clock.time, number, run.decision["incidents"]) for number, run in enumerate(runs)]
+    asked: Counter[int] = Counter()
+    while waiting:
+        moment, number, ids = heapq.heappop(waiting)
+        world.clock.time = max(world.clock.time, moment)
+        progress = world.project(*ids)
+        asked[number] += 1
+        if not progress.done:
+            heapq.heappush(waiting, (world.clock.time + progress.wait_seconds * 1000, number, list(progress.incidents)))
+    transitions = [3 + 2 * times + (times - 1) for times in asked.values()]
+    assert max(transitions) <= 12, sorted(transitions)
 
 
 def test_in_a_storm_everybody_is_told_once(world: World) -> None:

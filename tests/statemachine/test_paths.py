@@ -114,6 +114,17 @@ def test_a_critical_group_that_joined_an_open_page_rings_nobody_else(machine: Ma
     assert ran.states[2:] == ["SlackAlert", "IsSlackAlerted", "Done"]
 
 
+def test_a_group_that_joined_waits_twice_for_its_turn_in_slack_with_at_most_twelve_transitions(
+    machine: Machine,
+) -> None:
+    machine.stand_in.script(RECEIVE, decides("alert"))
+    machine.stand_in.script(SLACK, BEHIND, BEHIND, DONE)
+    ran = machine.start(WEBHOOK)
+    assert ran.ended() == "SUCCEEDED"
+    assert Counter(ran.states)["SlackAlert"] == 3
+    assert len(ran.states) == 11
+
+
 def test_what_repeats_or_resolves_only_updates_slack(machine: Machine) -> None:
     machine.stand_in.script(RECEIVE, decides("notify"))
     machine.stand_in.script(SLACK, DONE)

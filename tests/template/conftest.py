@@ -37,5 +37,9 @@ def body(translated: Any) -> Any:
     """The REST API's definition, resolved."""
     values = parameter_values(translated, GIVEN, {})
     names = {name: f"arn:aws:test:us-east-1:123456789012:{name}" for name in translated["Resources"]}
-    scope = Scope(refs={**names, **values, **PSEUDO}, attribute=lambda name, attribute: f"{names[name]}.{attribute}")
+    scope = Scope(
+        refs={**names, **values, **PSEUDO},
+        attribute=lambda name, attribute: f"{names[name]}.{attribute}",
+        condition_definitions=translated["Conditions"],
+    )
     return scope.resolve(translated["Resources"]["Api"]["Properties"]["Body"])

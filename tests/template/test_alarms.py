@@ -7,6 +7,7 @@ import pytest
 
 from devstack.aws.cloudwatch import filtered, judge, read_rule
 from devstack.aws.template import Scope
+from oncall_cli.aws_prices import MEMORY_GB, PRICES, idle_month
 from tests.template.conftest import GIVEN, PSEUDO, ROOT
 from tests.template.test_resources import of_type
 
@@ -18,6 +19,26 @@ GUIDE = ROOT / "docs/operations.md"
 def alarms(translated: Any) -> dict[str, Any]:
     """The alarms' properties."""
     return of_type(translated, ALARMS)
+
+
+def metrics_of(alarm: Any) -> int:
+    """How many metrics an alarm reads."""
+    return sum("MetricStat" in each for each in alarm["Metrics"]) if "Metrics" in alarm else 1
+
+
+def filters(translated: Any, log_group: str) -> list[Any]:
+    """The metric filters of a log group."""
+    every = of_type(translated, "AWS::Logs::MetricFilter").values()
+    return [each for each in every if each["LogGroupName"] == {"Ref": log_group}]
+
+
+def counted(translated: Any, log_group: str, line: dict[str, str]) -> list[str]:
+    """The metrics that a line makes a point of."""
+    resolved = [
+        {**each, "MetricTransformations": [{**one, "MetricNamespace": "x"} for one in each["MetricTransformations"]]}
+        for each in filters(translated, log_group)
+    ]
+    return [name for each in resolved for (_, name, _), _ in filtered(each, line)]
 
 
 def name_of(alarm: Any) -> str:
@@ -69,7 +90,7 @@ def test_the_heartbeats_alarm_is_made_after_the_rule_that_hears_it(translated: A
     assert heard == {"Fn::Sub": prefix + named}, "by its name: a reference would be a circle"
     assert "HeartbeatSilent" not in json.dumps(resources["HeartbeatChanged"])
     environment = resources["ReconcileFunction"]["Properties"]["Environment"]["Variables"]
-    assert environment["HEARTBEAT_ALARM"] == {"Fn::Sub": named}
+    assert environment["HEARTBEAT_ALARM"] == {"Fn::If": ["HasAlarms", {"Fn::Sub": named}, ""]}
 
 
 def test_silence_is_told_and_paged_within_five_minutes(alarms: dict[str, Any]) -> None:
@@ -92,51 +113,103 @@ def test_an_alarm_on_the_table_recovers_without_points(alarms: dict[str, Any]) -
         assert rule.periods > 1, "FILL makes a zero of the last minute, of which CloudWatch has no points yet"
 
 
+def test_an_alarm_has_its_price_for_each_metric_and_the_first_ten_of_an_account_are_free(
+    alarms: dict[str, Any],
+) -> None:
+    """CloudWatch's price is for each metric that an alarm reads, whatever it makes of them."""
+    assert sum(metrics_of(alarm) for alarm in alarms.values()) <= 10
+
+
+def test_without_alarms_nothing_is_left_that_only_they_hear(translated: Any) -> None:
+    resources = translated["Resources"]
+    conditions = translated["Conditions"]
+    for name, each in resources.items():
+        if each["Type"] == ALARMS or name == "HeartbeatChanged":
+            condition = each["Condition"]
+            wanted = conditions[condition].get("Fn::And", [{"Condition": condition}])
+            assert {"Condition": "HasAlarms"} in wanted, name
+    assert "HasAlarms" in conditions
+
+
 def test_no_plain_alarm_on_the_table_waits_for_points(alarms: dict[str, Any]) -> None:
     assert not [name for name, alarm in alarms.items() if alarm.get("Namespace") == "AWS/DynamoDB"]
 
 
-def test_every_function_has_an_alarm_on_errors_and_on_throttles(alarms: dict[str, Any], translated: Any) -> None:
+def test_a_request_that_fails_on_our_side_is_a_failure_and_a_flood_is_none(translated: Any) -> None:
+    """What a function behind the API does, and what AWS refuses there, ends as a 5xx. Anybody can be over a throttle."""
+
+    def points(status: str, refused: str = "-") -> list[str]:
+        return counted(
+            translated,
+            "ApiLogs",
+            {"service": "x", "client": "someone", "status": status, "refused": refused, "resource": "/alerts"},
+        )
+
+    for refused in ("-", "INTEGRATION_FAILURE", "AUTHORIZER_FAILURE", "INTEGRATION_TIMEOUT", "DEFAULT_5XX"):
+        assert [points(status, refused) for status in ("500", "502", "503", "504")] == [["Failures"]] * 4
+    assert points("503", "THROTTLED") == points("503", "QUOTA_EXCEEDED") == points("202") == []
+
+
+def test_a_step_or_an_execution_that_fails_is_a_failure(translated: Any) -> None:
+    """Step Functions: errors and throttles of a function that a step invokes end the task, for this attempt."""
+    ended = ("ExecutionFailed", "ExecutionTimedOut", "ExecutionAborted")
+    for kind in ("TaskFailed", "TaskSubmitFailed", *ended):
+        assert counted(translated, "StateMachineLogs", {"type": kind}) == ["Failures"], kind
+    for kind in ("TaskTimedOut", "TaskSucceeded", "ExecutionSucceeded"):
+        assert counted(translated, "StateMachineLogs", {"type": kind}) == [], (
+            f"{kind}: a phone that nobody takes is none"
+        )
+    machine = translated["Resources"]["StateMachine"]["Properties"]["LoggingConfiguration"]
+    assert machine["Level"] == "ERROR", "and such lines are written"
+
+
+def test_every_function_is_a_step_or_behind_the_api_or_has_an_alarm_of_its_own(
+    alarms: dict[str, Any], translated: Any, body: Any
+) -> None:
     watched = {
-        (alarm["MetricName"], alarm["Dimensions"][0]["Value"]["Ref"])
+        alarm["Dimensions"][0]["Value"]["Ref"]
         for alarm in alarms.values()
-        if alarm.get("Namespace") == "AWS/Lambda"
+        if (alarm.get("Namespace"), alarm.get("MetricName")) == ("AWS/Lambda", "Errors")
     }
-    functions = of_type(translated, "AWS::Lambda::Function")
-    assert watched == {(metric, function) for metric in ("Errors", "Throttles") for function in functions}
+    assert watched == {"ReconcileFunction", "ProbeFunction"}
+    machine = json.dumps(translated["Resources"]["StateMachine"]["Properties"]["DefinitionSubstitutions"])
+    behind = json.dumps(body)
+    for function in of_type(translated, "AWS::Lambda::Function"):
+        assert (function in machine) or (f":{function}" in behind) or (function in watched), function
 
 
-def test_every_end_of_an_execution_that_is_no_success_has_an_alarm(alarms: dict[str, Any]) -> None:
-    watched = {alarm["MetricName"] for alarm in alarms.values() if alarm.get("Namespace") == "AWS/States"}
-    assert watched == {"ExecutionsFailed", "ExecutionsTimedOut", "ExecutionsAborted"}
+def test_both_filters_feed_the_one_metric_that_is_watched(alarms: dict[str, Any], translated: Any) -> None:
+    failures = alarms["Failures"]
+    for log_group in ("ApiLogs", "StateMachineLogs"):
+        made = [one for each in filters(translated, log_group) for one in each["MetricTransformations"]]
+        assert [
+            one["MetricNamespace"] == failures["Namespace"] and "Dimensions" not in one and "DefaultValue" not in one
+            for one in made
+            if one["MetricName"] == failures["MetricName"]
+        ] == [True], "without a value where nothing fails: a metric is paid for by the hours that it has points in"
+    assert "Dimensions" not in failures
 
 
-def test_who_has_no_token_cannot_hide_a_client_that_is_refused(alarms: dict[str, Any], translated: Any) -> None:
-    [counted] = [
-        each
-        for each in of_type(translated, "AWS::Logs::MetricFilter").values()
-        if each["LogGroupName"] == {"Ref": "ApiLogs"}
-    ]
+def test_who_has_no_token_cannot_hide_a_client_that_is_refused(translated: Any) -> None:
+    def points(client: str, status: str, *, resource: str = "/alerts", refused: str = "-") -> list[str]:
+        line = {"service": "x", "client": client, "status": status, "resource": resource, "refused": refused}
+        return [each for each in counted(translated, "ApiLogs", line) if each != "Failures"]
 
-    def points(client: str, status: str) -> int:
-        return len(list(filtered(counted, {"service": "oncall", "client": client, "status": status})))
-
-    assert [points("alertmanager", status) for status in ("400", "413", "415", "202", "503")] == [1, 1, 1, 0, 0]
-    assert [points("-", status) for status in ("400", "401", "403", "404", "413")] == [0] * 5
-    assert alarms["AlertsRefused"]["MetricName"] == counted["MetricTransformations"][0]["MetricName"]
+    assert [points("alertmanager", status) for status in ("400", "413", "415")] == [["AlertsRefused"]] * 3
+    assert [points("alertmanager", status) for status in ("202", "503")] == [[]] * 2
+    assert [points("-", status) for status in ("400", "401", "403", "404", "413")] == [["StrangersRefused"]] * 5
+    assert points("-", "403", resource="-", refused="MISSING_AUTHENTICATION_TOKEN") == [], "there is no such door"
 
 
 def test_one_request_holds_no_alarm_of_refusals(alarms: dict[str, Any]) -> None:
-    for name in ("ApiRefusals", "TokensRefused"):
-        rule = read_rule(alarms[name])
-        once = [*[None] * (rule.periods - 1), 1.0]
-        assert judge(rule, once, "OK") == "OK", name
-    rule = read_rule(alarms["TokensRefused"])
-    every_five_minutes = [1.0] * rule.periods
-    assert rule.period * rule.periods <= 1200
-    assert judge(rule, every_five_minutes, "OK") == "ALARM", (
+    rule = read_rule(alarms["RequestsRefused"])
+    assert judge(rule, [1.0], "OK") == "OK"
+    a_group_interval = 300
+    each_time = float(rule.period * rule.periods // a_group_interval)
+    assert judge(rule, [each_time - 1], "OK") == "ALARM", (
         "a sender with a wrong token, which comes with each group_interval"
     )
+    assert rule.period * rule.periods <= 1200
     rule = read_rule(alarms["AlertsRefused"])
     assert (judge(rule, [1.0], "OK"), judge(rule, [None], "ALARM")) == ("ALARM", "OK"), "told at once, over in a minute"
 
@@ -146,12 +219,11 @@ def test_the_guide_has_a_line_for_every_alarm_and_for_no_other(alarms: dict[str,
     assert {line.split("`")[1].removeprefix("-") for line in lines} == {name_of(alarm) for alarm in alarms.values()}
 
 
-def test_the_guide_counts_the_alarms_right(alarms: dict[str, Any]) -> None:
-    of_the_probe = [name for name in alarms if name.startswith("Probe")]
+def test_the_guide_counts_the_alarms_right(alarms: dict[str, Any], translated: Any) -> None:
+    always = {name for name in alarms if translated["Resources"][name]["Condition"] == "HasAlarms"}
+    assert set(alarms) - always == {"ProbeErrors", "AlarmsLost"}
     guide = GUIDE.read_text()
-    count = len(alarms) - len(of_the_probe)
-    assert f"| Alarms | {count}, one metric each, at 0.10 | {count / 10:.2f} |" in guide
-    assert f"| The probe, at AWS | {len(of_the_probe)} more alarms at 0.10" in guide
+    assert f"| Alarms | {len(always)}, one metric each, at 0.10 | {len(always) / 10:.2f} |" in guide
 
 
 def test_the_devstack_can_judge_every_alarm(alarms: dict[str, Any]) -> None:
@@ -163,13 +235,10 @@ def test_what_our_own_alarms_and_the_dashboard_read_is_written_by_somebody(
     alarms: dict[str, Any], body_of: Any
 ) -> None:
     written = "".join(path.read_text() for path in (ROOT / "functions").glob("**/*.py"))
-    by_the_gateway = {"Heartbeats", "AlertsRefused"}
+    by_the_gateway = {"Heartbeats", "AlertsRefused", "StrangersRefused"}
     read = {alarm["MetricName"] for alarm in alarms.values() if alarm.get("Namespace") == "OnCall"}
     read |= {
-        metric[1]
-        for widget in body_of["widgets"]
-        for metric in widget["properties"]["metrics"]
-        if metric[0] == "OnCall"
+        metric[1] for widget in graphs(body_of) for metric in widget["properties"]["metrics"] if metric[0] == "OnCall"
     }
     for metric in read - by_the_gateway:
         stem = next((stem for stem in ("Alerts", "Page", "CallsThrough") if metric.startswith(stem)), metric)
@@ -177,9 +246,14 @@ def test_what_our_own_alarms_and_the_dashboard_read_is_written_by_somebody(
 
 
 def test_no_metric_is_read_from_the_wording_of_a_log_line(translated: Any) -> None:
-    """Only the gateway, which writes no metrics of its own, has its log's fields read."""
-    filters = of_type(translated, "AWS::Logs::MetricFilter").values()
-    assert [each["LogGroupName"] for each in filters] == [{"Ref": "ApiLogs"}]
+    """Only the gateway and the state machine, which write no metrics of ours, have their logs' fields read."""
+    read = {each["LogGroupName"]["Ref"] for each in of_type(translated, "AWS::Logs::MetricFilter").values()}
+    assert read == {"ApiLogs", "StateMachineLogs"}
+
+
+def graphs(dashboard: Any) -> list[Any]:
+    """The widgets that show metrics."""
+    return [widget for widget in dashboard["widgets"] if widget["type"] == "metric"]
 
 
 @pytest.fixture(scope="module")
@@ -194,8 +268,31 @@ def body_of(translated: Any) -> Any:
 
 
 def test_the_dashboard_shows_pages_calls_time_to_acknowledge_and_errors(body_of: Any) -> None:
-    shown = {metric[1] for widget in body_of["widgets"] for metric in widget["properties"]["metrics"]}
+    shown = {metric[1] for widget in graphs(body_of) for metric in widget["properties"]["metrics"]}
     assert shown >= {"PageSuccess", "PageFail", "SecondsToAcknowledge", "Errors", "Heartbeats", "4XXError", "5XXError"}
-    lines = sum(len(widget["properties"]["metrics"]) for widget in body_of["widgets"])
+    lines = sum(len(widget["properties"]["metrics"]) for widget in graphs(body_of))
     assert lines <= 50, "CloudWatch: three dashboards with up to 50 metrics are free"
-    assert {widget["properties"]["region"] for widget in body_of["widgets"]} == {PSEUDO["AWS::Region"]}
+    assert {widget["properties"]["region"] for widget in graphs(body_of)} == {PSEUDO["AWS::Region"]}
+
+
+def test_the_dashboard_and_the_guide_say_what_an_idle_month_costs(
+    alarms: dict[str, Any], translated: Any, body_of: Any
+) -> None:
+    always = sum(translated["Resources"][name]["Condition"] == "HasAlarms" for name in alarms)
+    watched, bare = idle_month(alarms=always), idle_month(alarms=0)
+    assert (watched.total <= 2, bare.total <= 0.20, watched.after_free_tier <= 0.20) == (True, True, True)
+    words = f"{watched.total:.2f} USD", f"{watched.after_free_tier:.2f} where", f"{bare.total:.2f} with Alarms=none"
+    (text,) = [widget["properties"]["markdown"] for widget in body_of["widgets"] if widget["type"] == "text"]
+    assert [word for word in (*words, PRICES.as_of) if word not in text] == []
+    rows = [
+        [cell.strip() for cell in line.split("|")] for line in GUIDE.read_text().splitlines() if line.startswith("| ")
+    ]
+    listed = {row[1].strip("*"): row[3].strip("*") for row in rows if len(row) == 6}
+    for name, dollars in (
+        *(("Alarms", watched.alarms), ("Heartbeats", watched.heartbeats), ("Reconciler", watched.reconciler)),
+        *(("Functions kept warm", watched.kept_warm), ("Logs", watched.logs), ("Together", watched.total)),
+        ("With `Alarms=none`", bare.total),
+    ):
+        assert listed[name] == f"{dollars:.2f}", name
+    for function in ("ReconcileFunction", "ReceiveAlertsFunction", "PhoneCallFunction", "SlackNotificationFunction"):
+        assert translated["Resources"][function]["Properties"]["MemorySize"] == 1024 * MEMORY_GB

@@ -148,7 +148,8 @@ def test_a_function_is_traced_described_and_bounded(function: str, translated: A
     properties = translated["Resources"][function]["Properties"]
     assert properties["Runtime"] == "python3.13"
     assert properties["Architectures"] == ["arm64"]
-    assert properties["TracingConfig"] == {"Mode": "Active"}
+    is_each_minute = function == "ReconcileFunction"  # whose traces would cost more than its runs
+    assert properties["TracingConfig"] == {"Mode": "PassThrough" if is_each_minute else "Active"}
     assert properties["Description"]
     assert 3 < properties["Timeout"] <= (180 if function == "ProbeFunction" else 60)
 
@@ -163,6 +164,8 @@ def test_the_probe_is_there_only_with_a_number_and_scheduled_only_with_a_schedul
     parts = {name: each for name, each in translated["Resources"].items() if name.startswith("Probe")}
     scheduled = {name for name, each in parts.items() if each["Condition"] == "IsProbeScheduled"}
     assert scheduled == {"ProbeRule", "ProbeRulePermission"}
+    assert parts.pop("ProbeErrors")["Condition"] == "HasAlarmOnProbe"
+    assert {"Condition": "HasProbe"} in translated["Conditions"]["HasAlarmOnProbe"]["Fn::And"]
     assert {parts[name]["Condition"] for name in parts.keys() - scheduled} == {"HasProbe"}
 
 

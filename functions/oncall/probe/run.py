@@ -26,6 +26,10 @@ logger = Logger(child=True)
 
 SECONDS = 75  # from the accepted webhook to the key: the ringing, the words twice, and a provider's delays
 SLACK_SECONDS = 25
+SLOW_SECONDS = {
+    "ringing": 10,
+    "acknowledged": 30,
+}  # from the webhook; the number presses the key three seconds after it answers
 EVERY_SECONDS = 0.5
 POST_SECONDS = 10  # one request; the gateway answers or gives up by then
 POST_TRIES = 4  # as Alertmanager: again when it may pass
@@ -217,7 +221,22 @@ def _end(run: _Run, problem: str) -> Outcome:
             f"The telephone rang and the key was heard, but {slack}.\nPhones are not touched by it; Slack's readers may "
             "miss what happens.",
         )
+    if slow := [] if problem else _slow(run):
+        services.fallback.tell(
+            "the probe was slow",
+            f"An alert of our own took {' and '.join(slow)} after the webhook. Real pages are as slow.\n"
+            "(docs/operations.md, The probe)",
+        )
     return Outcome(run.hops, problem, slack)
+
+
+def _slow(run: _Run) -> list[str]:
+    """What took too long, beside the time that a standby leaves to its primary."""
+    waited = {
+        hop: run.hops[hop] / 1000 - run.services.settings.takeover_seconds for hop in SLOW_SECONDS if hop in run.hops
+    }
+    words = {"ringing": "until Twilio had the call", "acknowledged": "until the key was heard"}
+    return [f"{waited[hop]:.0f} s {words[hop]}" for hop in waited if waited[hop] >= SLOW_SECONDS[hop]]
 
 
 def _resolve(services: Services, run_id: str) -> str:
