@@ -348,28 +348,27 @@ FORGERIES: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.mark.parametrize("how", FORGERIES.values(), ids=FORGERIES.keys())
-def test_a_forged_or_stale_callback_is_refused_counted_and_changes_nothing(night: Night, how: dict[str, Any]) -> None:
+def test_forged_and_stale_callbacks_are_refused_counted_and_change_nothing(night: Night) -> None:
     story, call = _rung_by_telnyx(night)
     before, counted = story.page(), night.refusals("PhoneReply")
-    answer = _post(story, call, "key", {"Digits": "1"}, **how)
-    assert answer.status_code == 403, answer.text
+    for name, how in FORGERIES.items():
+        answer = _post(story, call, "key", {"Digits": "1"}, **how)
+        assert answer.status_code == 403, (name, answer.text)
     assert story.page()["state"] == before["state"] == "open"
     assert story.call(call["sid"])["status"] == "ringing"
-    wait_until(lambda: night.refusals("PhoneReply") == counted + 1, what="one refusal in the metric")
+    wait_until(lambda: night.refusals("PhoneReply") == counted + len(FORGERIES), what="each refusal in the metric")
     _takes(story, call, "ann")
 
 
-@pytest.mark.parametrize(
-    "body", ["", "{}", '{"data": {"event_type": "call.initiated"}}', "CallStatus", "\u2028=%ff"], ids=repr
-)
-def test_a_signed_body_that_is_not_telnyxs_form_changes_nothing(night: Night, body: str) -> None:
+def test_a_signed_body_that_is_not_telnyxs_form_changes_nothing(night: Night) -> None:
     story, call = _rung_by_telnyx(night)
+    wait_until(lambda: story.page()["calls"]["c1"].get("ringing_at"), SOON, "the word that it rings")
     before = story.page()
-    timestamp = str(int(time.time()))
-    signed = signature.sign(night.system.endpoints["telnyx_signing_key"], timestamp, body)
-    answer = _post(story, call, "status", {}, body=body.encode(), signature=signed, timestamp=timestamp)
-    assert answer.status_code == 200, answer.text
+    for body in ("", "{}", '{"data": {"event_type": "call.initiated"}}', "CallStatus", "\u2028=%ff"):
+        timestamp = str(int(time.time()))
+        signed = signature.sign(night.system.endpoints["telnyx_signing_key"], timestamp, body)
+        answer = _post(story, call, "status", {}, body=body.encode(), signature=signed, timestamp=timestamp)
+        assert answer.status_code == 200, (body, answer.text)
     assert story.page()["calls"] == before["calls"]
     _takes(story, call, "ann")
 
@@ -395,17 +394,9 @@ def test_callbacks_that_are_repeated_late_and_out_of_order_change_nothing(night:
     "fault",
     [
         {"create": {"body": "<html>Bad gateway</html>"}},
-        {"create": {"body": "[]"}},
-        {"create": {"body": '{"errors": "none"}', "status": 422}},
-        {"create": {"status": 422, "code": 10015}},
-        {"create": {"status": 404, "code": 10005}},
-        {"create": {"status": 403, "code": 10010, "message": "Unverified origination number D51"}},
-        {"create": {"status": 429, "code": 10011}},
-        {"create": {"status": 500, "code": 10007}},
-        {"create": {"status": 415, "code": 10014}},
-        {"create": {"status": 422, "code": 99999}},
-        {"create": {"body": '{"errors": [{"code": "no number", "detail": 7}]}', "status": 400}},
         {"create": {"body": '{"errors": []}', "status": 403}},
+        {"create": {"status": 422, "code": 99999}},
+        {"create": {"status": 429, "code": 10011}},
     ],
     ids=str,
 )

@@ -121,6 +121,12 @@ def test_wrong_settings_are_no_fault_of_the_number(stage: Stage, changed: dict[s
         ({"body": "[]"}, False),
         ({"body": "<html></html>", "status": 502}, False),
         ({"body": '{"errors": "none"}', "status": 422}, True),
+        ({"body": '{"errors": []}', "status": 403}, True),
+        ({"body": '{"errors": [{"code": "no number", "detail": 7}]}', "status": 400}, True),
+        ({"status": 415, "code": 10014}, True),
+        ({"status": 422, "code": 10015}, True),
+        ({"status": 404, "code": 10005}, True),
+        ({"status": 403, "code": 10010, "message": "Unverified origination number D51"}, True),
         ({"lose_answer": True}, False),
     ],
 )
