@@ -1,7 +1,7 @@
 """Telnyx's calls (TeXML): placing, looking up, ending (signatures.py: its callbacks). Nothing else talks to Telnyx.
 
 Its documentation: developers.telnyx.com, "TeXML REST Commands", "TeXML verbs", "Callbacks". Where that leaves something open,
-docs/phone.md says what is taken for granted here. Its own library has 24 MB: these are five requests.
+docs/providers.md says what is taken for granted here. Its own library has 24 MB: these are five requests.
 """
 
 import re
