@@ -49,7 +49,7 @@ def night(_two_providers: Night, record_property: Callable[[str, object], None])
     for part in PARTS:
         _two_providers.system.faults(part, {})
     _two_providers.system.control("PUT", "twilio", "settings", {"speech_rate": 1.0})
-    _two_providers.rests()
+    _two_providers.rests(400)  # after a storm of 200 Slack takes a message a second
 
 
 def _heals(night: Night) -> None:
