@@ -1,6 +1,7 @@
 """The console as a person uses it, in a browser: with eyes, a mouse, a keyboard, a telephone's screen."""
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -514,6 +515,13 @@ def guide(page: Page) -> Locator:
     return page.locator("#guide")
 
 
+def nothing_has_happened(stage: Stage) -> None:
+    """Of what other tests have left in the table, nothing is listed."""
+    sources = Sources(stage.endpoints)
+    for item in sources._query(f"INCIDENTS#{datetime.now(UTC):%Y-%m}"):
+        sources._dynamodb.delete_item(TableName=stage.endpoints.table, Key={"pk": item["pk"], "sk": item["sk"]})
+
+
 def is_watched(page: Page, *, silenced: int) -> None:
     """Prometheus has seen a minute ago that the site is down, and Alertmanager has silences for so many alerts."""
     page.evaluate(
@@ -530,6 +538,7 @@ def is_watched(page: Page, *, silenced: int) -> None:
 
 
 def test_the_guide_says_who_ends_a_page_by_hand(stage: Stage, page: Page) -> None:
+    nothing_has_happened(stage)
     state, *rest = incident(7, "acknowledged")[1:]
     stage.put([*incident(7)[:1], state | {"group_key": "page:page-1"}, *rest])
     resolve = {
@@ -558,6 +567,7 @@ def test_the_guide_says_who_ends_a_page_by_hand(stage: Stage, page: Page) -> Non
 def test_the_guide_says_why_no_phone_rings(
     stage: Stage, page: Page, silenced: int, resolved_by: str, says: str
 ) -> None:
+    nothing_has_happened(stage)
     listed, state, *events = incident(8, "resolved")
     end = {"pk": state["pk"], "sk": "EVENT#000009", "number": 9, "at": NOW + 20_000, "kind": "resolved", "detail": {}}
     stage.put([listed, state, *events, end | {"who": resolved_by}])
