@@ -48,7 +48,7 @@ def test_everything_is_where_the_endpoints_say(devstack: Devstack) -> None:
             "console",
             "site",
         ),
-        *("twilio_auth_token", "slack_signing_secret"),
+        *("twilio_auth_token", "slack_signing_secret", "telnyx", "telnyx_signing_key"),
     }
     assert (devstack.directory / "endpoints.json").stat().st_mode & 0o077 == 0  # it has secrets
 

@@ -1,6 +1,7 @@
 """An incident's life on the whole system: who is rung, who is not, what stops it, and what everybody is told."""
 
 import json
+import re
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -48,7 +49,8 @@ def test_every_action_is_in_the_timeline_with_who_what_and_when(night: Night) ->
     assert {("ringing", "Alice"), ("call_ended", "Alice"), ("ringing", "Bob")} <= set(told)
     assert all(began - 1 < event["at"] / 1000 < time.time() + 1 for event in story.timeline())
     wait_until(lambda: len(story.thread()) >= 4, what="the story in the thread")
-    assert f"Calling <@{story.slack_user('alice')}>" in " ".join(story.thread())
+    # Whom Slack calls by a name of several people is not mentioned: every story has an Alice, and the first one is alone.
+    assert re.search(f"Calling (Alice|<@{story.slack_user('alice')}>)", " ".join(story.thread()))
     assert "Alice: busy" in " ".join(story.thread())
 
 

@@ -23,7 +23,7 @@ from oncall.table import Put, Update
 from tests.builders import GATEWAY, webhook
 from tests.builders import alert as alert_of_alertmanager
 from tests.functional.handlers import Stack, stack
-from tests.functional.test_topics import TOPIC, Sns, sns
+from tests.functional.test_alarms_by_topic import TOPIC, Sns, sns
 from tests.unit.test_payloads import DATADOG, GITHUB, KUMA, SENTRY_EVENT, SENTRY_ISSUE, SENTRY_METRIC, ZABBIX
 
 __all__ = ["sns", "stack"]  # the fixtures
@@ -232,7 +232,7 @@ each = pytest.mark.parametrize("sender", SENDERS, ids=lambda sender: sender.sour
 
 def test_every_source_is_here() -> None:
     tried = {sender.source for sender in SENDERS}
-    assert tried - {"pagerduty", MINE} == set(BUILT_IN) - {"cloudwatch"}  # whose table is test_topics.py
+    assert tried - {"pagerduty", MINE} == set(BUILT_IN) - {"cloudwatch"}  # whose table is test_alarms_by_topic.py
 
 
 @each

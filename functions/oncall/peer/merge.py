@@ -157,9 +157,11 @@ def exchange(
     counts = rosters.follow(services, answered["roster"])
     if rosters.is_later(counts, answered["roster"]["applied_at"]):
         peer.ask("exchange", {"incidents": [], "roster": rosters.write(services.table, whole=True)}, seconds=10.0)
+    told = shared.told(services.table)
     for item in given:
         incident = Incident.from_item(item)
-        shared.share(services.table, incident, told=incident.state)
+        if told.get(incident.id) != incident.state:
+            shared.share(services.table, incident, told=incident.state)
     for theirs in answered["incidents"]:
         _merge_and_show(services, theirs, base=base)
     return answered

@@ -5,15 +5,17 @@ An item goes some days after its incident is resolved in both.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import batched
 from typing import Any
 
 from oncall import incidents
 from oncall.incidents import Incident, State
 from oncall.services import Services
-from oncall.table import DUE, Item, Table, Update
+from oncall.table import DUE, ConflictError, Item, Table, Update
 
 PARTITION = "SHARED"
 KEPT_MS = 7 * 86_400_000
+AT_ONCE = 100  # DynamoDB: items of a TransactGetItems
 
 # What an item has for the stack that it is in alone.
 _OWN = frozenset(
@@ -52,10 +54,20 @@ def share(table: Table, incident: Incident, *, told: State | None = None) -> Non
     table.update(Update(PARTITION, incident.id, set=changes))
 
 
+def told(table: Table) -> dict[str, str]:
+    """The state that the other stack knows of each incident that both may have, by id; empty if it knows none."""
+    return {str(item["sk"]): str(item["told"]) for item in table.query(PARTITION)}
+
+
 def items(table: Table) -> list[Item]:
     """The incidents that both may have, as they are written: those that the other one does not know to be resolved."""
-    known = [str(item["sk"]) for item in table.query(PARTITION) if item["told"] != "resolved"]
-    found = [table.get(incidents.partition(incident), "STATE") for incident in known]
+    known = [(incidents.partition(incident), "STATE") for incident, state in told(table).items() if state != "resolved"]
+    found: list[Item | None] = []
+    for some in batched(known, AT_ONCE, strict=False):
+        try:
+            found += table.get_many(some)
+        except ConflictError:  # one of them is being written
+            found += [table.get(pk, sk) for pk, sk in some]
     return [item for item in found if item is not None]
 
 
