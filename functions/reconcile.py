@@ -44,9 +44,11 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, i
         reconciler.bury(services, str(detail["executionArn"]))
     failed: Exception | None = None
     try:
-        # In a storm many executions may fail: the other stack is followed once a minute, and not once more for each.
-        is_heard = "status" in detail or minute.look(
-            services, base=settings.public_url or settings.gateway_url, is_asked=bool(event.get("exchange"))
+        is_heard = minute.look(
+            services,
+            base=settings.public_url or settings.gateway_url,
+            is_asked=bool(event.get("exchange")),
+            is_minute="status" not in detail,
         )
         if event.get("exchange"):
             return {"heard": is_heard}

@@ -263,6 +263,19 @@ def test_a_page_that_no_call_can_be_placed_for_is_in_nobodys_hands(pair: Pair) -
     assert taken.decision["action"] == "page"
 
 
+def test_an_execution_that_failed_has_the_other_stack_asked_by_a_primary_that_was_away_alone(pair: Pair) -> None:
+    for world in (pair.primary, pair.standby):
+        pair.minute(world)
+    before = pair.asked
+    for world in (pair.primary, pair.standby):
+        minute.look(world.services, base=BASE, is_minute=False)
+    assert pair.asked == before
+
+    pair.primary.clock.time += roster.AWAY_MS + 1
+    minute.look(pair.primary.services, base=BASE, is_minute=False)
+    assert pair.asked == before + 1
+
+
 def test_the_silence_of_either_is_told_once_and_its_end_too(pair: Pair) -> None:
     pair.minute(pair.standby)
     pair.is_cut = True

@@ -56,8 +56,11 @@ def ask(services: Services, word: str, given: Mapping[str, Any], *, tries: int =
         raise
 
 
-def look(services: Services, *, base: str, is_asked: bool = False) -> bool:
+def look(services: Services, *, base: str, is_asked: bool = False, is_minute: bool = True) -> bool:
     """What the reconciler does first; with `is_asked` it speaks with the other stack in any case.
+
+    Not `is_minute`: it runs for an execution that failed, of which a storm may have hundreds. Then only a primary that was
+    away asks, since it must not go on with what it had before it has.
 
     Returns whether that is needless, or the other stack has answered. Raises botocore's errors.
     """
@@ -73,7 +76,8 @@ def look(services: Services, *, base: str, is_asked: bool = False) -> bool:
     if "heard_at" not in state:  # it has not been heard yet: that counts from now on
         state = services.table.update(Update(PARTITION, KEY, set={"heard_at": now}))
     has_answered = True
-    if not is_primary or was_away or is_asked or now - state["heard_at"] > QUIET_MS:
+    is_due = is_minute and (not is_primary or now - state["heard_at"] > QUIET_MS)
+    if is_due or was_away or is_asked:
         try:
             _ask(services, base=base, everything=was_away)
         except NoAnswerError as error:
