@@ -33,12 +33,21 @@ def test_invocations_at_once_have_an_environment_each(sample: Sample, tmp_path: 
     assert len(set(pids)) == 4
 
 
+def _runtime(directory: Path) -> LambdaRuntime:
+    """One that starts nothing."""
+    return LambdaRuntime(directory, Path(sys.executable), endpoint="", region="us-east-1", account="")
+
+
+def _function(name: str) -> Function:
+    return Function(name, name, "handler", 3, 128, (), "role", "log", "JSON")
+
+
 def test_who_waits_for_a_function_gets_it_when_it_is_free_whoever_waits_for_another(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(lambda_runtime, "ENVIRONMENTS_EACH", 0)
-    runtime = LambdaRuntime(tmp_path, Path(sys.executable), endpoint="", region="us-east-1", account="")
-    busy, wanted = (Function(name, name, "handler", 3, 128, (), "role", "log", "JSON") for name in ("busy", "wanted"))
+    runtime = _runtime(tmp_path)
+    busy, wanted = (_function(name) for name in ("busy", "wanted"))
     environment = cast("_Environment", SimpleNamespace(cold=True, idle_since=0.0, retired=False))
     with ThreadPoolExecutor(2) as pool:
         first = pool.submit(runtime._take, busy, None)
@@ -57,8 +66,8 @@ def test_whoever_waits_for_too_long_is_throttled_and_nothing_runs_for_him_later(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(lambda_runtime, "ENVIRONMENTS_EACH", 0)
-    runtime = LambdaRuntime(tmp_path, Path(sys.executable), endpoint="", region="us-east-1", account="")
-    function = Function("busy", "busy", "handler", 3, 128, (), "role", "log", "JSON")
+    runtime = _runtime(tmp_path)
+    function = _function("busy")
     with pytest.raises(ThrottledError):
         runtime.invoke(function, b"{}", patience=0.01)
     assert not runtime.invocations
@@ -68,8 +77,8 @@ def test_of_environments_that_wait_the_next_one_to_work_is_kept_longest(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(lambda_runtime, "SPARE_SECONDS", 0.1)
-    runtime = LambdaRuntime(tmp_path, Path(sys.executable), endpoint="", region="us-east-1", account="")
-    function = Function("busy", "busy", "handler", 3, 128, (), "role", "log", "JSON")
+    runtime = _runtime(tmp_path)
+    function = _function("busy")
     ended: list[str] = []
 
     def waiting(name: str) -> _Environment:
