@@ -37,6 +37,9 @@ PATIENCE_SECONDS = 8.0
 IDLE_SECONDS = 300.0  # until an environment that waits for work is ended
 SPARE_SECONDS = 30.0  # the same, where another of the same function waits too: each takes 45 MB
 EVENT_RETRY_SECONDS = (1.0, 2.0)  # Lambda waits for one and two minutes before its two retries: sixty times as fast
+# Environments that start at once. The emulator counts an environment's start in the function's time limit, which Lambda does not:
+# of many that start beside each other on a busy machine none would be ready in time, and each would be tried again.
+STARTING = 2
 _INIT_SECONDS = 30.0  # beside the function's own time limit, for a cold start on a busy machine
 
 _EMULATOR = (
@@ -140,6 +143,10 @@ class _Environment:
                     self._init_told.set()
         self._init_told.set()  # it has ended
 
+    def await_init(self, seconds: float) -> None:
+        """Waits until it is ready for its first invocation, or has ended."""
+        self._init_told.wait(seconds)
+
     def init_ms(self) -> float | None:
         """How long its start took, as the emulator's log tells, which may come a little after its answer."""
         self._init_told.wait(5)
@@ -199,6 +206,7 @@ class LambdaRuntime:
         self.on_invocation: Callable[[str, bool], None] = lambda *_: None  # and of each invocation's end
         # A process started by a thread is told of that thread's end, so one thread that never ends starts them all.
         self._starter = ThreadPoolExecutor(max_workers=1, thread_name_prefix="environments")
+        self._starting = threading.Semaphore(STARTING)
         self._events = ThreadPoolExecutor(max_workers=64, thread_name_prefix="events")
         threading.Thread(target=self._end_idle, daemon=True).start()
 
@@ -317,7 +325,11 @@ class LambdaRuntime:
         """
         request_id = request_id or str(uuid4())
         environment = self._take(function, patience)
-        cold, started, began = environment.cold, time.time(), time.monotonic()
+        cold = environment.cold
+        if cold:
+            self._starting.acquire()
+            threading.Thread(target=self._await_init, args=(environment,), daemon=True).start()
+        started, began = time.time(), time.monotonic()
         kills = self._kills.get(function.logical_id)
         kill = kills.popleft() if kills else None
         with self._lock:
@@ -356,6 +368,10 @@ class LambdaRuntime:
         self.on_invocation(function.name, bool(error))
         self._give_back(function, environment, healthy=healthy)
         return Result(200, body, "Unhandled" if error else None)
+
+    def _await_init(self, environment: _Environment) -> None:
+        environment.await_init(_INIT_SECONDS)
+        self._starting.release()
 
     def _take(self, function: Function, patience: float | None) -> _Environment:
         deadline = None if patience is None else time.monotonic() + patience
