@@ -348,8 +348,10 @@ class Network:
             after = 1.0 if line.after is None else line.after
         elif line.behaviour in {"busy", "no-answer"} and line.after is not None:
             after = line.after
-        answered = self._wait(call, min(after, timeout), lambda: call.status == "in-progress")
-        if answered:
+        try:
+            if self._wait(call, min(after, timeout), lambda: call.status == "in-progress"):
+                return
+        except _Redirected:  # only a call in progress is given another document: it was answered
             return
         if after > timeout or line.behaviour in {"ring", "no-answer"}:
             self._end(call, "no-answer")
@@ -358,7 +360,8 @@ class Network:
         else:
             call.script.extend(line.digits)
             self._answered(call, "machine" if line.behaviour == "voicemail" else "human")
-        self._wait(call, 0)  # raises if that was the end
+        if call.status in ENDED:
+            raise _Ended
 
     def _converse(self, call: Call) -> None:
         """Perform document after document, until the last one ends or somebody hangs up."""

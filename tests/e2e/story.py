@@ -193,12 +193,6 @@ class Story:
         return self.posts(self.webhook(group, "resolved", **more))
 
     def posts(self, webhook: Any) -> str:
-        """Posts a webhook that is accepted; returns the execution's name."""
-        answer = self.system.post_alerts(webhook)
-        assert answer.status_code == 202, (answer.status_code, answer.text)
-        return str(answer.json()["execution"])
-
-    def gets_in(self, webhook: Any) -> str:
         """Posts a webhook again and again until it is accepted, as Alertmanager does; returns the execution's name."""
 
         def accepted() -> str | None:

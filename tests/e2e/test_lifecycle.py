@@ -310,7 +310,7 @@ def test_fifty_equal_webhooks_at_once_are_one_incident_and_one_call(night: Night
     story = night.story("alice", "bob")
     webhook = story.webhook()
 
-    executions = at_once([lambda: story.gets_in(webhook)] * 50)
+    executions = at_once([lambda: story.posts(webhook)] * 50)
 
     story.takes("alice")
     story.becomes("acknowledged")

@@ -359,7 +359,7 @@ def test_a_storm_during_a_takeover_rings_one_phone_at_a_time(pair: Pair) -> None
     )  # somebody answers when all is there, and not before
     goes_down(pair.primary)
     with ThreadPoolExecutor(8) as pool:
-        list(pool.map(lambda number: at_standby.gets_in(at_standby.webhook(f"shop {number}")), range(STORM)))
+        list(pool.map(lambda number: at_standby.posts(at_standby.webhook(f"shop {number}")), range(STORM)))
     wait_until(at_standby.calls, 300, "a phone ringing")
     most = 0
     until = time.time() + 30

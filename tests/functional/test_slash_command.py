@@ -115,6 +115,15 @@ def test_with_many_people_and_policies_it_stays_short(world: World) -> None:
     assert "and 58 more" in said
     assert "more policies" in said
     assert len(said) < 12_000
+    for name in ("p39", "Product 39"):
+        assert types(world, f"who {name}").startswith("*Policy p39* for product 39")
+
+
+def test_who_is_rung_for_what_the_roster_does_not_know(world: World) -> None:
+    said = types(world, "who chekout")
+    assert "There is no policy or product" in said
+    assert "chekout" in said
+    assert "*Policy default*" in said
 
 
 # ---------------------------------------------------------------- take

@@ -35,7 +35,7 @@ _LENGTH = re.compile(r"([0-9]{1,3})\s*(m|min|minutes?|h|hours?|d|days?|分|時�
 _WORDS: Mapping[Language, Mapping[str, str]] = {
     "en": {
         "help": (
-            "`/oncall` or `/oncall who`: who is on call now and next\n"
+            "`/oncall` or `/oncall who [policy or product]`: who is on call now and next\n"
             "`/oncall take [schedule] [for 2h]`: be the one on call from now, without a length until the shift ends\n"
             "`/oncall page PRODUCT what is wrong`: ring whoever is on call for a product, at once\n"
             "`/oncall incidents`: what is open\n"
@@ -52,7 +52,8 @@ _WORDS: Mapping[Language, Mapping[str, str]] = {
         "turn": "• {schedule}: {who} until {until}, then {next}",
         "turn_on": "• {schedule}: {who}",
         "nobody": "nobody",
-        "more_policies": "… and {count} more policies",
+        "more_policies": "… and {count} more policies: `/oncall who NAME` shows one",
+        "no_policy": "There is no policy or product {name}. The default policy rings for what the roster does not know.",
         "no_roster": "There is no roster yet: `oncall roster apply roster.yaml`",
         "none_open": ":large_green_circle: Nothing is open in your channels.",
         "unsure": "Slack has not said which channels you are in, so only incidents of your own policies are listed.",
@@ -75,7 +76,7 @@ _WORDS: Mapping[Language, Mapping[str, str]] = {
     },
     "ja": {
         "help": (
-            "`/oncall` または `/oncall who`：いまと次の当番\n"
+            "`/oncall` または `/oncall who [ポリシーまたはプロダクト]`：いまと次の当番\n"
             "`/oncall take [スケジュール] [for 2h]`：いまから当番を代わる。時間を書かなければ、いまの当番の終わりまで\n"
             "`/oncall page プロダクト 内容`：そのプロダクトの当番にすぐ電話する\n"
             "`/oncall incidents`：未解決のインシデント\n"
@@ -92,7 +93,8 @@ _WORDS: Mapping[Language, Mapping[str, str]] = {
         "turn": "• {schedule}：{who}、{until}まで。次は{next}",
         "turn_on": "• {schedule}：{who}",
         "nobody": "なし",
-        "more_policies": "… ほか{count}件のポリシー",
+        "more_policies": "… ほか{count}件のポリシー：`/oncall who 名前`で表示します",
+        "no_policy": "{name} というポリシーもプロダクトもありません。名簿にないものは既定のポリシーで電話します。",
         "no_roster": "名簿がまだありません：`oncall roster apply roster.yaml`",
         "none_open": ":large_green_circle: 参加しているチャンネルに未解決のインシデントはありません。",
         "unsure": "参加しているチャンネルをSlackから確認できないため、自分のポリシーのインシデントだけを表示しています。",
@@ -161,7 +163,7 @@ def answer(services: Services, access: Access, command: Command) -> str:
         return refused
     match word.lower():
         case "" | "who":
-            return _who(services, caller)
+            return _who(services, caller, rest)
         case "take":
             return _take(services, access, caller, rest)
         case "page":
@@ -196,11 +198,18 @@ def _refusal(
 # ---------------------------------------------------------------- who
 
 
-def _who(services: Services, caller: _Caller) -> str:
+def _who(services: Services, caller: _Caller, rest: str) -> str:
     if not caller.known.responders:
         return caller.say("no_roster")
     found = overview(caller.known, at(services.now()))
-    parts = [rung_words(caller.language, rung) for rung in found[:SHOWN]]
+    parts = []
+    name = rest.strip()
+    if name and name.lower() != "now":
+        named = [rung for rung in found if name.casefold() in {one.casefold() for one in (rung.policy, *rung.products)}]
+        if not named:
+            parts.append(caller.say("no_policy", name=_quoted(name)))
+        found = named or found
+    parts += [rung_words(caller.language, rung) for rung in found[:SHOWN]]
     if len(found) > SHOWN:
         parts.append(caller.say("more_policies", count=len(found) - SHOWN))
     return "\n\n".join(parts)
