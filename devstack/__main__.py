@@ -34,6 +34,7 @@ def _options() -> Options:
         schedule_speed=float(os.environ.get("SCHEDULE_SPEED") or 1),
         providers=int(os.environ.get("PROVIDERS") or 2),
         idle_seconds=float(os.environ.get("IDLE_SECONDS") or 300),
+        whole_starts=os.environ.get("WHOLE_STARTS", "0") not in {"", "0", "no", "false"},
     )
 
 

@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -32,12 +33,28 @@ ROOT = Path(__file__).parents[1]
 
 
 def wait_until[T](condition: Callable[[], T | None], timeout: float = 30, what: str = "it") -> T:
-    """The first true result of the condition, asked for again and again. Fails after `timeout` seconds."""
-    deadline = time.monotonic() + timeout
+    """The first true result of the condition, asked for again and again. Fails after `timeout` seconds.
+
+    The longer it takes the less often it is asked: a question costs the system that is asked some of its two cores.
+    """
+    began = time.monotonic()
     while not (result := condition()):
-        assert time.monotonic() < deadline, f"{what} did not happen within {timeout} s"
-        time.sleep(0.1)
+        waited = time.monotonic() - began
+        assert waited < timeout, f"{what} did not happen within {timeout} s"
+        time.sleep(min(0.5, 0.05 + waited / 10))
     return result
+
+
+_sessions = threading.local()
+
+
+def _session() -> requests.Session:
+    """This thread's: to make one takes longer than to ask."""
+    if not hasattr(_sessions, "session"):
+        _sessions.session = requests.Session()
+        _sessions.session.trust_env = False
+    session: requests.Session = _sessions.session
+    return session
 
 
 @dataclass(frozen=True)
@@ -85,14 +102,16 @@ class Devstack:
 
     # What comes out.
 
-    def calls(self) -> list[dict[str, Any]]:
-        """All telephone calls, oldest first."""
-        found: list[dict[str, Any]] = self.control("GET", "twilio", "calls")
+    def calls(self, after: float = 0) -> list[dict[str, Any]]:
+        """All telephone calls since a time (epoch seconds), oldest first."""
+        found: list[dict[str, Any]] = self.control("GET", "twilio", f"calls?after={after}")
         return found
 
-    def messages(self) -> list[dict[str, Any]]:
-        """All Slack messages."""
-        found: list[dict[str, Any]] = self.control("GET", "slack", "messages")
+    def messages(self, channel: str | None = None) -> list[dict[str, Any]]:
+        """All Slack messages, or those of a channel."""
+        found: list[dict[str, Any]] = self.control(
+            "GET", "slack", f"messages?channel={channel}" if channel else "messages"
+        )
         return found
 
     def published(self) -> list[dict[str, Any]]:
@@ -120,7 +139,7 @@ class Devstack:
         base = self.endpoints[part]
         if part == "gateway":
             base = base.rsplit("/", 1)[0]  # without the stage
-        answer = requests.request(method, f"{base}/_sim/{path}", json=body, timeout=30)
+        answer = _session().request(method, f"{base}/_sim/{path}", json=body, timeout=30)
         assert answer.ok, f"{method} {part} {path}: {answer.status_code} {answer.text}"
         return answer.json() if answer.content else None
 

@@ -108,7 +108,15 @@ class Aws:
     """The WSGI app."""
 
     def __init__(
-        self, *, port: int, region: str, directory: Path, python: Path, schedule_speed: float, idle_seconds: float
+        self,
+        *,
+        port: int,
+        region: str,
+        directory: Path,
+        python: Path,
+        schedule_speed: float,
+        idle_seconds: float,
+        copies: bool,
     ):
         # moto reads these when it is imported, and makes its own clients by them.
         from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app  # noqa: PLC0415
@@ -122,7 +130,13 @@ class Aws:
         self._region = region
         self._directory = directory
         self._runtime = LambdaRuntime(
-            directory, python, endpoint=endpoint, region=region, account=ACCOUNT, idle_seconds=idle_seconds
+            directory,
+            python,
+            endpoint=endpoint,
+            region=region,
+            account=ACCOUNT,
+            idle_seconds=idle_seconds,
+            copies=copies,
         )
         self._resources = Resources(endpoint=endpoint, region=region, account=ACCOUNT, runtime=self._runtime)
         self._cloudformation = CloudFormation(self._resources, self._write_gateway)
@@ -527,6 +541,7 @@ def main() -> None:
     parser.add_argument("--runtime", type=Path, required=True, help="the interpreter of the Lambda runtime")
     parser.add_argument("--schedule-speed", type=float, default=1.0, help="times faster than the clock")
     parser.add_argument("--idle-seconds", type=float, default=IDLE_SECONDS, help="until an idle environment is ended")
+    parser.add_argument("--whole-starts", action="store_true", help="an interpreter for each environment, no copies")
     options = parser.parse_args()
     port = options.port or free_port()
     os.environ |= {
@@ -545,6 +560,7 @@ def main() -> None:
         python=options.runtime.absolute(),
         schedule_speed=options.schedule_speed,
         idle_seconds=options.idle_seconds,
+        copies=not options.whole_starts,
     )
     # What moto keeps of everything, its parsers and models, is never garbage: looking for it took a third of the time.
     gc.collect()

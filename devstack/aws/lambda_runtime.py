@@ -45,6 +45,7 @@ _INIT_SECONDS = 30.0  # beside the function's own time limit, for a cold start o
 _EMULATOR = (
     Path(samcli.__file__).parent / "local/rapid" / f"aws-lambda-rie-{platform.machine().replace('aarch64', 'arm64')}"
 )
+_FORK_SERVER = str(Path(__file__).with_name("fork_server.py"))
 _INIT_REPORT = re.compile(rb"INIT REPORT\(durationMs: ([0-9.]+)\)")
 
 
@@ -111,6 +112,14 @@ class Death:
     come: Callable[[], None]
 
 
+@dataclass(frozen=True)
+class _ForkServer:
+    """See devstack/aws/fork_server.py."""
+
+    name: str
+    process: subprocess.Popen[bytes]
+
+
 class _Environment:
     """One emulator process with its runtime: serves one invocation at a time, keeps what the handler leaves in memory."""
 
@@ -123,7 +132,7 @@ class _Environment:
         self.requests: Counter[str] = Counter()  # of this invocation, by action
         self.killed = False
         self.retired = False  # it ends when it has nothing more to do
-        self._port = port
+        self.port = port
         self.cold = True
         self.idle_since = time.monotonic()
         self._init_ms: float | None = None
@@ -154,7 +163,7 @@ class _Environment:
 
     def invoke(self, event: bytes, request_id: str, timeout: float) -> tuple[int, bytes]:
         """Status and body of the emulator's answer. Raises OSError or http.client.HTTPException when the process dies."""
-        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=timeout)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
         try:
             connection.request(
                 "POST", "/2015-03-31/functions/function/invocations", event, {"X-Amzn-RequestId": request_id}
@@ -165,10 +174,11 @@ class _Environment:
             connection.close()
 
     def end(self) -> None:
-        """End it and everything that it started."""
+        """End it and everything that it started; returns when all of it has ended."""
         if self.process.poll() is None:
             self.process.kill()
         self.process.wait()
+        self._reader.join(_INIT_SECONDS)  # the output's last holder is the runtime
 
 
 class LambdaRuntime:
@@ -183,9 +193,15 @@ class LambdaRuntime:
         region: str,
         account: str,
         idle_seconds: float = IDLE_SECONDS,
+        copies: bool = True,
     ):
-        """`directory` holds code and logs; `python` is the runtime's interpreter, with awslambdaric and boto3 only."""
+        """`directory` holds code and logs; `python` is the runtime's interpreter, with awslambdaric and boto3 only.
+
+        Without `copies` each environment starts an interpreter of its own, as Lambda does: to measure how long that takes.
+        """
         self._idle_seconds = idle_seconds
+        self._copies = copies
+        self._servers: dict[Path, _ForkServer] = {}  # by the code that they run
         self._directory = directory
         self._python = python
         self._endpoint = endpoint
@@ -339,7 +355,7 @@ class LambdaRuntime:
             environment.end()
         timer = None
         if kill and kill.after_ms:
-            timer = threading.Timer(kill.after_ms / 1000, environment.process.kill)
+            timer = threading.Timer(kill.after_ms / 1000, environment.end)
             timer.start()
         healthy = True
         try:
@@ -388,7 +404,7 @@ class LambdaRuntime:
                     raise ThrottledError(function.name)
             environment = self._starter.submit(self._start, function).result()
             environments.append(environment)
-        self._await_port(environment)
+        _await_socket(socket.AF_INET, ("127.0.0.1", environment.port), environment.process)
         return environment
 
     def _give_back(self, function: Function, environment: _Environment, *, healthy: bool) -> None:
@@ -408,6 +424,10 @@ class LambdaRuntime:
     def _start(self, function: Function) -> _Environment:
         port = free_port()
         session = uuid4().hex
+        if self._copies:
+            runtime = ["-IS", _FORK_SERVER, "start", self._fork_server(function.code), function.handler]
+        else:
+            runtime = ["-m", "awslambdaric", function.handler]
         logs = self._directory / "logs"
         logs.mkdir(parents=True, exist_ok=True)
         command = [
@@ -419,9 +439,7 @@ class LambdaRuntime:
             f"127.0.0.1:{free_port()}",
             *TETHER,
             str(self._python),
-            "-m",
-            "awslambdaric",
-            function.handler,
+            *runtime,
         ]
         process = subprocess.Popen(
             command,
@@ -435,13 +453,20 @@ class LambdaRuntime:
             process, port, logs / f"{function.logical_id}.log", session, partial(self.on_line, function)
         )
 
+    def _fork_server(self, code: Path) -> str:
+        """The name of the one that runs this code; it is started if there is none."""
+        if code not in self._servers:
+            name = f"on-call-lambda-{uuid4().hex}"
+            command = [*TETHER, str(self._python), _FORK_SERVER, "serve", name, str(code)]
+            process = subprocess.Popen(command, env=_variables(code), stdin=subprocess.DEVNULL)
+            _await_socket(socket.AF_UNIX, f"\0{name}", process)
+            self._servers[code] = _ForkServer(name, process)
+        return self._servers[code].name
+
     def _environment_of(self, function: Function, session: str) -> dict[str, str]:
         """The function's variables and those that Lambda sets, and nothing of this process."""
         return {
-            "PATH": os.defpath,
-            "LANG": "en_US.UTF-8",
-            "TZ": ":UTC",
-            "LAMBDA_TASK_ROOT": str(function.code),
+            **_variables(function.code),
             "AWS_REGION": self._region,
             "AWS_DEFAULT_REGION": self._region,
             # Lambda gives it the role's credentials; here the key is the role's name, so that the endpoint knows it.
@@ -456,23 +481,8 @@ class LambdaRuntime:
             "AWS_LAMBDA_LOG_GROUP_NAME": function.log_group,
             "AWS_LAMBDA_LOG_STREAM_NAME": f"{time.strftime('%Y/%m/%d', time.gmtime())}/[$LATEST]{uuid4().hex}",
             "AWS_LAMBDA_LOG_FORMAT": function.log_format,
-            # The emulator hands no trace on, and the SDK would log of every segment that it belongs to none.
-            "AWS_XRAY_SDK_ENABLED": "false",
-            # Lambda's code folder is read-only; for root a folder's permissions are not, so bytecode is not written by this.
-            "PYTHONDONTWRITEBYTECODE": "1",
             **dict(function.environment),
         }
-
-    def _await_port(self, environment: _Environment) -> None:
-        deadline = time.monotonic() + _INIT_SECONDS
-        while environment.process.poll() is None and time.monotonic() < deadline:
-            try:
-                environment_socket = socket.create_connection(("127.0.0.1", environment._port), timeout=1)  # noqa: SLF001 - of this module
-            except OSError:
-                time.sleep(0.005)
-            else:
-                environment_socket.close()
-                return
 
     def _end_idle(self) -> None:
         while True:
@@ -494,6 +504,30 @@ class LambdaRuntime:
     def measurements(self, after: int = 0) -> list[dict[str, Any]]:
         """The invocations so far, oldest first, without the first so many."""
         return [asdict(invocation) for invocation in tuple(self.invocations)[after:]]  # it grows meanwhile
+
+
+def _variables(code: Path) -> dict[str, str]:
+    """Those that are the same for all functions of this code."""
+    return {
+        "PATH": os.defpath,
+        "LANG": "en_US.UTF-8",
+        "TZ": ":UTC",
+        "LAMBDA_TASK_ROOT": str(code),
+        # The emulator hands no trace on, and the SDK would log of every segment that it belongs to none.
+        "AWS_XRAY_SDK_ENABLED": "false",
+        # Lambda's code folder is read-only; for root a folder's permissions are not, so bytecode is not written by this.
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
+
+
+def _await_socket(family: int, address: tuple[str, int] | str, process: subprocess.Popen[bytes]) -> None:
+    """Until a process listens, or has ended."""
+    deadline = time.monotonic() + _INIT_SECONDS
+    while process.poll() is None and time.monotonic() < deadline:
+        with socket.socket(family) as knock:
+            if knock.connect_ex(address) == 0:
+                return
+        time.sleep(0.005)
 
 
 def _error(request_id: str, kind: str, message: str) -> bytes:

@@ -28,7 +28,9 @@ TETHER = ("setpriv", "--pdeathsig", "KILL", "--")
 
 
 class QuietRequestHandler(WSGIRequestHandler):
-    """Logs errors only: request lines hold phone numbers and signed query strings."""
+    """Keeps connections, and logs errors only: request lines hold phone numbers and signed query strings."""
+
+    protocol_version = "HTTP/1.1"
 
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
         del code, size

@@ -67,9 +67,9 @@ class Control:
         return not ((fault and fault.get("ring") is False) or self._exchange.faults.take("ring"))
 
     def _sim_calls(self, request: Request) -> Response:
-        del request
+        after = request.args.get("after", 0.0, type=float)  # epoch seconds
         with self._network.changed:
-            return json_response([_describe(call) for call in self._network.calls.values()])
+            return json_response([_describe(call) for call in self._network.calls.values() if call.created_at >= after])
 
     def _sim_call(self, request: Request, sid: str, action: str) -> Response:
         call = self._network.calls.get(sid)

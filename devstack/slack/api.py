@@ -3,11 +3,11 @@
 What differs from Slack on purpose: an argument that it does not know is refused (invalid_arguments) and not ignored, a
 text that Slack would cut is refused (msg_too_long), and so is an unknown thread.
 
-The control API: `/_sim/messages` (POST: a person writes), `/_sim/messages/{ts}/press`, `/_sim/commands`, `/_sim/home` (a
-person opens the app's home), `/_sim/verify` (whoever sets up the app saves the events' address), `/_sim/faults`, and
-beside those `/_sim/settings` (Settings), `/_sim/errors` (what was refused, and why; DELETE forgets it), `/_sim/ephemerals`,
-`/_sim/interactions`, `/_sim/views`, `/_sim/views/{id}/press` and `/submit`, `/_sim/channels/{id}`, `/_sim/users/{id}`,
-`/_sim/usergroups/{id}`, `/_sim/workspace` (channels and people).
+The control API: `/_sim/messages` (of a `?channel=`; POST: a person writes), `/_sim/messages/{ts}/press`, `/_sim/commands`,
+`/_sim/home` (a person opens the app's home), `/_sim/verify` (whoever sets up the app saves the events' address),
+`/_sim/faults`, and beside those `/_sim/settings` (Settings), `/_sim/errors` (what was refused, and why; DELETE forgets it),
+`/_sim/ephemerals`, `/_sim/interactions`, `/_sim/views`, `/_sim/views/{id}/press` and `/submit`, `/_sim/channels/{id}`,
+`/_sim/users/{id}`, `/_sim/usergroups/{id}`, `/_sim/workspace` (channels and people).
 What is sent to the app answers with the outcome: `ok`, `status`, `seconds`, `body`, `error`.
 
 Run it: `SLACK_BOT_TOKEN=xoxb-... SLACK_SIGNING_SECRET=... python -m devstack.slack.api --port 0 --channel C012AB3CD:on-call`.
@@ -668,8 +668,10 @@ class _Slack:
     def _sim_messages(self, request: Request) -> Response:
         if request.method == "POST":
             return self._sim_write(request)
+        channel = request.args.get("channel")
         with self._workspace.lock:
-            return json_response([_describe(message) for message in self._workspace.messages])
+            found = [one for one in self._workspace.messages if channel in (None, one.channel)]
+            return json_response([_describe(message) for message in found])
 
     def _sim_write(self, request: Request) -> Response:
         """A person writes into a channel."""

@@ -69,6 +69,9 @@ class Options:
     standby: bool = False  # whether a second stack stands in for the first one
     providers: int = 2  # of telephone calls: Twilio, or Telnyx beside it
     idle_seconds: float = 300.0  # until a function's environment that waits for work is ended
+    whole_starts: bool = (
+        False  # each starts an interpreter of its own, as on Lambda, and is no copy of one that is ready
+    )
 
 
 @dataclass(frozen=True)
@@ -213,6 +216,7 @@ class Stack:
                 str(self._options.schedule_speed),
                 "--idle-seconds",
                 str(self._options.idle_seconds),
+                *(["--whole-starts"] if self._options.whole_starts else []),
             ],
         )
         self._await("aws", "/_sim/sns")

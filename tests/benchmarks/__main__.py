@@ -264,11 +264,11 @@ IDLE_SECONDS = 10
 PARTS: dict[str, list[tuple[Callable[[Night, int, Figures], None], dict[str, str]]]] = {
     "ring": [(ring, {})],
     "cold": [
-        (lambda night, times, figures: cold(night, max(5, times // 10), figures), {}),
+        (lambda night, times, figures: cold(night, max(5, times // 10), figures), {"WHOLE_STARTS": "1"}),
         # Ten times as fast: pings come every twelve seconds, and what none came to ends after as long as would be three minutes.
         (
             lambda night, _, figures: kept(night, 5, figures),
-            {"SCHEDULE_SPEED": "10", "IDLE_SECONDS": str(2 * IDLE_SECONDS)},
+            {"SCHEDULE_SPEED": "10", "IDLE_SECONDS": str(2 * IDLE_SECONDS), "WHOLE_STARTS": "1"},
         ),
     ],
     "policies": [(lambda night, _, figures: at_once(night, 5, figures, "20 groups at once over 20 policies"), {})],
@@ -276,7 +276,7 @@ PARTS: dict[str, list[tuple[Callable[[Night, int, Figures], None], dict[str, str
     "sizes": [(partial(size, groups=groups), {}) for groups in (50, 100, 200, 400)],
     "thousand": [(lambda night, _, figures: thousand(night, figures), {})],
     "large": [(lambda night, _, figures: large(night, figures), {})],
-    "slack": [(slack_as, {})],
+    "slack": [(slack_as, {"WHOLE_STARTS": "1"})],
 }
 
 

@@ -207,7 +207,7 @@ class Story:
     def calls(self, person: str | None = None) -> list[dict[str, Any]]:
         """The calls to the story's people, or to one of them, oldest first."""
         numbers = {self.phones[person]} if person else {*self.phones.values()}
-        return [call for call in self.system.calls() if call["to"] in numbers and call["created_at"] >= self.began]
+        return [call for call in self.system.calls(self.began) if call["to"] in numbers]
 
     def called(self) -> list[str]:
         """Who was called, in order."""
@@ -216,7 +216,7 @@ class Story:
 
     def call(self, sid: str) -> dict[str, Any]:
         """A call as it is now."""
-        return next(call for call in self.system.calls() if call["sid"] == sid)
+        return next(call for call in self.system.calls(self.began) if call["sid"] == sid)
 
     def rings(self, person: str, nth: int = 1, timeout: float = SOON) -> dict[str, Any]:
         """Waits until a person's phone rings for the nth time; returns the call."""
@@ -374,7 +374,7 @@ class Story:
 
     def messages(self) -> list[dict[str, Any]]:
         """What the story's channel has, oldest first."""
-        return [message for message in self.system.messages() if message["channel"] == self.channel]
+        return self.system.messages(self.channel)
 
     def heads(self) -> list[dict[str, Any]]:
         """The messages of the channel itself, without those of threads."""

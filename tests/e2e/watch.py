@@ -175,8 +175,7 @@ class Watch:
         """Waits for a message with these words in a channel."""
 
         def said() -> dict[str, Any] | None:
-            messages = self.night.system.messages()
-            return next((one for one in messages if one["channel"] == channel and words in readable(one)), None)
+            return next((one for one in self.night.system.messages(channel) if words in readable(one)), None)
 
         return wait_until(said, timeout, f"{words!r} in Slack")
 
