@@ -5,7 +5,8 @@ take longer than a function's time limit; a copy takes a third of the time. The 
 
 Run by Lambda's interpreter, so with the standard library alone: `fork_server.py serve NAME CODE` is the process that is copied,
 `fork_server.py start NAME HANDLER` stands for one copy. It gives it its variables and its output, and ends when and as it ends;
-if it is killed, so is the copy. NAME is of a socket that needs no file (unix(7): abstract sockets).
+if it is killed, so is the copy. Whoever connects to the socket that is named like the copy's session token ends it too, and is
+let go when it has ended. NAME is of a socket as well; neither needs a file (unix(7): abstract sockets).
 """
 
 import contextlib
@@ -77,11 +78,14 @@ def _keep(client: socket.socket) -> str:
             return str(asked["handler"])
         for output in outputs:
             os.close(output)
-        select.select([client.fileno(), os.pidfd_open(copy)], [], [])
-        os.kill(copy, signal.SIGKILL)  # whoever has ended feels nothing
-        _, status = os.waitpid(copy, 0)
-        with contextlib.suppress(OSError):
-            client.sendall(_STATUS.pack(status))
+        with socket.socket(socket.AF_UNIX) as end:
+            end.bind(f"\0{asked['environment'].get('AWS_SESSION_TOKEN') or os.getpid()}")
+            end.listen()
+            select.select([client.fileno(), end.fileno(), os.pidfd_open(copy)], [], [])
+            os.kill(copy, signal.SIGKILL)  # whoever has ended feels nothing
+            _, status = os.waitpid(copy, 0)
+            with contextlib.suppress(OSError):
+                client.sendall(_STATUS.pack(status))
     os._exit(0)
 
 

@@ -5,6 +5,7 @@ Each environment serves one invocation at a time; there are as many environments
 The emulator and its exact error bodies are those of the package aws-sam-cli; the runtime is the dependency group `runtime`.
 """
 
+import contextlib
 import http.client
 import io
 import json
@@ -175,6 +176,10 @@ class _Environment:
 
     def end(self) -> None:
         """End it and everything that it started; returns when all of it has ended."""
+        with socket.socket(socket.AF_UNIX) as keeper:  # the runtime first: it would log that the emulator is gone
+            if keeper.connect_ex(f"\0{self.session}") == 0:
+                with contextlib.suppress(ConnectionError):
+                    keeper.recv(1)
         if self.process.poll() is None:
             self.process.kill()
         self.process.wait()

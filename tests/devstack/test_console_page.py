@@ -523,17 +523,17 @@ def nothing_has_happened(stage: Stage) -> None:
 
 
 def is_watched(page: Page, *, silenced: int) -> None:
-    """Prometheus has seen a minute ago that the site is down, and Alertmanager has silences for so many alerts."""
+    """Prometheus has seen at NOW that the site is down, and Alertmanager has silences for so many alerts."""
     page.evaluate(
-        """async (silenced) => {
+        """async ([now, silenced]) => {
           const store = await import("/store.js");
-          const since = new Date(Date.now() - 60_000).toISOString();
+          const since = new Date(now).toISOString();
           const firing = { name: "URLDown", severity: "critical", state: "firing", since, labels: {}, annotations: {} };
           store.state.prometheus = { alerts: [firing], targets: [] };
           store.state.alertmanager = { groups: [{ labels: {}, receiver: "on-call", alerts: 1, silenced }], silences: [] };
           store.changed("prometheus");
         }""",
-        silenced,
+        [NOW, silenced],
     )
 
 

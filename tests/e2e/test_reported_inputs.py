@@ -120,8 +120,10 @@ def test_a_part_and_then_all_of_what_somebody_has_rings_nobody(night: Night) -> 
 def test_a_text_that_says_nothing_gives_way_to_the_next(night: Night, name: str, said: str, shown: str) -> None:
     story = night.story("alice")
     plays(story, name)
-    call = story.takes("alice")
+    call = story.rings("alice")
+    story.system.answer(call["sid"])
     story.hears(call["sid"], said)
+    story.system.press(call["sid"], "1")
     story.shows(shown)
     story.becomes("acknowledged")
 
