@@ -3,7 +3,8 @@
 Settings come from the environment: MONITORING=0, ROSTER=file.yaml, AUTO=1, DEVSTACK_DIR (.devstack), RING_SECONDS, LOG_LEVEL,
 STANDBY=1 (with a second stack that stands in, after TAKEOVER_SECONDS), SCHEDULE_SPEED (times faster than the clock),
 PROVIDERS=1 (Twilio without Telnyx beside it), IDLE_SECONDS (until a function that waits for work has to start anew),
-KEEP_WARM=false (no pings against that), JOBS (what is watched: "url", or more of "url ec2 opensearch elasticsearch").
+WHOLE_STARTS=1 (anew as Lambda does, not as a copy), KEEP_WARM=false (no pings against that),
+JOBS (what is watched: "url", or more of "url ec2 opensearch elasticsearch").
 """
 
 import argparse
