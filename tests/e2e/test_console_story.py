@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
+from devstack.console.senders import SENDERS
 from tests.browser_fixture import faultless
 from tests.devstack_fixture import Devstack
 
@@ -64,6 +65,32 @@ def test_break_the_site_decline_answer_press_1_mend_the_site_all_green(page: Pag
     # Done, and nowhere a failure on the way.
     expect(machine.locator(".node.done tspan", has_text="Done")).to_be_visible(timeout=HOP)
     expect(machine.locator(".node.failed, .node.caught")).to_have_count(0)
+
+
+def test_an_alert_of_each_sender_tells_its_story_and_resolves(monitored_devstack: Devstack, page: Page) -> None:
+    for number in range(100, 104):
+        monitored_devstack.line(f"+12025550{number}", "answer", digits="1")
+    senders = page.get_by_role("region", name="Alerts from elsewhere")
+    incidents = page.get_by_role("region", name="Incidents")
+    expect(senders.get_by_role("group")).to_have_count(len(SENDERS), timeout=HOP)
+    for sender in SENDERS:
+        senders.get_by_role("button", name=f"Fire: {sender.title}").click()
+    stories = [incidents.locator("details", has_text=said).first for said in SAID]
+    for story in stories:
+        expect(story.locator(".pill")).to_have_text(re.compile("triggered|acknowledged"), timeout=HOP)
+    for said in SAID:
+        expect(page.get_by_role("log", name="Channel")).to_contain_text(said, timeout=HOP)
+    for sender in SENDERS:
+        senders.get_by_role("button", name=f"Resolve: {sender.title}").click()
+    for story in stories:
+        expect(story.locator(".pill")).to_have_text("resolved", timeout=HOP)
+
+
+SAID = (
+    *("the processors of the shop are busy", "the queue is full", "no order for ten minutes", "web-1 answers slowly"),
+    *("ReferenceError in the checkout", "Uptime Kuma: the shop is down", "the disk of db-1 is full"),
+    *("Deploy failed in example/shop", "the backup did not run"),
+)
 
 
 def test_every_switch_is_taken_by_the_whole_system(monitored_devstack: Devstack, page: Page) -> None:
