@@ -19,6 +19,7 @@ GROUPS = (
     ("e2e/test_standby.py",),
     ("e2e/test_faults_of_aws.py",),
     ("e2e/test_faults.py",),
+    ("e2e/test_providers.py",),
     (
         "e2e/test_bad_input.py",
         "e2e/test_command.py",
