@@ -1,5 +1,6 @@
 """How every HTTP server of the devstack runs: one process, on 127.0.0.1, that ends with whoever started it."""
 
+import atexit
 import ctypes
 import os
 import random
@@ -25,6 +26,12 @@ _claiming = threading.Lock()
 # Prefix of a command line: the kernel kills that program as soon as the thread that started it ends.
 # setpriv is part of Debian's util-linux; the setting survives execve.
 TETHER = ("setpriv", "--pdeathsig", "KILL", "--")
+
+
+@atexit.register
+def _give_claims_back() -> None:
+    for _, claim in _claims:
+        claim.close()
 
 
 class QuietRequestHandler(WSGIRequestHandler):
