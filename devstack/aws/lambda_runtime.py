@@ -144,7 +144,7 @@ class _Environment:
         self._reader.start()
 
     def _copy_log(self, output: IO[bytes], log: Path) -> None:
-        with log.open("ab", buffering=0) as file:
+        with output, log.open("ab", buffering=0) as file:
             for line in output:
                 file.write(line)
                 self._on_line(line)

@@ -1,9 +1,12 @@
 """Functions run as on Lambda: environments are kept, ended and counted, and errors have Lambda's form."""
 
+import io
+import json
 import os
 import signal
 import sys
 import time
+import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
@@ -111,6 +114,22 @@ def test_an_environment_that_waits_for_longer_than_was_told_is_ended(tmp_path: P
     wait_until(lambda: ended)
     assert ended[0] - began >= 0.2
     assert runtime._environments[function] == []
+
+
+@pytest.mark.parametrize(("copies", "program"), [(True, "fork_server.py"), (False, "awslambdaric")])
+def test_a_runtime_is_a_copy_of_one_that_is_ready_or_an_interpreter_of_its_own(
+    tmp_path: Path, runtime: Path, copies: bool, program: str
+) -> None:
+    functions = LambdaRuntime(tmp_path, runtime, endpoint="", region="us-east-1", account="", copies=copies)
+    code = io.BytesIO()
+    with zipfile.ZipFile(code, "w") as archive:
+        archive.writestr(
+            "says.py", "from pathlib import Path\n\ndef run(*_):\n    return Path('/proc/self/cmdline').read_text()"
+        )
+    asked = Function("says", "says", "says.run", 10, 128, (), "role", "log", "JSON")
+    function = functions.deploy(asked, code.getvalue(), "0" * 32)
+    assert program in json.loads(functions.invoke(function, b"{}").payload)
+    functions.end_idle("says")
 
 
 def test_the_environment_is_the_functions_and_lambdas_and_nothing_else(sample: Sample) -> None:
