@@ -35,7 +35,7 @@ def _give_claims_back() -> None:
 
 
 class QuietRequestHandler(WSGIRequestHandler):
-    """Keeps connections, and logs errors only: request lines hold phone numbers and signed query strings."""
+    """Speaks HTTP/1.1, as the services do, and logs errors only: request lines hold phone numbers and signed query strings."""
 
     protocol_version = "HTTP/1.1"
 

@@ -56,7 +56,7 @@ def slack_tells_the_story_once_and_in_order(story: Story, timeout: float = SOON)
 
 def is_rung(story: Story, person: str, nth: int = 1) -> None:
     """Waits, as long as a recovery may take, until a person is rung for the nth time."""
-    wait_until(lambda: len(story.calls(person)) == nth, 90, f"call {nth} to {person}")
+    wait_until(lambda: len(story.calls(person)) == nth, 180, f"call {nth} to {person}")
 
 
 def time_passes_for(story: Story) -> None:

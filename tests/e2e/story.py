@@ -103,7 +103,7 @@ class Night:
         story.writes(f"PRODUCT#{name}", product)
         return story
 
-    def rests(self, timeout: float = 120) -> None:
+    def rests(self, timeout: float = 240) -> None:
         """Waits until no execution is at work any more: nothing rings, nothing is tried again."""
         machine = self.system.endpoints["state_machine_arn"]
 
