@@ -177,8 +177,9 @@ class _Environment:
     def end(self) -> None:
         """End it and everything that it started; returns when all of it has ended."""
         with socket.socket(socket.AF_UNIX) as keeper:  # the runtime first: it would log that the emulator is gone
+            keeper.settimeout(_INIT_SECONDS)
             if keeper.connect_ex(f"\0{self.session}") == 0:
-                with contextlib.suppress(ConnectionError):
+                with contextlib.suppress(OSError):  # nothing is ever sent: it is gone, or the emulator's end has to do
                     keeper.recv(1)
         if self.process.poll() is None:
             self.process.kill()

@@ -69,9 +69,7 @@ class Options:
     standby: bool = False  # whether a second stack stands in for the first one
     providers: int = 2  # of telephone calls: Twilio, or Telnyx beside it
     idle_seconds: float = 300.0  # until a function's environment that waits for work is ended
-    whole_starts: bool = (
-        False  # each starts an interpreter of its own, as on Lambda, and is no copy of one that is ready
-    )
+    whole_starts: bool = False  # an interpreter is started for each, as on Lambda, and not a ready one copied
 
 
 @dataclass(frozen=True)
