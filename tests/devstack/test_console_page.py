@@ -1,5 +1,6 @@
 """The console as a person uses it, in a browser: with eyes, a mouse, a keyboard, a telephone's screen."""
 
+import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
@@ -280,6 +281,25 @@ def test_a_command_is_sent_and_its_answer_seen_by_who_asked_alone(page: Page) ->
     expect(channel(page)).to_contain_text("You asked: who is it")
     page.get_by_role("combobox", name="You are").select_option("a visitor")
     expect(channel(page)).not_to_contain_text("You asked")
+
+
+def test_nobody_writes_before_it_is_known_who_there_is(
+    bare_aws: str, browser: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known, read = threading.Event(), Sources.responders
+
+    def late(sources: Sources) -> list[dict[str, str]]:
+        assert known.wait(60)
+        return read(sources)
+
+    monkeypatch.setattr(Sources, "responders", late)
+    with staged(bare_aws) as stage, faultless(browser, stage.console) as page:
+        field = page.get_by_role("textbox", name="Message or command")
+        expect(page.get_by_text(DOWN).first).to_be_visible()
+        expect(field).to_be_disabled()
+        known.set()
+        expect(field).to_be_enabled()
+        expect(page.get_by_role("combobox", name="You are")).to_have_value("U0SATO")
 
 
 def test_a_message_of_a_person_and_an_edited_one_look_so(stage: Stage, page: Page) -> None:

@@ -110,6 +110,30 @@ def test_it_goes_the_whole_way_and_says_how_long_each_hop_took(world: World, pro
     assert (run["problem"], run["hops"]) == ("", outcome.hops)
 
 
+def test_hops_come_in_their_order_when_the_number_answers_before_the_ring_is_written_down(
+    world: World, probe: Probe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = incidents.timeline
+    monkeypatch.setattr(incidents, "timeline", lambda *of: [one for one in read(*of) if one.kind != "ringing"])
+    seen: list[list[str]] = []
+
+    def key(call: Call) -> None:
+        seen.append(list((probes.last(world.table) or {})["hops"]))
+        world.hears(call, "1")
+        world.twilio_says(call, "completed")
+
+    def answers(world: World, call: Call) -> None:
+        world.passes(2)
+        world.twilio_says(call, "in-progress")
+        probe.meanwhile.append(lambda: key(call))
+
+    probe.line = answers
+    outcome = probe.run()
+    assert outcome is not None
+    assert seen == [["accepted", "opened", "ringing", "answered"]]
+    assert list(outcome.hops)[2:5] == ["ringing", "answered", "acknowledged"]
+
+
 def test_it_counts_in_no_report(probe: Probe) -> None:
     probe.run()
     assert probe.incident.is_test

@@ -2,7 +2,7 @@
 
 import { byId, clock, element, keep, link, onClick, scrollingDown, setAttribute, setText } from "./dom.js";
 import { channelName, date, emojis, mrkdwn, userName } from "./mrkdwn.js";
-import { changed, on, send, state, trouble } from "./store.js";
+import { changed, errors, on, send, state, trouble } from "./store.js";
 
 let shownChannel = null; // null: the first
 let chosenUser = null; // likewise
@@ -179,7 +179,7 @@ function showHome() {
 // ---- all of it
 
 function show() {
-  if (!state.slack) return;
+  if (!state.slack || (!state.responders && !errors.responders)) return; // as whom one acts is known before one can act
   byId("write").disabled = false;
   const users = (state.responders ?? []).filter((r) => r.slack_user).map((r) => ({ id: r.slack_user, name: r.name }));
   users.push({ id: "U0VISITOR", name: "a visitor" });

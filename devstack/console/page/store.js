@@ -3,7 +3,7 @@
 import { byId, setText } from "./dom.js";
 
 export const state = {}; // by part: its last value; null before the first
-const errors = {};
+export const errors = {};
 const wishes = []; // [parts, show]
 const dirty = new Set();
 let source = null;

@@ -148,6 +148,7 @@ def _look(run: _Run) -> str | None:
     page = _page(run)
     call = page.current_call if page else None
     if call and call.answered_at:
+        run.reach("ringing", call.started_at)  # if its own event is not there yet
         run.reach("answered", call.answered_at)
     if page and page.state == "acknowledged":
         if call is None or call.status != "taken":
