@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -41,20 +42,27 @@ def wait_until[T](condition: Callable[[], T | None], timeout: float = 30, what: 
     while not (result := condition()):
         waited = time.monotonic() - began
         assert waited < timeout, f"{what} did not happen within {timeout} s"
-        time.sleep(min(0.5, 0.05 + waited / 10))
+        time.sleep(min(0.5, 0.1 + waited / 5))
     return result
 
 
 _sessions = threading.local()
 
 
-def _session() -> requests.Session:
+def session() -> requests.Session:
     """This thread's: to make one takes longer than to ask."""
     if not hasattr(_sessions, "session"):
         _sessions.session = requests.Session()
         _sessions.session.trust_env = False
-    session: requests.Session = _sessions.session
-    return session
+    mine: requests.Session = _sessions.session
+    return mine
+
+
+@cache
+def _client(service: str, endpoint: str, region: str) -> Any:
+    """Threads may share it, and to make one takes as long as twenty of its requests."""
+    ours: Any = boto3.Session("test", "test", region_name=region)
+    return ours.client(service, endpoint_url=endpoint, config=Config(retries={"total_max_attempts": 1}))
 
 
 @dataclass(frozen=True)
@@ -139,7 +147,7 @@ class Devstack:
         base = self.endpoints[part]
         if part == "gateway":
             base = base.rsplit("/", 1)[0]  # without the stage
-        answer = _session().request(method, f"{base}/_sim/{path}", json=body, timeout=30)
+        answer = session().request(method, f"{base}/_sim/{path}", json=body, timeout=30)
         assert answer.ok, f"{method} {part} {path}: {answer.status_code} {answer.text}"
         return answer.json() if answer.content else None
 
@@ -147,10 +155,7 @@ class Devstack:
 
     def client(self, service: str) -> Any:
         """A boto3 client."""
-        session: Any = boto3.Session("test", "test", region_name=self.endpoints["region"])
-        return session.client(
-            service, endpoint_url=self.endpoints["aws"], config=Config(retries={"total_max_attempts": 1})
-        )
+        return _client(service, self.endpoints["aws"], self.endpoints["region"])
 
     @property
     def dynamodb(self) -> "DynamoDBClient":

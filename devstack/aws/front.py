@@ -119,13 +119,19 @@ class Aws:
         copies: bool,
     ):
         # moto reads these when it is imported, and makes its own clients by them.
+        from moto.core.request import Request  # noqa: PLC0415
+        from moto.dynamodb.responses import DynamoHandler  # noqa: PLC0415
         from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app  # noqa: PLC0415
+        from moto.stepfunctions.responses import StepFunctionResponse  # noqa: PLC0415
 
         from devstack.aws import dynamodb  # noqa: PLC0415
 
         dynamodb.bear_storms()
 
         self._moto: Any = DomainDispatcherApplication(create_backend_app)
+        # Of these we know who answers; to find it out takes moto longer than a read.
+        self._answerers: Mapping[str, Any] = {"dynamodb": DynamoHandler, "states": StepFunctionResponse}
+        self._moto_request: Any = Request
         endpoint = f"http://127.0.0.1:{port}"
         self._region = region
         self._directory = directory
@@ -248,13 +254,13 @@ class Aws:
         if service == "states":
             with self._locks["states"]:  # names are looked up and taken, tokens looked up and closed, in one step
                 refused = step_functions.refusal(name, json.loads(body or b"{}"))
-                return _failure(service, 400, *refused) if refused else self._ask_moto(environ, body)
+                return _failure(service, 400, *refused) if refused else self._ask_moto(service, environ, body)
         if service == "dynamodb" and (refused_item := _oversized_item(body)):
             return _failure(service, 400, "ValidationException", refused_item)
         if service not in _SERIAL_SERVICES:
-            return self._ask_moto(environ, body)
+            return self._ask_moto(service, environ, body)
         with self._locks[service]:
-            response = self._ask_moto(environ, body)
+            response = self._ask_moto(service, environ, body)
         if response.status_code == 200:
             self._follow(f"{service}:{name}", body)
         return response
@@ -281,8 +287,12 @@ class Aws:
                     }
                 )
 
-    def _ask_moto(self, environ: "WSGIEnvironment", body: bytes) -> Response:
+    def _ask_moto(self, service: str, environ: "WSGIEnvironment", body: bytes) -> Response:
         environ["wsgi.input"] = io.BytesIO(body)
+        if answerer := self._answerers.get(service):
+            request = self._moto_request(environ)
+            status, headers, text = answerer.dispatch(request, request.raw_url, dict(request.headers))
+            return Response(text, status, headers)
         return Response.from_app(self._moto, environ, buffered=True)
 
     def _lambda(self, environ: "WSGIEnvironment", path: str, body: bytes) -> Response | None:

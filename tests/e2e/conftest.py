@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.devstack_fixture import Devstack, running_devstack
+from tests.e2e.looking import looking
 from tests.e2e.story import Night
 
 ROSTER = str(Path(__file__).with_name("roster.yaml"))
@@ -30,4 +31,4 @@ def night(_night: Night) -> Iterator[Night]:
 
 def night_of(system: Devstack) -> Night:
     """A running system with the clients that read it."""
-    return Night(system, system.dynamodb, system.stepfunctions)
+    return Night(system, looking(system), system.stepfunctions)

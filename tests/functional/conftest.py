@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING
 
 import boto3
 import pytest
+from botocore import UNSIGNED
+from botocore.config import Config
 from moto import mock_aws
 
 from devstack.aws.dynamodb import bear_storms
@@ -27,7 +29,8 @@ def dynamodb() -> Iterator["DynamoDBClient"]:
         patch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
         patch.setenv("AWS_DEFAULT_REGION", REGION)
         with mock_aws():
-            yield boto3.client("dynamodb")
+            unsigned = Config(signature_version=UNSIGNED)  # nobody checks it, and it takes time
+            yield boto3.client("dynamodb", config=unsigned)
 
 
 @pytest.fixture
