@@ -68,8 +68,9 @@ def test_slack_is_asked_the_same_way_wherever_it_is_asked() -> None:
 
 
 def test_what_may_pass_is_tried_again_the_same_way_wherever_it_is_tried() -> None:
-    """What never passes is named before."""
-    found = [retrier[-1] for state in read()["States"].values() for retrier in retriers(state)]
+    """What never passes is named before. What is read again every minute has a loop for its retry."""
+    states = {name: state for name, state in read()["States"].items() if name != "ReadAgain"}
+    found = [retrier[-1] for state in states.values() for retrier in retriers(state)]
     assert len(found) > 1
     assert all(each == found[0] for each in found)
 
@@ -176,4 +177,4 @@ def test_no_task_outlives_what_it_waits_for() -> None:
         if function and "TimeoutSeconds" in state:
             assert state["TimeoutSeconds"] > resources[function]["Properties"]["Timeout"], name
             compared += 1
-    assert compared == 4
+    assert compared == 5

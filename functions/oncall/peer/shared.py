@@ -15,7 +15,7 @@ from oncall.table import DUE, ConflictError, Item, Table, Update
 
 PARTITION = "SHARED"
 KEPT_MS = 7 * 86_400_000
-AT_ONCE = 100  # DynamoDB: items of a TransactGetItems
+AT_ONCE = 25  # DynamoDB: a TransactGetItems reads 100 items, and 4 MB at most
 
 # What an item has for the stack that it is in alone.
 _OWN = frozenset(
