@@ -80,6 +80,8 @@ def show_one(target: Target, incident_id: str, *, as_json: bool) -> None:
         return
     say(f"{incident.id}: {_state(incident)}, {incident.severity}, product {incident.product or 'not named'}")
     say(incident.summary)
+    if incident.severity == "critical" and not incident.call:
+        say(f"It rings nobody: the product {incident.product} has call: false")
     first = incident.alerts[0].annotations
     described = annotation(first, None, "description", "message")
     if described and described != incident.summary:
@@ -281,6 +283,7 @@ def _summary(incident: Incident) -> dict[str, Any]:
         "policy": incident.policy,
         "firing": incident.firing,
         "unanswered": incident.unanswered,
+        "call": incident.call,
         "test": incident.is_test,
         "acknowledged_by": incident.acknowledged_by or None,
         **{name: at(moment) if moment else None for name, moment in moments.items()},

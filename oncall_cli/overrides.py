@@ -2,12 +2,13 @@
 
 import getpass
 import secrets
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from oncall.roster import EVERYONE, Override, Roster
 from oncall.roster.attributes import suggestion
 from oncall.roster.overrides import LONGEST, replaced, schedules_to_take
-from oncall.roster.schedules import schedule_named, shift_at
+from oncall.roster.schedules import responders_on_call, schedule_named, shift_at
 from oncall_cli import other_stack, roster_table
 from oncall_cli.errors import CommandError
 from oncall_cli.output import confirm, note, print_json, print_table, say
@@ -105,7 +106,7 @@ def _put(
         print_json(_json(override))
     else:
         say(f"override {override.id}: {responder} is on call from {shown(begins)} until {shown(ends)}")
-        say(f"undo it: oncall override remove {override.id}")
+        say(f"undo it: oncall override remove {override.id}{target.options}")
 
 
 def show(target: Target, *, as_json: bool) -> None:
@@ -163,10 +164,18 @@ def _tell(roster: Roster, override: Override) -> None:
             "it would change nothing"
         )
     for name, shift in found:
-        note(
-            f"~ schedule {name}, {shown(shift.start)} to {shown(shift.end)}: "
-            f"{shift.responder or 'nobody'} -> {override.responder}"
+        when = f"schedule {name}, {shown(shift.start)} to {shown(shift.end)}"
+        if shift.responder == override.responder:
+            note(f"  {when}: {override.responder} is on call already")
+        else:
+            note(f"~ {when}: {shift.responder or 'nobody'} -> {override.responder}")
+    for policy in roster.policies.values():
+        before = responders_on_call(roster, policy, override.start)
+        after = responders_on_call(
+            replace(roster, overrides={**roster.overrides, override.id: override}), policy, override.start
         )
+        if len(after) == 1 < len(before):
+            note(f"! policy {policy.id} rings {override.responder} alone then: nobody stays behind. Name a --schedule")
 
 
 def _json(override: Override) -> dict[str, object]:

@@ -17,8 +17,13 @@ RING_SECONDS = 25  # template.yaml's default, where there is a table and no stac
 
 def show_who(target: Target, product: str, at: str, *, as_json: bool) -> None:
     """Prints the order of calls; exits with 1 if nobody would be rung."""
-    moment = parse_moment(at, datetime.now(UTC))
+    now = datetime.now(UTC)
+    moment = parse_moment(at, now)
     roster = read_roster(target)
+    if moment < now - timedelta(minutes=1):
+        note(
+            f"{shown(moment)} is over: this is what the roster of now says of it; oncall roster history has the old ones"
+        )
     if not product and not as_json and len(roster.policies) > 1:
         _show_policies(roster, moment)
         return

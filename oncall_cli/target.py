@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -47,6 +48,7 @@ class Target:
     session: "Session | None" = None
     endpoint_url: str | None = None
     stack_name: str | None = None
+    options: str = ""  # that name it again, each after a space, for a command that somebody is told to run
 
     def client(self, service: str) -> Any:
         """A client of another service, where the table is."""
@@ -101,6 +103,7 @@ def find(
 ) -> Target:
     """Raises CommandError: no such stack, no credentials, no devstack."""
     name = f"table {table}" if table else f"stack {stack_name}"
+    options = " --devstack" if devstack else _options(stack_name, region, profile, table, endpoint_url)
     if devstack:
         endpoints = devstack_endpoints()
         endpoint_url, region = endpoints["aws"], endpoints["region"]
@@ -116,7 +119,21 @@ def find(
             if table is None:
                 raise CommandError(f"stack {stack_name} has no output TableName: is it an on-call stack?")
         client = _client(session, "dynamodb", endpoint_url)
-        return Target(client, table, name if devstack else f"{name} in {region}", session, endpoint_url, stack_name)
+        name = name if devstack else f"{name} in {region}"
+        return Target(client, table, name, session, endpoint_url, stack_name, options)
+
+
+def _options(
+    stack_name: str | None, region: str | None, profile: str | None, table: str | None, endpoint_url: str | None
+) -> str:
+    given = {
+        "--table": table,
+        "--stack-name": stack_name if table is None and stack_name != DEFAULT_STACK else None,
+        "--region": region,
+        "--profile": profile,
+        "--endpoint-url": endpoint_url,
+    }
+    return "".join(f" {option} {shlex.quote(value)}" for option, value in given.items() if value)
 
 
 def open_session(name: str, *, region: str | None, profile: str | None, is_local: bool = False) -> "Session":

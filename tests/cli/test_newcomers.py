@@ -34,6 +34,11 @@ def applied(oncall: Run, write: Callable[..., str]) -> Run:
 
 @pytest.fixture
 def incident(target: Target) -> str:
+    return opened(target, call=True)
+
+
+def opened(target: Target, *, call: bool) -> str:
+    """An incident of a full disk that Alice has."""
     one = alert(
         "Disk",
         annotations={
@@ -44,14 +49,14 @@ def incident(target: Target) -> str:
     )
     group = read_webhook(webhook(one, product="shop"), received_at=START)
     table = Table(target.dynamodb, target.table)
-    route = Route("default", call=True, channel="C0", base="")
-    opened = open_incident(table, group, execution="one", now=START, route=route).incident
-    tell(table, opened.id, Event("ringing", key="1", who="Alice"), now=START + 1000)
+    route = Route("default", call=call, channel="C0", base="")
+    incident = open_incident(table, group, execution="one", now=START, route=route).incident
+    tell(table, incident.id, Event("ringing", key="1", who="Alice"), now=START + 1000)
     told = Event(
         "acknowledged", key="2", who="Alice", detail={"via": "phone", "seconds": 9, "covered": 30}, at=START + 9000
     )
-    tell(table, opened.id, told, now=START + 20_000, state="acknowledged", set_={"acknowledged_by": "Alice"})
-    return opened.id
+    tell(table, incident.id, told, now=START + 20_000, state="acknowledged", set_={"acknowledged_by": "Alice"})
+    return incident.id
 
 
 def test_the_version(run: Run) -> None:
@@ -107,6 +112,16 @@ def test_an_override_made_twice_is_one_and_says_how_to_undo_it(applied: Run) -> 
     again = applied("take", "bob", "--for", "2h", "--schedule", "primary")
     assert "says so already" in again.out
     assert len(applied("override", "list", "--json").json) == 1
+
+
+def test_an_incident_of_a_product_without_calls_says_so(oncall: Run, target: Target) -> None:
+    quiet = opened(target, call=False)
+    assert "It rings nobody: the product shop has call: false\n" in oncall("incident", quiet).out
+    assert oncall("incident", quiet, "--json").json["call"] is False
+
+
+def test_an_incident_that_rings_does_not_say_that_it_does_not(oncall: Run, incident: str) -> None:
+    assert "rings nobody" not in oncall("incident", incident).out
 
 
 def test_an_incident_reads_as_slacks_thread_in_the_order_of_what_was_done(

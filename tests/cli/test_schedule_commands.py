@@ -15,7 +15,7 @@ from oncall.roster.ical import calendar
 from oncall.roster.schedules import Shift
 from oncall_cli.errors import CommandError
 from oncall_cli.when import parse_duration, parse_moment
-from tests.cli.conftest import Run
+from tests.cli.conftest import TABLE, Run
 
 type Write = Callable[..., str]
 
@@ -77,6 +77,52 @@ def test_take_is_from_now_until_the_shift_ends(applied: Run) -> None:
     taken = applied("take", "carol", "--json").json
     assert (taken["schedule"], taken["end"]) == ("primary", ends), "of what is rung first, as in Slack"
     assert order(applied, "now")[0] == "carol"
+
+
+def test_the_undoing_command_names_the_same_system(applied: Run) -> None:
+    taken = applied("take", "carol", "--for", "2h")
+    undo = taken.out.partition("undo it: oncall ")[2].split()
+    assert undo[-4:-2] == ["--table", TABLE]
+    assert applied(*undo[:-4]).status == 0
+    assert applied("override", "list").out == "no overrides\n"
+
+
+def test_who_has_the_shift_already_is_said(applied: Run) -> None:
+    applied("take", "carol", "--schedule", "primary", "--for", "1h")
+    assert ": carol is on call already\n" in applied("take", "carol", "--for", "2h", "--schedule", "primary").err
+
+
+def test_whoever_takes_every_schedule_is_told_that_nobody_stays_behind(oncall: Run, write: Write) -> None:
+    first, second = (f"{{layers: [{{name: all, members: [{who}], start: 2026-11-02}}]}}" for who in ("alice", "bob"))
+    people = "responders: {alice: +12025550100, bob: +12025550101, carol: +12025550102}\n"
+    schedules = f"schedules: {{first: {first}, second: {second}}}\n"
+    policies = "policies: {default: {steps: [schedule: first, schedule: second]}}"
+    assert oncall("roster", "apply", write(people + schedules + policies)).status == 0
+    alone = "! policy default rings carol alone then: nobody stays behind."
+    assert alone not in oncall("take", "carol", "--schedule", "first", "--for", "2h").err
+    assert alone in oncall("take", "carol", "--for", "3h").err
+
+
+def test_a_night_that_is_over_is_answered_from_the_present_roster_and_says_so(applied: Run) -> None:
+    told = applied("who", "--at", "2026-11-23 03:12")
+    assert "Mon 2026-11-23 03:12 EST is over: this is what the roster of now says of it" in told.err
+    assert "is over" not in applied("who", "--at", "now").err
+
+
+def test_an_override_lasts_as_long_as_it_says_whatever_shift_ends_below_it(applied: Run) -> None:
+    applied(
+        "override",
+        "add",
+        "carol",
+        "--from",
+        "2030-01-05T00:00Z",
+        "--until",
+        "2030-01-09T00:00Z",
+        "--schedule",
+        "primary",
+    )
+    asked = applied("who", "--at", "2030-01-05T03:00Z", "--json").json
+    assert asked["order"][0]["reason"] == "override of schedule primary until 2030-01-09 09:00 Asia/Tokyo"
 
 
 def test_a_length_says_for_how_long(applied: Run) -> None:

@@ -61,7 +61,8 @@ def _step(roster: Roster, policy: Policy, step: Step, at: datetime) -> Iterator[
 
 def _reason(schedule: Schedule, shift: Shift) -> str:
     zone = ZoneInfo(schedule.time_zone)
-    until = f"until {shift.end.astimezone(zone):%Y-%m-%d %H:%M} {schedule.time_zone}"
+    end = shift.override.end if shift.override else shift.end
+    until = f"until {end.astimezone(zone):%Y-%m-%d %H:%M} {schedule.time_zone}"
     if shift.override:
         return f"override of schedule {schedule.id} {until}"
     layer = f", {shift.layer}" if shift.layer else ""
