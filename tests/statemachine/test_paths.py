@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from oncall.alerts import by_hand
 from tests.devstack.application import wait_for
 from tests.statemachine.stand_in import (
     CALL,
@@ -473,8 +474,15 @@ def test_trying_again_ends(machine: Machine, function: str) -> None:
 
 @pytest.mark.parametrize(
     ("given", "words"),
-    [(WEBHOOK, GROUP_KEY), ({"source": "cloudwatch", "about": "shop-cpu", "detail": {}}, "shop-cpu")],
-    ids=["group", "event"],
+    [
+        (WEBHOOK, GROUP_KEY),
+        ({"source": "cloudwatch", "about": "shop-cpu", "detail": {}}, "shop-cpu"),
+        (
+            by_hand.request("page-1", product="shop", text="checkout is slow", by="Ann", now=1, gateway="x"),
+            "checkout is slow",
+        ),
+    ],
+    ids=["group", "event", "by hand"],
 )
 def test_what_was_accepted_while_the_table_was_away_for_long_is_told_once_and_rings_when_it_is_back(
     make_machine: Callable[[dict[str, Any]], Machine], definition: dict[str, Any], given: dict[str, Any], words: str

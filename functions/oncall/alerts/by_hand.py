@@ -36,6 +36,7 @@ def request(
     """The input of the execution of that name. `gateway` is its address without https://, stage included."""
     return {
         "source": "command",
+        "about": text[:200],
         "id": execution,
         "product": product,
         "text": text,
