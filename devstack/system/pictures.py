@@ -36,7 +36,7 @@ def _play(browser: Browser, url: str) -> None:
     page.set_default_timeout(_PATIENCE)
     page.goto(url)
     page.get_by_text(re.compile(r"(\d+) of \1 targets up")).wait_for()
-    page.get_by_role("button", name="Break the site").click()
+    page.get_by_role("button", name="サイトを止める").click()
     phones = [page.get_by_role("article", name=f"Phone of {name}") for name in ("佐藤 結衣", "鈴木 大翔")]
     phones[0].get_by_role("button", name="Answer").wait_for()
     page.locator(".node.current", has_text="PhoneCall").wait_for()
@@ -49,7 +49,7 @@ def _play(browser: Browser, url: str) -> None:
     phones[1].get_by_role("button", name="1", exact=True).click()
     page.locator(".timeline .acknowledged").wait_for()
     page.get_by_text("4 replies").wait_for()
-    page.get_by_role("button", name="Fix the site").wait_for()
+    page.get_by_role("button", name="サイトを直す").wait_for()
     page.locator(".node.done", has_text="Done").wait_for()
     _look(page, "console-dark", **_DESK, scheme="dark")
     page.close()

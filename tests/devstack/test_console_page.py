@@ -535,6 +535,22 @@ def guide(page: Page) -> Locator:
     return page.locator("#guide")
 
 
+def test_the_guide_says_the_same_in_both_languages(page: Page) -> None:
+    shapes = page.evaluate(
+        """async () => {
+          const { WORDS } = await import("/guide_words.js");
+          const shape = (word) => {
+            if (Array.isArray(word)) return word.map(shape);
+            return typeof word === "function" ? word.length : typeof word;
+          };
+          const shapes = (words) => Object.fromEntries(Object.entries(words).map(([key, word]) => [key, shape(word)]));
+          return Object.values(WORDS).map(shapes);
+        }"""
+    )
+    assert len(shapes) == 2
+    assert shapes[0] == shapes[1]
+
+
 def nothing_has_happened(stage: Stage) -> None:
     """Of what other tests have left in the table, nothing is listed."""
     sources = Sources(stage.endpoints)
@@ -630,13 +646,15 @@ def test_calls_and_slack_speak_the_browsers_language_until_somebody_chooses(
     )
     page = browser.new_page(locale=locale)
     page.goto(stage.console)
-    expect(page.get_by_label("Calls and Slack in")).to_have_value(language)
+    expect(page.get_by_label("Calls, Slack and guide in")).to_have_value(language)
+    said = {"en": "a phone is about to ring", "ja": "まもなく電話が鳴ります"}
+    expect(guide(page)).to_contain_text(said[language])
     theirs = {"RESPONDER#sato#v2": language, "PRODUCT#product-a#v2": language, "RESPONDER#miller#v2": "en"}
     eventually(lambda: languages(stage) == theirs, "they speak it")
     other = "ja" if language == "en" else "en"
-    page.get_by_label("Calls and Slack in").select_option(other)
+    page.get_by_label("Calls, Slack and guide in").select_option(other)
     eventually(lambda: languages(stage)["RESPONDER#sato#v2"] == other, "they speak the other one")
     assert languages(stage)["RESPONDER#miller#v2"] == "en"
     page.reload()
-    expect(page.get_by_label("Calls and Slack in")).to_have_value(other)
+    expect(page.get_by_label("Calls, Slack and guide in")).to_have_value(other)
     page.close()

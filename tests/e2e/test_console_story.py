@@ -37,7 +37,7 @@ def test_break_the_site_decline_answer_press_1_mend_the_site_all_green(page: Pag
         return phones.get_by_role("article", name=f"Phone of {name}")
 
     expect(monitoring).to_contain_text(re.compile(r"(\d+) of \1 targets up"), timeout=HOP)
-    guide.get_by_role("button", name=re.compile("Break")).click()
+    guide.get_by_role("button", name=re.compile("止める")).click()  # the browser is Japanese
     expect(monitoring.get_by_text("URL Alert(critical)").first).to_be_visible(timeout=HOP)
 
     expect(phone("佐藤 結衣")).to_contain_text("ringing", timeout=HOP)
@@ -48,7 +48,7 @@ def test_break_the_site_decline_answer_press_1_mend_the_site_all_green(page: Pag
     page.keyboard.press("a")
     heard = phone("鈴木 大翔").get_by_role("log", name="Heard")
     expect(heard).to_contain_text("1", timeout=HOP)  # the key
-    expect(guide).to_contain_text("press 1 on 鈴木 大翔’s phone")
+    expect(guide).to_contain_text("鈴木 大翔さんの電話で 1 を押します")
     phone("鈴木 大翔").get_by_role("button", name="1", exact=True).click()
 
     message = channel.locator("#messages > .message").last
@@ -56,10 +56,10 @@ def test_break_the_site_decline_answer_press_1_mend_the_site_all_green(page: Pag
     incident = page.get_by_role("region", name="Incidents").locator("details").first
     expect(incident).to_contain_text("鈴木 大翔 took it by phone", timeout=HOP)
 
-    guide.get_by_role("button", name="Fix the site").click()
+    guide.get_by_role("button", name="サイトを直す").click()
     expect(message).to_contain_text("解決しました", timeout=HOP)
     expect(incident.locator(".pill")).to_have_text("resolved", timeout=HOP)
-    expect(guide).to_contain_text("All green again", timeout=HOP)
+    expect(guide).to_contain_text("すべて正常に戻りました", timeout=HOP)
     expect(monitoring).to_contain_text("No alert is pending or firing.", timeout=HOP)
     expect(page.get_by_text("Broken on purpose")).to_be_hidden()
     # Done, and nowhere a failure on the way.
