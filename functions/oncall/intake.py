@@ -141,6 +141,9 @@ def _acknowledge(services: Services, group: AlertGroup, *, by: str) -> Decision:
     changes = {"acknowledged_by": by, "acknowledged_at": now, "unanswered": False}
     taken = []
     for incident in [one.incident for one in known if one.open]:
+        before = incidents.read(services.table, incident)
+        if before is None or before.received_at > group.received_at:
+            continue  # read late: it fires anew since, and nobody has that
         changed = incidents.tell(
             services.table,
             incident,

@@ -49,6 +49,7 @@ def watch(services: Services, alarm: Alarm) -> None:
         f"monitoring-{state.lower()}-{now // 60_000}",
         {
             "source": "alarm",
+            "about": alarm.name,
             "alarm": alarm.name,
             "state": state,
             "at": at(now).isoformat(),

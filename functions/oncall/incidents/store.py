@@ -303,27 +303,18 @@ def resolve_share(table: Table, group: AlertGroup, *, now: int) -> Incident | No
     None if there is none: then the resolution waits for its firing. Asked again it returns the same incident. A resolution
     that a newer firing has overtaken leaves it open.
     """
-    key = _pointer(group.id, group.product)
     for attempt in range(TRIES):
         known = pointer(table, group)
         if known is None or not known.incident:
-            try:
-                table.update(
-                    Update(
-                        *key,
-                        set={"open": False, "resolved_received_at": group.received_at, "product": group.product},
-                        condition="attribute_not_exists(#incident)",
-                    )
-                )
-            except ConditionFailedError:
-                continue  # its firing was faster
-            return None
+            if note_end(table, group.id, group.product, received_at=group.received_at):
+                return None
+            continue  # its firing was faster
         incident = read(table, known.incident)
         if incident is None:
             return None
         if incident.state == "resolved":
-            if known.resolved_received_at < group.received_at and not known.open:
-                table.update(Update(*key, set={"resolved_received_at": group.received_at}))
+            if not known.open:
+                note_end(table, group.id, group.product, received_at=group.received_at)
             return incident
         if group.received_at < incident.received_at:
             return incident
@@ -333,6 +324,26 @@ def resolve_share(table: Table, group: AlertGroup, *, now: int) -> Incident | No
         except (ConditionFailedError, ConflictError):
             table.pause(attempt)
     raise ConflictError
+
+
+def note_end(table: Table, group: str, product: str, *, received_at: int) -> bool:
+    """Notes that a product's share of a group was over at a moment, for words of it that are read later and were said earlier.
+
+    False if an incident is open: then it is to be resolved. `received_at`: epoch milliseconds; the latest end counts.
+    """
+    try:
+        table.update(
+            Update(
+                *_pointer(group, product),
+                set={"open": False, "resolved_received_at": received_at, "product": product},
+                condition="(attribute_not_exists(#open) OR #open = :no) AND "
+                "(attribute_not_exists(#resolved_received_at) OR #resolved_received_at < :received)",
+                values={"no": False, "received": received_at},
+            )
+        )
+    except ConditionFailedError as error:
+        return not (error.item and error.item.get("open"))
+    return True
 
 
 def resolve(table: Table, incident_id: str, *, who: str, via: str, now: int) -> Incident | None:

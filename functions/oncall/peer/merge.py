@@ -42,6 +42,8 @@ def merge(services: Services, theirs: Written, *, base: str | None = None) -> Me
     ours = incidents.read(services.table, pointer.incident) if pointer and pointer.incident else None
     if ours is None or not (pointer and pointer.open):
         is_over = said.state == "resolved" or bool(pointer and pointer.resolved_received_at >= said.received_at)
+        if said.state == "resolved":  # what was said here before, and is read late, rings nobody
+            incidents.note_end(services.table, said.group, said.product, received_at=said.resolved_at)
         if is_over or services.settings.takeover_seconds or base is None:
             return Merged(ours if is_over else None)  # a standby has what it has heard itself
         return Merged(_adopt(services, theirs, base=base))
@@ -129,6 +131,8 @@ def resolve_group(services: Services, asked: Mapping[str, Any]) -> None:
         if ours is not None and ours.state != "resolved" and ours.received_at <= asked["received_at"]:
             _resolve(services, ours)
             services.show_in_slack([ours.id])
+        elif ours is None:
+            incidents.note_end(services.table, str(asked["group"]), str(product), received_at=asked["received_at"])
 
 
 def _leave(services: Services, incident: Incident) -> None:
