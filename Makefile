@@ -79,8 +79,9 @@ lint: style types ## Check style, types and the template
 check: .venv/.complete ## The quick loop: lint, and the tests of the domain and of the state machine
 	@$(MAKE) --jobs 3 --output-sync style types quick-tests
 
+# They wait for nothing: one worker a core, and one for what the state machine waits for.
 quick-tests:
-	$(call pytest,tests/template/test_lint.py tests/unit tests/functional tests/statemachine)
+	$(call pytest,--numprocesses $$(($$(nproc) + 1)) tests/template/test_lint.py tests/unit tests/functional tests/statemachine)
 
 # What lints the template is among the tests.
 test: setup ## Everything that CI checks

@@ -40,6 +40,8 @@ GROUPS = (
     ("e2e/test_heartbeat.py",),
     ("devstack/test_console_page.py",),
     ("template/test_lint.py",),
+    ("statemachine/test_paths.py",),
+    ("functional/test_storms_in_slack.py",),
 )
 _PLACES = {f"tests/{file}": place for place, files in enumerate(GROUPS) for file in files}
 
