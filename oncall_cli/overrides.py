@@ -175,7 +175,8 @@ def _tell(roster: Roster, override: Override) -> None:
             replace(roster, overrides={**roster.overrides, override.id: override}), policy, override.start
         )
         if len(after) == 1 < len(before):
-            note(f"! policy {policy.id} rings {override.responder} alone then: nobody stays behind. Name a --schedule")
+            advice = "" if override.schedule else ". Name a --schedule"
+            note(f"! policy {policy.id} rings {override.responder} alone then: nobody stays behind{advice}")
 
 
 def _json(override: Override) -> dict[str, object]:

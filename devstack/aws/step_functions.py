@@ -10,6 +10,7 @@ from typing import Any
 
 import boto3
 from botocore.config import Config
+from jsonpath_ng.ext.parser import parse as parse_json_path
 from moto.core.config import default_user_config
 from moto.settings import moto_server_port
 from moto.stepfunctions.parser.asl.utils import boto_client, json_path
@@ -135,7 +136,7 @@ def _tell_of_line(session: Any, history_log: Any) -> None:
         listener(session.configuration.log_group_name, line)
 
 
-setattr(json_path, "parse", cache(json_path.extract_json.__globals__["parse"]))  # noqa: B010  # made anew each time it takes long
+setattr(json_path, "parse", cache(parse_json_path))  # noqa: B010 - moto makes the parser's tables anew for each path
 setattr(CallbackPoolManager, "add", _remember_token)  # noqa: B010 - mypy takes no assignment to a method
 setattr(ExecutionState, "_evaluate_with_timeout", _evaluate_with_fresh_token)  # noqa: B010
 setattr(AmazonStateLanguageParser, "parse", staticmethod(_parse_once))  # noqa: B010

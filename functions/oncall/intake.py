@@ -139,20 +139,16 @@ def _acknowledge(services: Services, group: AlertGroup, *, by: str) -> Decision:
         "acknowledged", key=f"acknowledged/{by}/{group.received_at}", who=by, detail={"via": "source", "covered": 1}
     )
     changes = {"acknowledged_by": by, "acknowledged_at": now, "unanswered": False}
+
+    def word(current: Incident) -> Change | None:
+        is_overtaken = group.received_at < current.received_at  # it fires anew since, and nobody has that
+        if is_overtaken or current.state in ("resolved", "acknowledged"):
+            return None
+        return Change(event, state="acknowledged", set=changes)
+
     taken = []
     for incident in [one.incident for one in known if one.open]:
-        before = incidents.read(services.table, incident)
-        if before is None or before.received_at > group.received_at:
-            continue  # read late: it fires anew since, and nobody has that
-        changed = incidents.tell(
-            services.table,
-            incident,
-            event,
-            now=now,
-            state="acknowledged",
-            unless=("resolved", "acknowledged"),
-            set_=changes,
-        )
+        changed = incidents.revise(services.table, incident, word, now=now)
         changed = changed or incidents.read(services.table, incident)  # this is a retry, or somebody was faster
         if changed and changed.state == "acknowledged":
             _leave(services, changed)

@@ -98,9 +98,19 @@ def test_whoever_takes_every_schedule_is_told_that_nobody_stays_behind(oncall: R
     schedules = f"schedules: {{first: {first}, second: {second}}}\n"
     policies = "policies: {default: {steps: [schedule: first, schedule: second]}}"
     assert oncall("roster", "apply", write(people + schedules + policies)).status == 0
-    alone = "! policy default rings carol alone then: nobody stays behind."
-    assert alone not in oncall("take", "carol", "--schedule", "first", "--for", "2h").err
+    assert "nobody stays behind" not in oncall("take", "carol", "--schedule", "first", "--for", "2h").err
+    alone = "! policy default rings carol alone then: nobody stays behind. Name a --schedule\n"
     assert alone in oncall("take", "carol", "--for", "3h").err
+
+
+def test_whoever_takes_the_shift_behind_the_own_one_is_not_told_to_name_it(oncall: Run, write: Write) -> None:
+    one = "{layers: [{name: all, members: [alice], start: 2026-11-02}]}"
+    people = "responders: {alice: +12025550100, bob: +12025550101}\n"
+    schedules = f"schedules: {{first: {one}, second: {one.replace('alice', 'bob')}}}\n"
+    policies = "policies: {default: {steps: [schedule: first, schedule: second]}}"
+    assert oncall("roster", "apply", write(people + schedules + policies)).status == 0
+    told = oncall("take", "bob", "--schedule", "first", "--for", "2h").err
+    assert "! policy default rings bob alone then: nobody stays behind\n" in told
 
 
 def test_a_night_that_is_over_is_answered_from_the_present_roster_and_says_so(applied: Run) -> None:

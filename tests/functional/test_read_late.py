@@ -116,6 +116,19 @@ def test_the_primary_does_not_ring_for_what_somebody_resolved_at_its_standby(pai
     assert len(pair.primary.rung) == rung
 
 
+def test_an_outage_between_the_last_word_and_its_late_end_at_the_standby_rings_at_the_primary(pair: Pair) -> None:
+    received_at = pair.primary.clock.now()
+    pair.waits(fires(pair.standby))
+    pair.standby.passes(600)
+    pair.standby.resolve(received_at=received_at + MINUTE_MS)  # read nine minutes late
+    pair.standby.passes(60)
+    pair.minute(pair.standby)
+    rung = len(pair.primary.rung)
+    pair.primary.passes(AWAY)
+    pair.primary.fire(received_at=received_at + 5 * MINUTE_MS)
+    assert len(pair.primary.rung) == rung + 1
+
+
 def test_what_fires_at_the_primary_after_its_end_at_the_standby_rings(pair: Pair) -> None:
     pair.waits(fires(pair.standby))
     pair.standby.resolve()

@@ -24,7 +24,7 @@ from tests.statemachine.stand_in import (
 )
 
 GROUP_KEY = '{}:{alertname="it\'s {} \\\\ 漢😀"}'
-WEBHOOK = {
+WEBHOOK: dict[str, Any] = {
     "source": "alertmanager",
     "received_at": 1_780_000_000_000,
     "webhook": {"groupKey": GROUP_KEY, "status": "firing", "alerts": [{"status": "firing", "labels": {}}]},
@@ -502,7 +502,7 @@ def test_what_was_accepted_while_the_table_was_away_for_long_is_told_once_and_ri
 
 @pytest.mark.parametrize(
     "given",
-    [WEBHOOK | {"webhook": {**WEBHOOK["webhook"], "status": "resolved"}}, EVENT | {"said": "resolved"}],  # type: ignore[dict-item]
+    [WEBHOOK | {"webhook": {**WEBHOOK["webhook"], "status": "resolved"}}, EVENT | {"said": "resolved"}],
     ids=["group", "event"],
 )
 def test_what_is_over_and_cannot_be_read_yet_wakes_nobody(machine: Machine, given: dict[str, Any]) -> None:

@@ -330,6 +330,7 @@ def note_end(table: Table, group: str, product: str, *, received_at: int) -> boo
     """Notes that a product's share of a group was over at a moment, for words of it that are read later and were said earlier.
 
     False if an incident is open: then it is to be resolved. `received_at`: epoch milliseconds; the latest end counts.
+    Raises ConflictError.
     """
     try:
         table.update(

@@ -13,7 +13,7 @@ from aws_lambda_powertools import Logger
 
 from oncall import incidents, pages
 from oncall.incidents import Event, Incident
-from oncall.peer import rosters, shared
+from oncall.peer import groups, rosters, shared
 from oncall.peer.shared import Written
 from oncall.services import Services
 from oncall.signals import Answer
@@ -42,8 +42,9 @@ def merge(services: Services, theirs: Written, *, base: str | None = None) -> Me
     ours = incidents.read(services.table, pointer.incident) if pointer and pointer.incident else None
     if ours is None or not (pointer and pointer.open):
         is_over = said.state == "resolved" or bool(pointer and pointer.resolved_received_at >= said.received_at)
-        if said.state == "resolved":  # what was said here before, and is read late, rings nobody
-            incidents.note_end(services.table, said.group, said.product, received_at=said.resolved_at)
+        if said.state == "resolved":  # what it has heard of comes here too, perhaps late, and rings nobody
+            heard_at = said.received_at + groups.LATE_MS
+            incidents.note_end(services.table, said.group, said.product, received_at=heard_at)
         if is_over or services.settings.takeover_seconds or base is None:
             return Merged(ours if is_over else None)  # a standby has what it has heard itself
         return Merged(_adopt(services, theirs, base=base))
