@@ -86,7 +86,7 @@ quick-tests:
 # What lints the template is among the tests.
 test: setup ## Everything that CI checks
 	@$(MAKE) --jobs 3 --output-sync build style types
-	$(call pytest)
+	$(call pytest,--durations 20 --durations-min 1)
 
 fresh: ## Run the demonstration in a fresh clone on a fresh Debian (COMMAND="make test"; WHO=root: not as an ordinary user)
 	@.ci/fresh "$(or $(COMMAND),make demo AUTO=1)"

@@ -29,7 +29,7 @@ def faultless(browser: Browser, url: str) -> Iterator[Page]:
         if not address.startswith(("http://127.0.0.1:", "data:")):
             complaints.append(f"a request to {address}")
 
-    page = browser.new_page(timezone_id="Asia/Tokyo", locale="ja-JP")
+    page = browser.new_page(timezone_id="Asia/Tokyo", locale="ja-JP", reduced_motion="reduce")
     page.on("pageerror", lambda error: complaints.append(str(error)))
     page.on("console", lambda message: complaints.append(message.text) if "Content Security" in message.text else None)
     page.on("request", lambda request: note(request.url))

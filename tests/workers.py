@@ -1,7 +1,7 @@
 """How a run shares its tests among workers (pytest-xdist): who uses the same system is one group, and the longest begin first.
 
-Most of the long ones wait, for a lease, a retry or Slack's second, so there are more workers than cores. For each core two
-begin with systems and one with all the rest, which never waits: it takes the processor when nobody else needs it.
+Most of the long ones wait, for a lease, a retry or Slack's second, so there are more workers than cores: of each six, five begin
+with systems and one with all the rest, which never waits.
 """
 
 import os
@@ -15,30 +15,33 @@ if TYPE_CHECKING:
     from xdist.workermanage import WorkerController
 
 MOST = 12  # workers: more would only start more systems
-PER_CORE = 3  # of which one does not begin with systems
+PER_CORE = 3
+SIXTH = 6  # worker that does not begin with systems
 
 # In the order in which they begin. What is not named begins after them, in the order of its name; a file is a group.
 GROUPS = (
-    ("e2e/test_standby.py",),
     ("e2e/test_faults_of_aws.py",),
     ("e2e/test_faults.py",),
     ("e2e/test_providers.py",),
+    ("e2e/test_standby.py",),
+    ("e2e/test_bad_input.py", "e2e/test_command.py", "e2e/test_in_slack.py", "e2e/test_probe.py"),
     (
-        "e2e/test_bad_input.py",
-        "e2e/test_command.py",
-        "e2e/test_in_slack.py",
         "e2e/test_lifecycle.py",
-        "e2e/test_probe.py",
+        "e2e/test_flood.py",
+        "e2e/test_reported_inputs.py",
+        "e2e/test_shadow.py",
+        "e2e/test_sources.py",
+        "e2e/test_who_may_do_what.py",
     ),
-    ("e2e/test_storm.py",),
     ("e2e/test_outages.py",),
+    ("e2e/test_storm.py",),
     ("soak/test_soak.py",),
-    ("e2e/test_chain.py", "e2e/test_console_story.py"),
-    ("e2e/test_alarms_fire.py",),
-    ("devstack/test_aws.py", "devstack/test_cloudformation.py", "devstack/test_lambda_runtime.py"),
-    ("devstack/test_stack.py",),
-    ("e2e/test_heartbeat.py",),
     ("devstack/test_console_page.py",),
+    ("devstack/test_aws.py", "devstack/test_cloudformation.py", "devstack/test_lambda_runtime.py"),
+    ("e2e/test_alarms_fire.py",),
+    ("e2e/test_heartbeat.py",),
+    ("devstack/test_stack.py",),
+    ("e2e/test_chain.py", "e2e/test_console_story.py"),
     ("template/test_lint.py",),
     ("statemachine/test_paths.py",),
     ("functional/test_storms_in_slack.py",),
@@ -50,7 +53,7 @@ class LongestFirst(LoadScopeScheduling):  # type: ignore[misc]  # it has no type
     """Gives a worker that has nothing left the next group."""
 
     def _assign_work_unit(self, node: "WorkerController") -> None:
-        if int(node.gateway.id.removeprefix("gw")) % PER_CORE == PER_CORE - 1:
+        if int(node.gateway.id.removeprefix("gw")) % SIXTH == SIXTH - 1:
             rest = next((scope for scope in self.workqueue if not scope.isdigit()), None)
             if rest:
                 self.workqueue.move_to_end(rest, last=False)

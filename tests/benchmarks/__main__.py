@@ -30,8 +30,10 @@ from tests.e2e.test_storm import (
     GROUPS,
     PATIENCE,
     POLICIES,
+    RING,
     all_are_acknowledged,
     breaks,
+    lines_of,
     on_the_page,
     patiently,
     takes,
@@ -67,43 +69,35 @@ def ring(night: Night, times: int, figures: Figures) -> None:
     figures.note("ring, warm, median s", statistics.median(seconds))
     figures.note("ring, warm, 99th percentile s", at_99)
     figures.note("ring, DynamoDB round trips", statistics.median(trips))
-    print(f"webhook to ring, {times} times: median {statistics.median(seconds):.2f} s, 99th percentile {at_99:.2f} s")  # noqa: T201
-    print(f"DynamoDB round trips before the ring: median {statistics.median(trips):.0f}, most {max(trips)}")  # noqa: T201
 
 
 def storm(night: Night, stories: Sequence[Story], figures: Figures) -> None:
-    """Lets a storm break, lets the first of each policy take it, and prints what it took."""
-    before = processor.now(night.system)
+    """Lets a storm break, and lets the first of each policy take it."""
     began = time.time()
-    executions = breaks(stories)
-    patiently(lambda: sum(map(on_the_page, stories)) == GROUPS, "all groups on their pages")
-    joined = time.time()
-    calls = [story.rings("ann") for story in stories]
-    for story, call in zip(stories, calls, strict=True):
-        takes(story, call["sid"])
-    all_are_acknowledged(stories)
-    acknowledged = time.time()
-    patiently(lambda: sum(len(story.heads()) for story in stories) >= GROUPS, "all messages in Slack", 600)
-    night.rests(600)
+    with processor.watched(night.system) as taken:
+        executions = breaks(stories)
+        patiently(lambda: sum(map(on_the_page, stories)) == GROUPS, "all groups on their pages")
+        joined = time.time()
+        calls = [story.rings("ann") for story in stories]
+        for story, call in zip(stories, calls, strict=True):
+            takes(story, call["sid"])
+        all_are_acknowledged(stories)
+        acknowledged = time.time()
+        patiently(lambda: sum(len(lines_of(story)) for story in stories) == GROUPS, "all incidents in Slack", 600)
+        night.rests(600)
     ended = time.time()
     placed = [call for story in stories for call in story.calls()]
-    each = max(most_at_once(story.calls()) for story in stories)
-    states = sum(len(stories[0].states(execution)) for execution in executions) / GROUPS
-    trips = dynamodb_requests(night, began, ended) / GROUPS
     name = f"storm of {GROUPS}, {len(stories)} policies"
     figures.note(f"{name}, joined s", joined - began)
     figures.note(f"{name}, acknowledged s", acknowledged - began)
     figures.note(f"{name}, in Slack s", ended - began)
-    figures.note(f"{name}, DynamoDB requests each", trips)
-    figures.note(f"{name}, transitions each", states)
-    print(  # noqa: T201
-        f"storm of {GROUPS} groups, {len(stories)} policies: {len(placed)} calls, at once at the most {most_at_once(placed)} "
-        f"({each} of one policy), all joined after {joined - began:.0f} s, "
-        f"all acknowledged after {acknowledged - began:.0f} s, "
-        f"in Slack after {ended - began:.0f} s; for each incident {trips:.1f} DynamoDB round trips, {states:.1f} states"
-    )
-    for function, milliseconds in sorted(processor.since(night.system, before).items()):
+    figures.note(f"{name}, calls", len(placed))
+    figures.note(f"{name}, calls of one policy at once", max(most_at_once(story.calls()) for story in stories))
+    figures.note(f"{name}, DynamoDB requests each", dynamodb_requests(night, began, ended) / GROUPS)
+    figures.note(f"{name}, transitions each", sum(len(stories[0].states(one)) for one in executions) / GROUPS)
+    for function, milliseconds in sorted(taken.items()):
         figures.note(f"{name}, {function}, processor ms each", milliseconds / GROUPS)
+    figures.note(f"{name}, functions, processor ms each", sum(taken.values()) / GROUPS)
 
 
 def kept(night: Night, times: int, figures: Figures) -> None:
@@ -138,7 +132,7 @@ def at_once(night: Night, times: int, figures: Figures, name: str) -> None:
     """Twenty groups at once over twenty policies: how long until the last phone rings."""
     last: list[float] = []
     for number in range(times + 1):
-        stories = [night.story("ann", ring_seconds=120) for _ in range(POLICIES)]
+        stories = [night.story("ann", ring_seconds=RING) for _ in range(POLICIES)]
         posted = time.time()
         breaks(stories, POLICIES, 0)
         calls = [story.rings("ann", timeout=PATIENCE) for story in stories]
@@ -153,7 +147,7 @@ def at_once(night: Night, times: int, figures: Figures, name: str) -> None:
 
 def size(night: Night, _times: int, figures: Figures, *, groups: int) -> None:
     """A storm of one policy, until it is acknowledged everywhere in the table."""
-    story = night.story("ann", "ben", ring_seconds=120)
+    story = night.story("ann", "ben", ring_seconds=RING)
     began = time.time()
     breaks([story], groups)
     patiently(lambda: on_the_page(story) == groups, "all groups on one page", 400)
@@ -168,7 +162,7 @@ def size(night: Night, _times: int, figures: Figures, *, groups: int) -> None:
 
 def thousand(night: Night, figures: Figures) -> None:
     """1,000 groups in a minute over fifty policies: nothing is lost, one phone at a time of each."""
-    stories = [night.story("ann", "ben", ring_seconds=120) for _ in range(50)]
+    stories = [night.story("ann", "ben", ring_seconds=RING) for _ in range(50)]
     began = time.time()
     breaks(stories, 1000, 60)
     accepted = time.time()
@@ -184,7 +178,7 @@ def thousand(night: Night, figures: Figures) -> None:
 
 def large(night: Night, figures: Figures) -> None:
     """10,000 alerts in groups of a hundred."""
-    story = night.story("ann", ring_seconds=120)
+    story = night.story("ann", ring_seconds=RING)
     names = [{"instance": f"web-{number}"} for number in range(100)]
     began = time.time()
     for number in range(100):
@@ -255,8 +249,8 @@ def slack_as(night: Night, times: int, _figures: Figures) -> None:
 
 def storms(night: Night, _times: int, figures: Figures) -> None:
     """A storm of one policy, and one of twenty."""
-    storm(night, [night.story("ann", "ben", ring_seconds=120)], figures)
-    storm(night, [night.story("ann", "ben", ring_seconds=120) for _ in range(POLICIES)], figures)
+    storm(night, [night.story("ann", "ben", ring_seconds=RING)], figures)
+    storm(night, [night.story("ann", "ben", ring_seconds=RING) for _ in range(POLICIES)], figures)
 
 
 IDLE_SECONDS = 10
