@@ -104,7 +104,7 @@ fuzz: .venv/.complete ## Send 10,000 random requests to every door (FUZZ, FUZZ_S
 	echo "FUZZ=$$FUZZ FUZZ_SEED=$$FUZZ_SEED"; .venv/bin/pytest -q --numprocesses auto tests/functional/test_fuzz.py
 
 bench: setup build ## Measure webhook to ring, storms, and how long an alert is said (BASE=folder: compare with a run's files)
-	@for what in ring cold policies storm sizes thousand large; do \
+	@for what in ring cold slack policies storm sizes thousand large; do \
 		base=$$(ls $(BASE)/*-$$what.json 2> /dev/null | tail -1); \
 		$(PYTHON) -m tests.benchmarks $$what $${base:+--base $$base}; \
 	done

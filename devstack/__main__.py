@@ -4,6 +4,7 @@ Settings come from the environment: MONITORING=0, ROSTER=file.yaml, AUTO=1, DEVS
 STANDBY=1 (with a second stack that stands in, after TAKEOVER_SECONDS), SCHEDULE_SPEED (times faster than the clock),
 PROVIDERS=1 (Twilio without Telnyx beside it), IDLE_SECONDS (until a function that waits for work has to start anew),
 WHOLE_STARTS=1 (anew as Lambda does, not as a copy), KEEP_WARM=false (no pings against that),
+CONCURRENCY (functions that may be at work at once: 1000; 10 in many new accounts),
 JOBS (what is watched: "url", or more of "url ec2 opensearch elasticsearch").
 """
 
@@ -36,6 +37,7 @@ def _options() -> Options:
         providers=int(os.environ.get("PROVIDERS") or 2),
         idle_seconds=float(os.environ.get("IDLE_SECONDS") or 300),
         whole_starts=os.environ.get("WHOLE_STARTS", "0") not in {"", "0", "no", "false"},
+        concurrency=int(os.environ.get("CONCURRENCY") or 1000),
     )
 
 

@@ -50,6 +50,8 @@ from devstack.aws.lambda_runtime import (
     IDLE_SECONDS,
     MAXIMUM_EVENT_PAYLOAD,
     MAXIMUM_PAYLOAD,
+    ConcurrencyError,
+    Function,
     Kill,
     LambdaRuntime,
     ThrottledError,
@@ -117,6 +119,7 @@ class Aws:
         schedule_speed: float,
         idle_seconds: float,
         copies: bool,
+        concurrency: int,
     ):
         # moto reads these when it is imported, and makes its own clients by them.
         from moto.core.request import Request  # noqa: PLC0415
@@ -143,6 +146,7 @@ class Aws:
             account=ACCOUNT,
             idle_seconds=idle_seconds,
             copies=copies,
+            concurrency=concurrency,
         )
         self._resources = Resources(endpoint=endpoint, region=region, account=ACCOUNT, runtime=self._runtime)
         self._cloudformation = CloudFormation(self._resources, self._write_gateway)
@@ -306,6 +310,9 @@ class Aws:
             return _json({"AccountLimit": limits, "AccountUsage": {"FunctionCount": len(self._runtime.functions)}})
         return None
 
+    def _count_lambda_throttle(self, function: Function) -> None:
+        self._cloudwatch.put(metric("AWS/Lambda", "Throttles", {"FunctionName": function.name}), [1])
+
     def _invoke(self, name: str, environ: "WSGIEnvironment", body: bytes) -> Response:
         function = self._runtime.find(name)
         request_id = str(uuid4())
@@ -321,7 +328,7 @@ class Aws:
         if fault:
             time.sleep(fault.delay)
             if fault.kind == "TooManyRequestsException":
-                self._cloudwatch.put(metric("AWS/Lambda", "Throttles", {"FunctionName": function.name}), [1])
+                self._count_lambda_throttle(function)
             if fault.status:
                 return _failure("lambda", fault.status, fault.kind, "A simulated fault")
         if event:
@@ -329,6 +336,9 @@ class Aws:
             return Response(b"", 202, {"x-amzn-RequestId": request_id})
         try:
             result = self._runtime.invoke(function, body or b"{}", request_id)
+        except ConcurrencyError:
+            self._count_lambda_throttle(function)
+            return _failure("lambda", 429, "TooManyRequestsException", "Rate Exceeded.")
         except ThrottledError:  # no metric: it is this machine's limit, not the account's
             return _failure("lambda", 429, "TooManyRequestsException", "Rate Exceeded.")
         headers = {"x-amzn-RequestId": request_id, "X-Amz-Executed-Version": "$LATEST"}
@@ -552,6 +562,7 @@ def main() -> None:
     parser.add_argument("--schedule-speed", type=float, default=1.0, help="times faster than the clock")
     parser.add_argument("--idle-seconds", type=float, default=IDLE_SECONDS, help="until an idle environment is ended")
     parser.add_argument("--whole-starts", action="store_true", help="an interpreter for each environment, no copies")
+    parser.add_argument("--concurrency", type=int, default=1000, help="functions that may be at work at once")
     options = parser.parse_args()
     port = options.port or free_port()
     os.environ |= {
@@ -571,6 +582,7 @@ def main() -> None:
         schedule_speed=options.schedule_speed,
         idle_seconds=options.idle_seconds,
         copies=not options.whole_starts,
+        concurrency=options.concurrency,
     )
     # What moto keeps of everything, its parsers and models, is never garbage: looking for it took a third of the time.
     gc.collect()

@@ -18,7 +18,7 @@ import threading
 import time
 import zipfile
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
@@ -52,6 +52,10 @@ _INIT_REPORT = re.compile(rb"INIT REPORT\(durationMs: ([0-9.]+)\)")
 
 class ThrottledError(Exception):
     """All environments of a function are at work, for longer than an invocation waits."""
+
+
+class ConcurrencyError(Exception):
+    """As many functions are at work as the account may have at once."""
 
 
 @dataclass(frozen=True)
@@ -200,10 +204,12 @@ class LambdaRuntime:
         account: str,
         idle_seconds: float = IDLE_SECONDS,
         copies: bool = True,
+        concurrency: int = 1000,
     ):
         """`directory` holds code and logs; `python` is the runtime's interpreter, with awslambdaric and boto3 only.
 
         Without `copies` each environment starts an interpreter of its own, as Lambda does: to measure how long that takes.
+        `concurrency`: of all functions together (Lambda: 1,000 in a region, 10 in many new accounts).
         """
         self._idle_seconds = idle_seconds
         self._copies = copies
@@ -229,6 +235,9 @@ class LambdaRuntime:
         # A process started by a thread is told of that thread's end, so one thread that never ends starts them all.
         self._starter = ThreadPoolExecutor(max_workers=1, thread_name_prefix="environments")
         self._starting = threading.Semaphore(STARTING)
+        self._at_work = 0
+        self._concurrency = concurrency
+        self._leaving = threading.Condition()
         self._events = ThreadPoolExecutor(max_workers=64, thread_name_prefix="events")
         threading.Thread(target=self._end_idle, daemon=True).start()
 
@@ -327,7 +336,7 @@ class LambdaRuntime:
 
         def attempts() -> None:
             for pause in (*EVENT_RETRY_SECONDS, None):
-                if self.invoke(function, event, patience=None).function_error is None or pause is None:
+                if self.invoke(function, event, is_event=True).function_error is None or pause is None:
                     return
                 time.sleep(pause)
 
@@ -339,13 +348,32 @@ class LambdaRuntime:
         event: bytes,
         request_id: str | None = None,
         *,
-        patience: float | None = PATIENCE_SECONDS,
+        is_event: bool = False,
     ) -> Result:
-        """Invoke and wait. Raises ThrottledError, and nothing for what the function does: errors are in the result.
+        """Invoke and wait. Raises ThrottledError and ConcurrencyError, and nothing for what the function does.
 
-        `patience`: seconds that a free environment is waited for; None for as long as it takes, as Lambda keeps events.
+        Errors of the function are in the result. An event waits for as long as it takes (Lambda keeps it for six hours).
         """
-        request_id = request_id or str(uuid4())
+        with self._place(waits=is_event):
+            return self._invoke(function, event, request_id or str(uuid4()), None if is_event else PATIENCE_SECONDS)
+
+    @contextlib.contextmanager
+    def _place(self, *, waits: bool) -> Iterator[None]:
+        """One of those that may be at work at once. Raises ConcurrencyError."""
+        with self._leaving:
+            while self._at_work >= self._concurrency:
+                if not waits:
+                    raise ConcurrencyError
+                self._leaving.wait()
+            self._at_work += 1
+        try:
+            yield
+        finally:
+            with self._leaving:
+                self._at_work -= 1
+                self._leaving.notify()
+
+    def _invoke(self, function: Function, event: bytes, request_id: str, patience: float | None) -> Result:
         environment = self._take(function, patience)
         cold = environment.cold
         if cold:

@@ -70,6 +70,7 @@ class Options:
     providers: int = 2  # of telephone calls: Twilio, or Telnyx beside it
     idle_seconds: float = 300.0  # until a function's environment that waits for work is ended
     whole_starts: bool = False  # an interpreter is started for each, as on Lambda, and not a ready one copied
+    concurrency: int = 1000  # functions that may be at work at once
 
 
 @dataclass(frozen=True)
@@ -214,6 +215,8 @@ class Stack:
                 str(self._options.schedule_speed),
                 "--idle-seconds",
                 str(self._options.idle_seconds),
+                "--concurrency",
+                str(self._options.concurrency),
                 *(["--whole-starts"] if self._options.whole_starts else []),
             ],
         )

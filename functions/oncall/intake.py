@@ -47,7 +47,7 @@ class Decision:
 
     `page` is the page that it owns, when phones have to ring; `responders` are those on call, in the order in which they
     are rung, if the first one can be rung at once. A standby that follows looks again after `wait_seconds`, with `request` as
-    its input.
+    its input; one of many of a page looks after so long whether Slack has it.
     """
 
     action: Action
@@ -63,7 +63,9 @@ class Decision:
         needs_no_call: dict[str, object] = {"call": False, "timeout_seconds": NO_CALL_SECONDS}
         page = self.page.to_state() if self.page else needs_no_call if self.action == "page" else {}
         responders = [{"id": one.id, "name": one.name, "language": one.language} for one in self.responders]
-        follow = {"wait_seconds": self.wait_seconds, "request": self.request} if self.action == "follow" else {}
+        follow: dict[str, object] = {"wait_seconds": self.wait_seconds} if self.wait_seconds else {}
+        if self.action == "follow":
+            follow = {"wait_seconds": self.wait_seconds, "request": self.request}
         return {
             "action": self.action,
             "severity": self.severity,
@@ -215,7 +217,7 @@ def _together(
     if loudest is None:
         return Decision("none", severity)
     covered = dict.fromkeys(incident for one in decisions for incident in one.incidents)
-    return replace(loudest, incidents=tuple(covered))
+    return replace(loudest, incidents=tuple(covered), wait_seconds=min(one.wait_seconds for one in decisions))
 
 
 def _start(services: Services, incident: Incident, *, execution: str) -> None:
@@ -419,7 +421,8 @@ def _page(services: Services, known: Roster, incident: Incident, *, execution: s
             also=[incidents.registration(host, incident)] if host else (),
             known=None if is_known else incident,
         )
-        return Decision("alert", "critical", (incident.id,))
+        wait_seconds = pages.crowd_seconds(joined.page, incident) if host else 0
+        return Decision("alert", "critical", (incident.id,), wait_seconds=wait_seconds)
     return Decision("notify", "critical", (incident.id,))
 
 

@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import sys
+import threading
 import time
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
@@ -16,7 +17,15 @@ import pytest
 from botocore.exceptions import ClientError
 
 from devstack.aws import lambda_runtime
-from devstack.aws.lambda_runtime import Function, LambdaRuntime, ThrottledError, _Environment, _error_type
+from devstack.aws.lambda_runtime import (
+    ConcurrencyError,
+    Function,
+    LambdaRuntime,
+    Result,
+    ThrottledError,
+    _Environment,
+    _error_type,
+)
 from tests.devstack.conftest import Sample, start_aws, wait_until
 
 
@@ -69,11 +78,40 @@ def test_whoever_waits_for_too_long_is_throttled_and_nothing_runs_for_him_later(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(lambda_runtime, "ENVIRONMENTS_EACH", 0)
+    monkeypatch.setattr(lambda_runtime, "PATIENCE_SECONDS", 0.01)
     runtime = _runtime(tmp_path)
     function = _function("busy")
     with pytest.raises(ThrottledError):
-        runtime.invoke(function, b"{}", patience=0.01)
+        runtime.invoke(function, b"{}")
     assert not runtime.invocations
+
+
+def test_of_more_than_the_account_may_have_at_once_requests_are_throttled_and_events_wait(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runtime = LambdaRuntime(tmp_path, Path(sys.executable), endpoint="", region="us-east-1", account="", concurrency=2)
+    working, go_on = threading.Barrier(3), threading.Event()
+    results: list[Result] = []
+
+    def works(*_: object) -> Result:
+        if not go_on.is_set():
+            working.wait(30)
+        assert go_on.wait(30)
+        results.append(Result(200, b"{}", None))
+        return results[-1]
+
+    monkeypatch.setattr(runtime, "_invoke", works)
+    functions = [_function(name) for name in ("first", "second", "third")]
+    with ThreadPoolExecutor(2) as pool:
+        at_work = [pool.submit(runtime.invoke, function, b"{}") for function in functions[:2]]
+        working.wait(30)
+        with pytest.raises(ConcurrencyError):
+            runtime.invoke(functions[2], b"{}")
+        runtime.invoke_event(functions[2], b"{}")
+        go_on.set()
+        wait_until(lambda: len(results) == 3)
+        assert all(one.result(timeout=30).status == 200 for one in at_work)
+    runtime.invoke(functions[2], b"{}")
 
 
 def test_of_environments_that_wait_the_next_one_to_work_is_kept_longest(

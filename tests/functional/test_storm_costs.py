@@ -51,11 +51,18 @@ def test_a_storm_takes_a_fixed_number_of_requests_for_each_incident(world: World
 def test_an_incident_that_joins_a_storm_takes_at_most_twelve_transitions(world: World) -> None:
     """Each execution asks for its own place in the channel, and comes back when it was told to.
 
-    Its states: ReceiveAlerts, WhatToDo, Done; SlackAlert and IsSlackAlerted each time; and a wait between two times.
+    Its states: ReceiveAlerts, WhatToDo, Done; SlackAlert and IsSlackAlerted each time; and a wait between two times, and before
+    the first one if others tell it.
     """
     runs = [world.receive(webhook(key=f"group {number}")) for number in range(60)]
     world.go_on(runs[0])
-    waiting = [(world.clock.time, number, run.decision["incidents"]) for number, run in enumerate(runs)]
+    first = [run.decision["follow"].get("wait_seconds", 0) for run in runs]
+    assert [number for number, seconds in enumerate(first) if not seconds] == [0, 1, 2, 3, 4, 5, 25, 45]
+    waiting = [
+        (world.clock.time + seconds * 1000, number, run.decision["incidents"])
+        for number, (run, seconds) in enumerate(zip(runs, first, strict=True))
+    ]
+    heapq.heapify(waiting)
     asked: Counter[int] = Counter()
     while waiting:
         moment, number, ids = heapq.heappop(waiting)
@@ -64,8 +71,10 @@ def test_an_incident_that_joins_a_storm_takes_at_most_twelve_transitions(world: 
         asked[number] += 1
         if not progress.done:
             heapq.heappush(waiting, (world.clock.time + progress.wait_seconds * 1000, number, list(progress.incidents)))
-    transitions = [3 + 2 * times + (times - 1) for times in asked.values()]
+    waits = [bool(seconds) + asked[number] - 1 for number, seconds in enumerate(first)]
+    transitions = [3 + 2 * asked[number] + times for number, times in enumerate(waits)]
     assert max(transitions) <= 12, sorted(transitions)
+    assert Counter(transitions)[6] >= 50, "most look once, and were told"
 
 
 def test_in_a_storm_everybody_is_told_once(world: World) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from oncall import incidents, pages
 from oncall.incidents import Incident
-from oncall.slack import buttons, together
+from oncall.slack import buttons
 from oncall.slack.buttons import Press
 from oncall.slack.people import Access, Person
 from tests.builders import CHANNEL, MINUTE, SUZUKI, Execution, Message, World, alert, webhook
@@ -106,7 +106,7 @@ def test_slack_has_a_storm_long_before_it_would_have_a_message_for_each(world: W
         world.clock.time += progress.wait_seconds * 1000
         asked = progress.incidents
     assert is_told(world, runs)
-    assert len(world.slack.requests) <= 2 * OWN + 100 // together.EACH + 2, "a reply is updated once for all its lines"
+    assert len(world.slack.requests) <= 2 * OWN + 100 // pages.TOGETHER + 2, "a reply is updated once for all its lines"
 
 
 def test_one_key_is_seen_in_every_line_and_so_is_each_resolution(world: World) -> None:

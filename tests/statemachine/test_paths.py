@@ -115,6 +115,16 @@ def test_a_critical_group_that_joined_an_open_page_rings_nobody_else(machine: Ma
     assert ran.states[2:] == ["SlackAlert", "IsSlackAlerted", "Done"]
 
 
+def test_one_of_many_that_joined_is_told_by_others_and_looks_once_whether_it_was(machine: Machine) -> None:
+    joined = {"action": "alert", "severity": "critical", "incidents": ["i1"], "page": {}, "responders": []}
+    machine.stand_in.script(RECEIVE, gives({**joined, "follow": {"wait_seconds": 1}}))
+    machine.stand_in.script(SLACK, DONE)
+    ran = machine.run(WEBHOOK)
+    assert ran.status == "SUCCEEDED"
+    assert ran.states == ["ReceiveAlerts", "WhatToDo", "WaitForOthers", "SlackAlert", "IsSlackAlerted", "Done"]
+    assert machine.stand_in.events(SLACK) == [{"incidents": ["i1"]}]
+
+
 def test_a_group_that_joined_waits_twice_for_its_turn_in_slack_with_at_most_twelve_transitions(
     machine: Machine,
 ) -> None:

@@ -3,13 +3,16 @@
 from oncall.pages.model import ENDED, SUPPOSED, AtWork, Call, Handed, Page, PageKey, Skip, Storm, Via
 from oncall.pages.next_step import GiveUp, Pause, Ring, next_step
 from oncall.pages.store import (
+    CROWD_SECONDS,
     LISTENING_SECONDS,
+    TOGETHER,
     Joined,
     acknowledge,
     ask_again,
     begin_call,
     carry_end,
     claim_text,
+    crowd_seconds,
     found,
     give_up,
     hold,
@@ -30,9 +33,11 @@ from oncall.pages.store import (
 )
 
 __all__ = [
+    "CROWD_SECONDS",
     "ENDED",
     "LISTENING_SECONDS",
     "SUPPOSED",
+    "TOGETHER",
     "AtWork",
     "Call",
     "GiveUp",
@@ -50,6 +55,7 @@ __all__ = [
     "begin_call",
     "carry_end",
     "claim_text",
+    "crowd_seconds",
     "found",
     "give_up",
     "hold",

@@ -26,6 +26,10 @@ SUPPOSED_SECONDS = 5  # the same for a supposed call, of which nothing is ever h
 LEASE_SECONDS = 30  # beyond the time until the owner's next step
 LISTED = 10  # incidents that are named where many share a page
 OWN_MESSAGES = 5  # so many incidents of a page have each a message in a channel; the others are told below one of these
+TOGETHER = 20  # of the others, so many in one reply
+# While somebody tells the incidents of a storm: one that has joined is told with the others, and its own execution has only
+# to see that.
+CROWD_SECONDS = 15
 _WORDS = ("repeated", "new_alerts", "worse")  # the events of what an alert group says after its first word
 
 # What the last page may have left behind in the item, and a new one does not take over.
@@ -241,6 +245,14 @@ def host(table: Table, page: Page, incident: Incident) -> str:
         return ""
     found = incidents.read(table, page.lead if page.lead in beside else beside[0])
     return (found.slack.host or found.id) if found else ""
+
+
+def crowd_seconds(page: Page, incident: Incident) -> int:
+    """How long the execution of an incident that is told below another one's message leaves it to others: whoever begins
+    a reply tells at once, and with it all who join meanwhile.
+    """
+    below = len(page.told_in(incident.channel)) - OWN_MESSAGES
+    return 0 if below % TOGETHER == 1 else CROWD_SECONDS
 
 
 def _traits(headline: Headline) -> set[str]:

@@ -38,9 +38,7 @@ logger = Logger(child=True)
 TIMEOUT_SECONDS = 10  # of one request to Slack
 LEASE_MS = 60_000  # longer than the function's time limit allows one incident to take
 SHORT_WAIT_MS = 3_000  # a turn that comes so soon is waited for in the function
-# While somebody tells the incidents of a storm: one that has joined is told with the others, and its own execution has only
-# to see that; whoever wants many of them told goes on soon.
-CROWD_SECONDS, BATCH_SECONDS = 15, 5
+BATCH_SECONDS = 5  # while somebody tells the incidents of a storm: whoever wants many of them told goes on soon
 BEHIND_MS = 900_000  # after this long without success the execution ends, and the reconciler goes on
 EVENT_TYPE = "oncall_incident"  # of the messages' metadata
 _REPLY = "reply "  # begins what is noted of a reply that tells other incidents, before its number
@@ -514,7 +512,7 @@ def _tell_below(services: Services, host_id: str, told: list[Incident], *, me: s
         if refused.item is None:
             return _stand_alone(services, told)
         turn = Incident.from_item(refused.item).slack.turn
-        usual = BATCH_SECONDS if len(told) > 1 else CROWD_SECONDS
+        usual = BATCH_SECONDS if len(told) > 1 else pages.CROWD_SECONDS
         return Progress(done=False, wait_seconds=max(usual, -(-(turn - now) // 1000)))
     notes = _Notes()
     if not host.slack.ts:

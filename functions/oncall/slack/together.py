@@ -16,12 +16,12 @@ from typing import Any
 from oncall import incidents
 from oncall.clock import at
 from oncall.incidents import Below, Incident
+from oncall.pages import TOGETHER
 from oncall.roster import Language
 from oncall.slack import messages, mrkdwn
 from oncall.slack.words import WORDS
 from oncall.table import ConflictError, Table, Update
 
-EACH = 20  # incidents of a reply
 NAMES = 5  # that the host's message counts
 LENGTHS = (100, 50, 20)  # characters of a headline: what is too large for Slack tries the next
 
@@ -42,7 +42,7 @@ class Reply:
     @property
     def first(self) -> int:
         """The place of its first member among all."""
-        return (self.number - 1) * EACH + 1
+        return (self.number - 1) * TOGETHER + 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,12 +75,12 @@ def read(table: Table, host: str) -> Replies:
     new = [name for name in names if name not in placed]
     if replies and new:
         last = replies[-1]
-        room = EACH - len(last.members)
+        room = TOGETHER - len(last.members)
         if room:
             replies[-1] = replace(last, members=(*last.members, *new[:room]), is_complete=False)
             new = new[room:]
-    for first in range(0, len(new), EACH):
-        members = tuple(new[first : first + EACH])
+    for first in range(0, len(new), TOGETHER):
+        members = tuple(new[first : first + TOGETHER])
         replies.append(Reply(len(replies) + 1, members, is_complete=False))
     return Replies(tuple(replies), names)
 
