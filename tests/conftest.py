@@ -3,13 +3,28 @@
 import signal
 import zoneinfo
 
+import pytest
+
 from tests.browser_fixture import browser
-from tests.devstack_fixture import _devstack, _monitored_devstack, devstack, monitored_devstack
-from tests.workers import pytest_collection_modifyitems, pytest_xdist_auto_num_workers, pytest_xdist_make_scheduler
+from tests.devstack_fixture import SHARED, _devstack, _monitored_devstack, devstack, monitored_devstack
+from tests.workers import (
+    group_of,
+    pytest_collection_modifyitems,
+    pytest_xdist_auto_num_workers,
+    pytest_xdist_make_scheduler,
+)
 
 # Started in a shell's background, SIGINT is ignored, and all that a test starts would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 zoneinfo.reset_tzpath(())  # the package's time zones, as in the functions and the command
+
+
+@pytest.hookimpl(trylast=True)  # the test's own fixtures have ended
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
+    """Ends the systems that a group of files has shared."""
+    if nextitem is None or group_of(nextitem) != group_of(item):
+        SHARED.end()
+
 
 __all__ = [
     "_devstack",

@@ -1,6 +1,6 @@
 """The whole system for a test: `devstack` (without Prometheus and Alertmanager) and `monitored_devstack` (with them).
 
-One system serves all tests of a run, so a test uses groups, products and phones of its own, and waits for what it caused.
+One system serves the tests of several files, so a test uses groups, products and phones of its own, and waits for what it caused.
 """
 
 import json
@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -36,14 +36,19 @@ ROOT = Path(__file__).parents[1]
 def wait_until[T](condition: Callable[[], T | None], timeout: float = 30, what: str = "it") -> T:
     """The first true result of the condition, asked for again and again. Fails after `timeout` seconds.
 
-    The longer it takes the less often it is asked: a question costs the system that is asked some of its two cores.
+    The longer it takes the less often it is asked, and a dear question is asked for a fifth of the time: it costs the system
+    that is asked some of its two cores.
     """
     began = time.monotonic()
-    while not (result := condition()):
-        waited = time.monotonic() - began
+    while True:
+        asked = time.monotonic()
+        result = condition()
+        if result:
+            return result
+        now = time.monotonic()
+        waited, took = now - began, now - asked
         assert waited < timeout, f"{what} did not happen within {timeout} s"
-        time.sleep(min(0.5, 0.1 + waited / 5))
-    return result
+        time.sleep(max(min(0.5, 0.1 + waited / 5), min(2.0, 4 * took)))
 
 
 _sessions = threading.local()
@@ -235,16 +240,38 @@ def _without_faults(system: Devstack) -> None:
         system.faults(part, {})
 
 
-@pytest.fixture(scope="session")
-def _devstack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Devstack]:
-    with running_devstack(tmp_path_factory.mktemp("devstack"), MONITORING="0") as system:
-        yield system
+class Shared:
+    """Systems that tests of several files use, one after another, by their fixtures' names. One takes a gigabyte."""
+
+    def __init__(self) -> None:
+        self._running: dict[str, Any] = {}
+        self._stack = ExitStack()
+
+    def use[T](self, name: str, start: Callable[[], AbstractContextManager[T]]) -> T:
+        """The system that is running, or a new one."""
+        if name not in self._running:
+            self._running[name] = self._stack.enter_context(start())
+        found: T = self._running[name]
+        return found
+
+    def end(self) -> None:
+        """Ends all of them."""
+        self._running.clear()
+        self._stack.close()
 
 
-@pytest.fixture(scope="session")
-def _monitored_devstack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Devstack]:
-    with running_devstack(tmp_path_factory.mktemp("monitored"), MONITORING="1") as system:
-        yield system
+SHARED = Shared()
+
+
+@pytest.fixture
+def _devstack(tmp_path_factory: pytest.TempPathFactory) -> Devstack:
+    return SHARED.use("_devstack", lambda: running_devstack(tmp_path_factory.mktemp("devstack"), MONITORING="0"))
+
+
+@pytest.fixture
+def _monitored_devstack(tmp_path_factory: pytest.TempPathFactory) -> Devstack:
+    folder = tmp_path_factory.mktemp
+    return SHARED.use("_monitored_devstack", lambda: running_devstack(folder("monitored"), MONITORING="1"))
 
 
 @pytest.fixture

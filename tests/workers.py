@@ -57,8 +57,17 @@ class LongestFirst(LoadScopeScheduling):  # type: ignore[misc]  # it has no type
         super()._assign_work_unit(node)
 
     def _split_scope(self, nodeid: str) -> str:
-        file = nodeid.split("::", 1)[0]
-        return str(_PLACES.get(file, file))
+        return _group(nodeid)
+
+
+def group_of(item: pytest.Item) -> str:
+    """The group of files that a test belongs to."""
+    return _group(item.nodeid)
+
+
+def _group(nodeid: str) -> str:
+    file = nodeid.split("::", 1)[0]
+    return str(_PLACES.get(file, file))
 
 
 def pytest_xdist_auto_num_workers() -> int:

@@ -53,14 +53,12 @@ from moto.stepfunctions.parser.asl.eval.event.logging import (  # noqa: E402
 )
 from moto.stepfunctions.parser.asl.eval.program_state import ProgramStopped  # noqa: E402
 from moto.stepfunctions.parser.asl.parse.asl_parser import AmazonStateLanguageParser  # noqa: E402
-from moto.stepfunctions.parser.asl.parse.preprocessor import Preprocessor  # noqa: E402
 from moto.stepfunctions.parser.backend.execution import BaseExecutionWorkerCommunication, Execution  # noqa: E402
 
 _tokens: dict[str, CallbackEndpoint] = {}
 # moto has no public place for what follows.
 _add: Any = CallbackPoolManager.add
 _evaluate: Any = ExecutionState._evaluate_with_timeout  # noqa: SLF001
-_parse: Any = AmazonStateLanguageParser.parse
 _start: Any = Execution.start
 _stop: Any = Execution.stop
 _set_error: Any = Environment.set_error
@@ -111,17 +109,6 @@ def _set_error_unless_stopped(env: Environment, error: Any) -> None:
         _set_error(env, error)
 
 
-@cache
-def _parsed(definition: str) -> Any:
-    """The syntax tree of a definition. moto parses it for each execution, which takes longer than many an execution."""
-    return _parse(definition)[1]
-
-
-def _parse_once(definition: str) -> Any:
-    tree = _parsed(definition)
-    return Preprocessor().visit(tree), tree
-
-
 def _reflect_and_tell(communication: Any) -> None:
     _reflect(communication)
     event = status_change(communication.execution)
@@ -139,7 +126,9 @@ def _tell_of_line(session: Any, history_log: Any) -> None:
 setattr(json_path, "parse", cache(parse_json_path))  # noqa: B010 - moto makes the parser's tables anew for each path
 setattr(CallbackPoolManager, "add", _remember_token)  # noqa: B010 - mypy takes no assignment to a method
 setattr(ExecutionState, "_evaluate_with_timeout", _evaluate_with_fresh_token)  # noqa: B010
-setattr(AmazonStateLanguageParser, "parse", staticmethod(_parse_once))  # noqa: B010
+# moto parses a definition for each execution, which takes longer than many an execution. Nothing that it makes of one belongs to
+# an execution (a state's attempts are in the execution's heap), except of a Map, which we do not have.
+setattr(AmazonStateLanguageParser, "parse", staticmethod(cache(AmazonStateLanguageParser.parse)))  # noqa: B010
 setattr(Execution, "start", _start_with_a_log)  # noqa: B010
 setattr(Execution, "stop", _stop_at_once)  # noqa: B010
 setattr(Environment, "set_error", _set_error_unless_stopped)  # noqa: B010

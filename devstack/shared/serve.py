@@ -10,10 +10,13 @@ import sys
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
+from functools import partial
+from queue import SimpleQueue
 from types import FrameType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from werkzeug.serving import WSGIRequestHandler, make_server
+from werkzeug.serving import ThreadedWSGIServer, WSGIRequestHandler
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
@@ -77,9 +80,43 @@ def free_port(*wanted: int) -> int:
     raise OSError("no free port between 20000 and 32000 on 127.0.0.1")
 
 
-def serve(app: "WSGIApplication", port: int) -> None:
-    """Serve `app` on 127.0.0.1:`port` (0: any free one), a thread a request, until SIGTERM, SIGINT or the parent's end.
+class _Threads:
+    """As many as there are requests at once, each for one after another: to start one takes as long as many an answer."""
 
+    def __init__(self) -> None:
+        self._jobs: SimpleQueue[Callable[[], None]] = SimpleQueue()
+        self._idle = 0
+        self._lock = threading.Lock()
+
+    def run(self, job: Callable[[], None]) -> None:
+        """Has a thread do it now, whatever the others wait for."""
+        with self._lock:
+            is_new = self._idle == 0
+            self._idle -= not is_new
+        self._jobs.put(job)
+        if is_new:
+            threading.Thread(target=self._work, daemon=True).start()
+
+    def _work(self) -> None:
+        while True:
+            self._jobs.get()()
+            with self._lock:
+                self._idle += 1
+
+
+class _Server(ThreadedWSGIServer):
+    def __init__(self, port: int, app: "WSGIApplication") -> None:
+        super().__init__("127.0.0.1", port, app, QuietRequestHandler)
+        self._threads = _Threads()
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        self._threads.run(partial(self.process_request_thread, request, client_address))
+
+
+def serve(app: "WSGIApplication", port: int) -> None:
+    """Serve `app` on 127.0.0.1:`port` (0: any free one) until SIGTERM, SIGINT or the parent's end.
+
+    Each request has a thread of its own.
     Prints `listening on http://127.0.0.1:PORT` when ready. Call it from the main thread, last. It ends at once, whatever its
     threads wait for (a state's minutes, a retry): nothing is to be put in order, and what it has started is tethered to it.
     """
@@ -91,6 +128,6 @@ def serve(app: "WSGIApplication", port: int) -> None:
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
     die_with_parent()
-    server = make_server("127.0.0.1", port or free_port(), app, threaded=True, request_handler=QuietRequestHandler)
+    server = _Server(port or free_port(), app)
     print(f"listening on http://127.0.0.1:{server.port}", flush=True)
     server.serve_forever()

@@ -35,7 +35,6 @@ from tests.e2e.test_storm import (
     breaks,
     lines_of,
     on_the_page,
-    patiently,
     takes,
 )
 
@@ -76,14 +75,14 @@ def storm(night: Night, stories: Sequence[Story], figures: Figures, where: str =
     began = time.time()
     with processor.watched(night.system) as taken:
         executions = breaks(stories)
-        patiently(lambda: sum(map(on_the_page, stories)) == GROUPS, "all groups on their pages")
+        wait_until(lambda: sum(map(on_the_page, stories)) == GROUPS, PATIENCE, "all groups on their pages")
         joined = time.time()
         calls = [story.rings("ann") for story in stories]
         for story, call in zip(stories, calls, strict=True):
             takes(story, call["sid"])
         all_are_acknowledged(stories)
         acknowledged = time.time()
-        patiently(lambda: sum(len(lines_of(story)) for story in stories) == GROUPS, "all incidents in Slack", 600)
+        wait_until(lambda: sum(len(lines_of(story)) for story in stories) == GROUPS, 600, "all incidents in Slack")
         night.rests(600)
     ended = time.time()
     placed = [call for story in stories for call in story.calls()]
@@ -150,7 +149,7 @@ def size(night: Night, _times: int, figures: Figures, *, groups: int) -> None:
     story = night.story("ann", "ben", ring_seconds=RING)
     began = time.time()
     breaks([story], groups)
-    patiently(lambda: on_the_page(story) == groups, "all groups on one page", 400)
+    wait_until(lambda: on_the_page(story) == groups, 400, "all groups on one page")
     joined = time.time()
     took = dynamodb_requests(night, began, joined, "ReceiveAlerts", "PhoneCall")
     takes(story, story.rings("ann")["sid"])
@@ -166,7 +165,7 @@ def thousand(night: Night, figures: Figures) -> None:
     began = time.time()
     breaks(stories, 1000, 60)
     accepted = time.time()
-    patiently(lambda: sum(map(on_the_page, stories)) == 1000, "all groups on their pages", 600)
+    wait_until(lambda: sum(map(on_the_page, stories)) == 1000, 600, "all groups on their pages")
     figures.note("1,000 groups over 50 policies, accepted s", accepted - began)
     figures.note("1,000 groups over 50 policies, joined s", time.time() - began)
     assert max(most_at_once(story.calls()) for story in stories) == 1, "one phone at a time of each policy"
@@ -189,7 +188,7 @@ def large(night: Night, figures: Figures) -> None:
             for place, name in enumerate(names)
         ]
         story.posts(webhook)
-    patiently(lambda: on_the_page(story) == 100, "all groups on one page", 400)
+    wait_until(lambda: on_the_page(story) == 100, 400, "all groups on one page")
     figures.note("100 groups of 100 alerts, joined s", time.time() - began)
     takes(story, story.rings("ann")["sid"])
     all_are_acknowledged([story], 100, 400)

@@ -1,11 +1,12 @@
 """One system for the end-to-end tests, with a roster that each test adds its own people to."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from tests.devstack_fixture import Devstack, running_devstack
+from tests.devstack_fixture import SHARED, Devstack, running_devstack
 from tests.e2e.looking import looking
 from tests.e2e.story import Night
 
@@ -13,11 +14,15 @@ ROSTER = str(Path(__file__).with_name("roster.yaml"))
 PARTS = ("aws", "twilio", "telnyx", "slack", "gateway")
 
 
-@pytest.fixture(scope="session")
-def _night(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Night]:
-    directory = tmp_path_factory.mktemp("night")
+@contextmanager
+def _running_night(directory: Path) -> Iterator[Night]:
     with running_devstack(directory, MONITORING="0", RING_SECONDS="5", ROSTER=ROSTER) as system:
         yield night_of(system)
+
+
+@pytest.fixture
+def _night(tmp_path_factory: pytest.TempPathFactory) -> Night:
+    return SHARED.use("_night", lambda: _running_night(tmp_path_factory.mktemp("night")))
 
 
 @pytest.fixture

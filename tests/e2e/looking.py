@@ -30,6 +30,9 @@ class _Looking:
     def get_item(self, **request: Any) -> Any:
         return self._ask("GetItem", request)
 
+    def batch_get_item(self, **request: Any) -> Any:
+        return self._ask("BatchGetItem", request)
+
     def query(self, **request: Any) -> Any:
         return self._ask("Query", request)
 

@@ -21,7 +21,7 @@ from boto3.dynamodb.types import TypeSerializer
 from twilio.request_validator import RequestValidator
 
 from oncall.phone.provider import Callbacks
-from oncall.table import Item, Table, Update
+from oncall.table import Item, Table, Update, from_attributes, to_attributes
 from tests.builders import alert, webhook
 from tests.devstack_fixture import Devstack, wait_until
 
@@ -102,6 +102,16 @@ class Night:
         story.writes(f"POLICY#{name}", {"steps": steps, **QUICK, **policy})
         story.writes(f"PRODUCT#{name}", product)
         return story
+
+    def states(self, ids: Sequence[str]) -> list[Item]:
+        """The incidents' items. DynamoDB: BatchGetItem of at most 100."""
+        found: list[Item] = []
+        for first in range(0, len(ids), 100):
+            keys: Any = [to_attributes({"pk": f"INCIDENT#{one}", "sk": "STATE"}) for one in ids[first : first + 100]]
+            asked: Any = {self.table.name: {"Keys": keys, "ConsistentRead": True}}
+            answer = self.dynamodb.batch_get_item(RequestItems=asked)
+            found += map(from_attributes, answer["Responses"].get(self.table.name, []))
+        return found
 
     def rests(self, timeout: float = 240) -> None:
         """Waits until no execution is at work any more: nothing rings, nothing is tried again."""
@@ -282,11 +292,7 @@ class Story:
         since = datetime.fromtimestamp(self.began - 60, UTC)
         months = {f"INCIDENTS#{moment:%Y-%m}" for moment in (since, datetime.now(UTC))}
         listed = [row["sk"] for month in months for row in table.query(month, after=f"{since:%Y%m%d-%H%M%S}")]
-        found = [
-            state
-            for key in listed
-            if self.products.get(key, wanted) == wanted and (state := table.get(f"INCIDENT#{key}", "STATE"))
-        ]
+        found = self.night.states([one for one in listed if self.products.get(one, wanted) == wanted])
         self.products.update({state["id"]: state["product"] for state in found})
         of_it = [state for state in found if state["product"] == wanted]
         return sorted(of_it, key=lambda state: (state["opened_at"], state["pk"]))

@@ -7,7 +7,7 @@ import json
 import re
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -64,14 +64,6 @@ def breaks(stories: Sequence[Story], groups: int = GROUPS, seconds: float = SECO
         return list(pool.map(fire, range(groups)))
 
 
-def patiently(condition: Callable[[], bool], what: str, timeout: float = PATIENCE) -> None:
-    """Waits for a condition that is dear to ask for: once a second."""
-    deadline = time.monotonic() + timeout
-    while not condition():
-        assert time.monotonic() < deadline, f"{what} did not happen within {timeout} s"
-        time.sleep(1)
-
-
 def states_of(stories: Sequence[Story]) -> Counter[str]:
     """How many incidents of these stories are in each state."""
     night = stories[0].night
@@ -117,12 +109,12 @@ def takes(story: Story, sid: str) -> None:
 
 def all_are_acknowledged(stories: Sequence[Story], groups: int = GROUPS, timeout: float = PATIENCE) -> None:
     """Waits until every group has one incident, and all of them are acknowledged."""
-    patiently(lambda: states_of(stories) == {"acknowledged": groups}, f"{groups} acknowledged incidents", timeout)
+    wait_until(lambda: states_of(stories) == {"acknowledged": groups}, timeout, f"{groups} acknowledged incidents")
 
 
 def test_200_groups_of_one_policy_ring_one_phone_and_one_key_takes_them_all(one_policy: Story) -> None:
     breaks([one_policy])
-    patiently(lambda: on_the_page(one_policy) == GROUPS, "all groups on one page")
+    wait_until(lambda: on_the_page(one_policy) == GROUPS, PATIENCE, "all groups on one page")
 
     one_policy.takes("ann")
 
@@ -141,8 +133,8 @@ def test_an_acknowledgement_in_the_middle_of_a_storm_is_followed_by_one_more_cal
         storm.result()
     # Those that came after the key are on a page of their own, which rings when the quiet window has passed.
     first = story.calls("ann")[0]
-    patiently(lambda: states_of([story]).total() == 40, "all incidents")
-    patiently(lambda: len(story.calls("ann")) == 2, "the call after the quiet window")
+    wait_until(lambda: states_of([story]).total() == 40, PATIENCE, "all incidents")
+    wait_until(lambda: len(story.calls("ann")) == 2, PATIENCE, "the call after the quiet window")
     story.takes("ann", nth=2)
 
     all_are_acknowledged([story], 40)
@@ -155,7 +147,7 @@ def test_200_groups_of_20_policies_ring_20_phones_side_by_side(night: Night) -> 
     stories = [night.story("ann", "ben", ring_seconds=RING) for _ in range(POLICIES)]
     breaks(stories)
     share = GROUPS // POLICIES
-    patiently(lambda: all(on_the_page(story) == share for story in stories), "each policy's page")
+    wait_until(lambda: all(on_the_page(story) == share for story in stories), PATIENCE, "each policy's page")
     calls = [story.rings("ann", timeout=PATIENCE) for story in stories]
     assert most_at_once([call for story in stories for call in story.calls()]) == POLICIES
 
@@ -164,11 +156,11 @@ def test_200_groups_of_20_policies_ring_20_phones_side_by_side(night: Night) -> 
 
     all_are_acknowledged(stories)
     assert [story.called() for story in stories] == [["ann"]] * POLICIES
-    patiently(lambda: all(len(lines_of(story)) == share for story in stories), "the lines in Slack")
+    wait_until(lambda: all(len(lines_of(story)) == share for story in stories), PATIENCE, "the lines in Slack")
 
 
 def test_slack_has_all_200_once_and_says_who_has_them(one_policy: Story) -> None:
-    patiently(lambda: len(lines_of(one_policy)) >= GROUPS, f"{GROUPS} incidents in Slack")
+    wait_until(lambda: len(lines_of(one_policy)) >= GROUPS, PATIENCE, f"{GROUPS} incidents in Slack")
     one_policy.night.rests(PATIENCE)
 
     told = lines_of(one_policy)
