@@ -1,7 +1,8 @@
 """How a run shares its tests among workers (pytest-xdist): who uses the same system is one group, and the longest begin first.
 
-Most of the long ones wait, for a lease, a retry or Slack's second, so there are more workers than cores: two a core begin with
-systems, and one more with all the rest, which never waits. Of more systems at once each takes longer than they save.
+Most of the long ones wait, for a lease, a retry or Slack's second, so there are more workers than cores: all but the last begin
+with systems, and that one with all the rest, which never waits. Those that take much of the processor begin beside those that
+wait: of many at once each takes longer than they save.
 """
 
 import os
@@ -14,15 +15,16 @@ if TYPE_CHECKING:
     from xdist.remote import Producer
     from xdist.workermanage import WorkerController
 
-MOST = 13  # workers: more would only start more systems
+MOST = 14  # workers: more would only start more systems
 
 # In the order in which they begin. What is not named begins after them, in the order of its name; a file is a group.
 GROUPS = (
     ("e2e/test_faults_of_aws.py",),
     ("e2e/test_faults.py",),
+    ("e2e/test_bad_input.py", "e2e/test_command.py", "e2e/test_in_slack.py", "e2e/test_probe.py"),
+    ("e2e/test_storm.py",),
     ("e2e/test_providers.py",),
     ("e2e/test_standby.py",),
-    ("e2e/test_bad_input.py", "e2e/test_command.py", "e2e/test_in_slack.py", "e2e/test_probe.py"),
     (
         "e2e/test_lifecycle.py",
         "e2e/test_flood.py",
@@ -31,13 +33,12 @@ GROUPS = (
         "e2e/test_who_may_do_what.py",
     ),
     ("e2e/test_outages.py",),
-    ("e2e/test_storm.py",),
-    ("soak/test_soak.py",),
     ("devstack/test_console_page.py",),
-    ("devstack/test_aws.py", "devstack/test_cloudformation.py", "devstack/test_lambda_runtime.py"),
-    ("e2e/test_alarms_fire.py",),
-    ("e2e/test_heartbeat.py",),
     ("devstack/test_stack.py", "e2e/test_sources.py"),
+    ("soak/test_soak.py",),
+    ("e2e/test_alarms_fire.py",),
+    ("devstack/test_aws.py", "devstack/test_cloudformation.py", "devstack/test_lambda_runtime.py"),
+    ("e2e/test_heartbeat.py",),
     ("e2e/test_chain.py", "e2e/test_console_story.py"),
     ("template/test_lint.py",),
     ("statemachine/test_paths.py",),
@@ -72,7 +73,7 @@ def _group(nodeid: str) -> str:
 
 def pytest_xdist_auto_num_workers() -> int:
     """Of `--numprocesses auto`."""
-    return min(MOST, 2 * len(os.sched_getaffinity(0)) + 1)
+    return min(MOST, 2 * len(os.sched_getaffinity(0)) + 2)
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: "Producer") -> LongestFirst:

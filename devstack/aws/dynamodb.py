@@ -3,11 +3,12 @@
 Before each transaction moto copies every item of the table, so that it can take back one that fails, and before each
 query it sorts every item; with two thousand items that takes longer than everything else together. Here a transaction
 copies the items that it names, and a query sorts what it found (moto does that besides); only a scan needs every item in
-order, since its next page begins after the last key. In an answer moto looks for each of the ten types of each attribute
-by every name that it might have in Python; here an attribute, which is written as DynamoDB writes it already, is passed
-on. An update's expression is parsed twice, copied as any object, and each clause of it is searched for the same faults as
-the whole; here it is parsed once in a process's life, copied node by node, and searched once. And moto keeps everything
-that it ever made, for a reset between unit tests, each copy of an item that was read too; in an hour that is some gigabytes.
+order, since its next page begins after the last key. A copy is made without asking of each value whether it was copied
+before. In an answer moto looks for each of the ten types of each attribute by every name that it might have in Python; here
+an attribute, which is written as DynamoDB writes it already, is passed on. An update's expression is parsed twice, copied as
+any object, and each clause of it is searched for the same faults as the whole; here it is parsed once in a process's life,
+copied node by node, and searched once. And moto keeps everything that it ever made, for a reset between unit tests, each copy
+of an item that was read too; in an hour that is some gigabytes.
 """
 
 import copy
@@ -20,7 +21,7 @@ from moto.core.common_models import BaseModel
 from moto.core.serialize import BaseJSONSerializer
 from moto.dynamodb import models
 from moto.dynamodb.models import DynamoDBBackend
-from moto.dynamodb.models.dynamo_type import DynamoType
+from moto.dynamodb.models.dynamo_type import DynamoType, Item, LimitedSizeDict
 from moto.dynamodb.models.table import Table
 from moto.dynamodb.parsing import validators
 from moto.dynamodb.parsing.ast_nodes import DepthFirstTraverser, Node  # type: ignore[attr-defined]  # moto checks neither
@@ -60,6 +61,31 @@ class _Copies:
 
 
 _copies = _Copies()
+
+
+def _copied_value(self: DynamoType, _: dict[int, Any]) -> DynamoType:
+    made = object.__new__(DynamoType)
+    made.type, value = self.type, self.value
+    match self.type:
+        case "M":
+            made.value = {name: _copied_value(inner, _) for name, inner in value.items()}
+        case "L":
+            made.value = [_copied_value(inner, _) for inner in value]
+        case "SS" | "NS" | "BS":
+            made.value = list(value)
+        case _:
+            made.value = value
+    return made
+
+
+def _copied_item(self: Item, _: dict[int, Any]) -> Item:
+    made = object.__new__(Item)
+    made.hash_key, made.range_key = self.hash_key, self.range_key  # nobody changes a key
+    made.attrs = LimitedSizeDict.__new__(LimitedSizeDict)
+    dict.update(
+        made.attrs, {name: _copied_value(value, _) for name, value in self.attrs.items()}
+    )  # past its check of the size
+    return made
 
 
 def _transact_write_items(self: DynamoDBBackend, transact_items: list[dict[str, Any]]) -> None:
@@ -158,6 +184,8 @@ def _check_once(self: DepthFirstTraverser, node: Any) -> Any:
 def bear_storms() -> None:
     """Put these in moto's place."""
     setattr(models, "copy", _copies)  # noqa: B010  # replacing is the purpose; mypy would refuse the assignment
+    setattr(DynamoType, "__deepcopy__", _copied_value)  # noqa: B010
+    setattr(Item, "__deepcopy__", _copied_item)  # noqa: B010
     setattr(DynamoDBBackend, "transact_write_items", _transact_write_items)  # noqa: B010
     setattr(Table, "all_items", _all_items)  # noqa: B010
     setattr(Table, "scan", _scan_in_order)  # noqa: B010

@@ -32,7 +32,7 @@ from devstack.shared.serve import TETHER, free_port
 
 MAXIMUM_PAYLOAD = 6 * 1024 * 1024  # Lambda: synchronous requests and responses, bytes each
 MAXIMUM_EVENT_PAYLOAD = 1024 * 1024  # Lambda: asynchronous requests, bytes
-ENVIRONMENTS_EACH = 4  # of one function: this machine has few cores; further invocations wait for one to be free
+ENVIRONMENTS_EACH = 5  # of one function: this machine has few cores; further invocations wait for one to be free
 # Lambda throttles at once. Whoever waits here for longer is throttled: he might have given up, and tries again on his own.
 PATIENCE_SECONDS = 8.0
 IDLE_SECONDS = 300.0  # until an environment that waits for work is ended

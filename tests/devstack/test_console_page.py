@@ -122,6 +122,9 @@ def test_what_a_phone_does_with_its_next_calls_is_chosen_on_the_page_and_seen_th
     behaviour = page.get_by_role("combobox", name="Next calls to Alex Miller")
     behaviour.select_option("busy")
     expect(page.get_by_role("combobox", name="Next calls to 佐藤 結衣")).to_have_value("by hand")
+    eventually(
+        lambda: stage.control("twilio", "lines").get(MILLER, {}).get("behaviour") == "busy", "the choice arriving"
+    )
     stage.ring(MILLER, "Critical alert.")
     expect(phone(page, "Alex Miller")).to_contain_text("busy, just now")
     set_line(stage, MILLER, {"behaviour": "answer", "digits": "1"})

@@ -48,7 +48,7 @@ class Pair:
         return story, replace(story, night=self.standby)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # what both have they tell each other every minute
 def _pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
     directory = tmp_path_factory.mktemp("pair")
     settings = {"MONITORING": "0", "STANDBY": "1", "RING_SECONDS": "5", "ROSTER": ROSTER}
