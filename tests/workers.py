@@ -1,8 +1,7 @@
 """How a run shares its tests among workers (pytest-xdist): who uses the same system is one group, and the longest begin first.
 
-Most of the long ones wait, for a lease, a retry or Slack's second, so there are more workers than cores: all but the last begin
-with systems, and that one with all the rest, which never waits. Those that take much of the processor begin beside those that
-wait: of many at once each takes longer than they save.
+Most of the long ones wait, for a lease, a retry or Slack's second, so there are two workers more than cores: all but the last
+begin with systems, and that one with all the rest, which never waits. With more at once each takes longer than they save.
 """
 
 import os
@@ -15,7 +14,7 @@ if TYPE_CHECKING:
     from xdist.remote import Producer
     from xdist.workermanage import WorkerController
 
-MOST = 14  # workers: more would only start more systems
+MOST = 10  # workers: more would only start more systems
 
 # In the order in which they begin. What is not named begins after them, in the order of its name; a file is a group.
 GROUPS = (
@@ -73,7 +72,7 @@ def _group(nodeid: str) -> str:
 
 def pytest_xdist_auto_num_workers() -> int:
     """Of `--numprocesses auto`."""
-    return min(MOST, 2 * len(os.sched_getaffinity(0)) + 2)
+    return min(MOST, len(os.sched_getaffinity(0)) + 2)
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: "Producer") -> LongestFirst:
