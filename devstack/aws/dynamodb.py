@@ -63,14 +63,14 @@ class _Copies:
 _copies = _Copies()
 
 
-def _copied_value(self: DynamoType, _: dict[int, Any]) -> DynamoType:
+def _copied_value(self: DynamoType, memo: dict[int, Any]) -> DynamoType:
     made = object.__new__(DynamoType)
     made.type, value = self.type, self.value
     match self.type:
         case "M":
-            made.value = {name: _copied_value(inner, _) for name, inner in value.items()}
+            made.value = {name: _copied_value(inner, memo) for name, inner in value.items()}
         case "L":
-            made.value = [_copied_value(inner, _) for inner in value]
+            made.value = [_copied_value(inner, memo) for inner in value]
         case "SS" | "NS" | "BS":
             made.value = list(value)
         case _:
@@ -78,13 +78,12 @@ def _copied_value(self: DynamoType, _: dict[int, Any]) -> DynamoType:
     return made
 
 
-def _copied_item(self: Item, _: dict[int, Any]) -> Item:
+def _copied_item(self: Item, memo: dict[int, Any]) -> Item:
     made = object.__new__(Item)
     made.hash_key, made.range_key = self.hash_key, self.range_key  # nobody changes a key
     made.attrs = LimitedSizeDict.__new__(LimitedSizeDict)
-    dict.update(
-        made.attrs, {name: _copied_value(value, _) for name, value in self.attrs.items()}
-    )  # past its check of the size
+    values = {name: _copied_value(value, memo) for name, value in self.attrs.items()}
+    dict.update(made.attrs, values)  # past its check of the size
     return made
 
 

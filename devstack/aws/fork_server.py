@@ -75,10 +75,9 @@ def _keep(client: socket.socket) -> str:
             os.environ.clear()
             os.environ.update(asked["environment"])
             time.tzset()
+            # Who looks at the processes sees whose this one is (proc(5): 15 characters).
             with open("/proc/self/comm", "w") as name:  # noqa: PTH123  # pathlib is not loaded here
-                name.write(
-                    asked["handler"]
-                )  # who looks at the processes sees whose this one is (proc(5): 15 characters)
+                name.write(asked["handler"])
             return str(asked["handler"])
         for output in outputs:
             os.close(output)

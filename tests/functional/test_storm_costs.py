@@ -7,7 +7,7 @@ import pytest
 
 from oncall import incidents, pages
 from oncall.table import ConditionFailedError, ConflictError, Table
-from tests.builders import Execution, World, webhook
+from tests.builders import Execution, World, alert, webhook
 
 # Requests to DynamoDB, from the webhook to the acknowledged message in Slack; a smaller storm has a little more for each.
 MOST_EACH = 14
@@ -75,6 +75,17 @@ def test_an_incident_that_joins_a_storm_takes_at_most_twelve_transitions(world: 
     transitions = [3 + 2 * asked[number] + times for number, times in enumerate(waits)]
     assert max(transitions) <= 12, sorted(transitions)
     assert Counter(transitions)[6] >= 50, "most look once, and were told"
+
+
+def test_a_group_waits_for_others_only_if_they_tell_all_of_it(world: World) -> None:
+    """One of its products has a message of its own, which nobody else posts."""
+    joined(world, 7)
+    below = world.receive(webhook(key="one more"))
+    own = alert("a slow page", severity="warning", labels={"product": "shop"})
+    both = world.receive(webhook(alert("another one"), own, key="both"))
+    assert below.decision["follow"] == {"wait_seconds": pages.CROWD_SECONDS}
+    assert len(both.decision["incidents"]) == 2
+    assert (both.decision["action"], both.decision["follow"]) == ("alert", {})
 
 
 def test_in_a_storm_everybody_is_told_once(world: World) -> None:
