@@ -600,6 +600,9 @@ def test_of_incidents_that_were_taken_together_each_thread_says_with_what(world:
 
 def test_of_many_taken_together_the_messages_say_enough(world: World) -> None:
     found = [world.fire(webhook(key=f"group {number}")).decision["incidents"][0] for number in range(31)]
+    for one in found:
+        world.project(one)
+        world.clock.time += 3_000
     world.hears(world.last_call, "1")
     told = [event for one in found for event in incidents.timeline(world.table, one) if event.kind == "acknowledged"]
     assert len(told) == 31

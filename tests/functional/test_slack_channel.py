@@ -9,7 +9,7 @@ import pytest
 from oncall import incidents
 from oncall.errors import ConfigurationError
 from oncall.slack import channel
-from tests.builders import CHANNEL, DATABASE, MINUTE, Execution, World, alert, webhook
+from tests.builders import CHANNEL, DATABASE, MINUTE, SATO, Execution, World, alert, webhook
 
 
 def incident(run: Execution) -> str:
@@ -155,6 +155,17 @@ def test_two_of_the_same_name_are_not_mentioned(world: World) -> None:
     run = world.fire()
     world.project(incident(run))
     assert world.slack.thread() == ["Calling Sato …"]
+
+
+def test_whom_slack_mentions_follows_the_roster_within_a_minute(world: World) -> None:
+    first = world.fire()
+    world.project(incident(first))
+    world.roster({"RESPONDER#sato": {"name": "Sato", "phone": SATO, "slack_user": "U0OTHER", "position": 1}})
+    world.resolve()
+    world.clock.time += 61_000
+    second = world.fire(webhook(key="another"))
+    world.project(incident(second))
+    assert world.slack.thread(world.slack.posts[1]) == ["Calling <@U0OTHER> …"]
 
 
 def test_an_incident_that_is_not_there_is_up_to_date(world: World) -> None:

@@ -80,6 +80,16 @@ def read(table: Table, incident: str) -> Incident | None:
     return Incident.from_item(item) if item else None
 
 
+def read_many(table: Table, ids: Sequence[str]) -> list[Incident]:
+    """The incidents of up to a hundred ids that are there, in their order."""
+    keys = [(partition(one), "STATE") for one in ids]
+    try:
+        found = table.get_many(keys) if len(keys) > 1 else [table.get(*key) for key in keys]
+    except ConflictError:  # in a storm somebody always writes one of them
+        found = [table.get(*key) for key in keys]
+    return [Incident.from_item(item) for item in found if item]
+
+
 def opened_since(table: Table, since: int, *, now: int) -> list[str]:
     """The ids of the incidents that were opened since a time, the oldest first. Times are epoch milliseconds."""
     return [str(item["sk"]) for item in _listed(table, since, now=now)]
@@ -448,8 +458,9 @@ def _change(
 ) -> tuple[dict[str, object], list[Update | Put]]:
     """What becomes of an incident with an event, and the writes of it; the first is refused if it has the event already."""
     number, pk = incident.version + 1, partition(incident.id)
-    if incident.is_below and event.kind in _SEEN_BELOW:
-        event = replace(event, in_thread=False)
+    is_posted = incident.slack.ts or incident.slack.posting
+    if (incident.is_below and event.kind in _SEEN_BELOW) or ("lead" in event.detail and not is_posted):
+        event = replace(event, in_thread=False)  # the message shows it from the start, and the lead's thread tells it
     changes: dict[str, object] = {
         "version": number,
         "changed_at": now,

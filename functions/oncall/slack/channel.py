@@ -39,6 +39,8 @@ TIMEOUT_SECONDS = 10  # of one request to Slack
 LEASE_MS = 60_000  # longer than the function's time limit allows one incident to take
 SHORT_WAIT_MS = 3_000  # a turn that comes so soon is waited for in the function
 BATCH_SECONDS = 5  # while somebody tells the incidents of a storm: whoever wants many of them told goes on soon
+AT_ONCE = 25  # incidents that are looked at in one request
+PEOPLE_MS = 60_000  # so long an environment believes whom the roster's names are in Slack
 BEHIND_MS = 900_000  # after this long without success the execution ends, and the reconciler goes on
 EVENT_TYPE = "oncall_incident"  # of the messages' metadata
 _REPLY = "reply "  # begins what is noted of a reply that tells other incidents, before its number
@@ -99,13 +101,15 @@ def bring_up_to_date(services: Services, incident_ids: list[str], *, me: str, un
     waits: list[int] = []
     left: list[str] = []
     below: dict[str, list[Incident]] = {}  # by their host
+    seen: dict[str, Progress | _Below] = {}  # of those that need no lease
     for number, incident in enumerate(incident_ids):
         if services.now() > until:
             waits.append(1)
             left += incident_ids[number:]
             break
-        while (found := _project(services, incident, me=me)) == CHANGED and services.now() <= until:
-            pass  # who has changed it found us at it, and may not ask again
+        if number % AT_ONCE == 0:
+            seen = _look(services, incident_ids[number : number + AT_ONCE])
+        found = seen.get(incident) or _project_to_the_end(services, incident, me=me, until=until)
         if isinstance(found, _Below):
             below.setdefault(found.incident.slack.host, []).append(found.incident)
         elif not found.done:
@@ -136,9 +140,26 @@ _IS_FREE = (
 )
 
 
+def _look(services: Services, incident_ids: list[str]) -> dict[str, Progress | _Below]:
+    """What there is to say of those of some incidents that nobody may project now, as far as one request can tell.
+
+    Whoever changes one of them after that asks for it.
+    """
+    if len(incident_ids) == 1:
+        return {}  # to take its lease says as much
+    now, known = services.now(), incidents.read_many(services.table, incident_ids)
+    return {one.id: said for one in known if (said := _not_free(services, one, now)) != BUSY}
+
+
 def _let_go(now: int, me: str) -> dict[str, object]:
     """The values of these conditions."""
     return {"soon": now + SHORT_WAIT_MS, "now": now, "me": me}
+
+
+def _project_to_the_end(services: Services, incident_id: str, *, me: str, until: int) -> Progress | _Below:
+    while (found := _project(services, incident_id, me=me)) == CHANGED and services.now() <= until:
+        pass  # who has changed it found us at it, and may not ask again
+    return found
 
 
 def _project(services: Services, incident_id: str, *, me: str) -> Progress | _Below:
@@ -243,6 +264,9 @@ def _tell_thread(services: Services, incident: Incident, notes: _Notes) -> int:
     thread = incident.version
     if incident.last_in_thread > incident.slack.thread and not incident.is_probe:
         language = incident.language or services.settings.language
+        in_turn = not incident.slack.posting
+        if in_turn:  # the first line's: who is told to come back has read nothing
+            _take_turn(services, incident, notes, posts(incident.slack.channel))
         events = incidents.timeline(services.table, incident.id, after=incident.slack.thread)
         people = _people(services) if any(event.in_thread for event in events) else {}
         mentions = not shadow.rings_nobody(services.settings, incident.policy)
@@ -250,8 +274,8 @@ def _tell_thread(services: Services, incident: Incident, notes: _Notes) -> int:
             if event.in_thread:
                 beside = _beside(services, incident, event)
                 words = messages.line(event, language, people, mentions=mentions, beside=beside)
-                _reply(services, incident, notes, event, words)
-                incident = replace(incident, slack=replace(incident.slack, turn=0))
+                _reply(services, incident, notes, event, words, in_turn=in_turn)
+                incident, in_turn = replace(incident, slack=replace(incident.slack, turn=0)), False
                 notes.drop("posting")
             thread = event.number
             notes.put(thread=thread)
@@ -288,8 +312,8 @@ def _looks(text: str, blocks: list[dict[str, Any]] | None) -> _Seen:
 def _beside(services: Services, incident: Incident, event: TimelineEvent) -> dict[str, Incident]:
     """The other incidents that an event names, by their ids: those that are told in the same channel."""
     named = [*event.detail.get("others", ()), *([event.detail["lead"]] if "lead" in event.detail else [])]
-    found = (incidents.read(services.table, name) for name in named)
-    return {other.id: other for other in found if other and other.channel == incident.channel}
+    found = incidents.read_many(services.table, named)
+    return {other.id: other for other in found if other.channel == incident.channel}
 
 
 def _note_told(services: Services, incident: Incident, notes: _Notes, told: int, *, me: str) -> Progress:
@@ -328,15 +352,23 @@ def _link(services: Services, incident: Incident, channel: str, ts: str) -> dict
     return {"link": str(answer["permalink"])}
 
 
+_known_people: dict[str, tuple[int, dict[str, str]]] = {}  # by table: until when, and whom
+
+
 def _people(services: Services) -> dict[str, str]:
-    """The Slack users of the roster's responders, by name. Who shares a name with another is not mentioned."""
+    """The Slack users of the roster's responders, by name, as they were within a minute. Who shares a name is not mentioned."""
+    until, people = _known_people.get(services.table.name, (0, {}))
+    if services.now() < until:
+        return people
     known, _ = roster.read_items(services.table.query(roster.PARTITION))
     names = Counter(responder.name for responder in known.responders.values())
-    return {
+    people = {
         responder.name: responder.slack_user
         for responder in known.responders.values()
         if responder.slack_user and names[responder.name] == 1
     }
+    _known_people[services.table.name] = (services.now() + PEOPLE_MS, people)
+    return people
 
 
 def _is_news(services: Services, channel: str, wrong: str) -> bool:
@@ -366,9 +398,12 @@ def _update(services: Services, incident: Incident, notes: _Notes, seen: _Seen) 
         raise
 
 
-def _reply(services: Services, incident: Incident, notes: _Notes, event: TimelineEvent, words: str) -> None:
+def _reply(
+    services: Services, incident: Incident, notes: _Notes, event: TimelineEvent, words: str, *, in_turn: bool
+) -> None:
     """Posts a line of the thread; a loud one to the channel as well. Raises NotNowError."""
     more: dict[str, Any] = {"reply_broadcast": True} if messages.is_loud(event) else {}
+    more["in_turn"] = in_turn
     what, seen = f"event {event.number}", _Seen(words, None)
     try:
         _post(services, incident, notes, what=what, seen=lambda: seen, thread_ts=incident.slack.ts, **more)
@@ -384,16 +419,27 @@ def _forget_if_gone(notes: _Notes, error: NotNowError) -> None:
 
 
 def _post(
-    services: Services, incident: Incident, notes: _Notes, *, what: str, seen: Callable[[], _Seen], **more: Any
+    services: Services,
+    incident: Incident,
+    notes: _Notes,
+    *,
+    what: str,
+    seen: Callable[[], _Seen],
+    in_turn: bool = False,
+    **more: Any,
 ) -> tuple[str, str, Posting]:
-    """Posts a message once, in its turn. Returns its channel, its ts, and what it shows. Raises NotNowError."""
+    """Posts a message once, in its turn, unless it is that already. Returns its channel, its ts, and what it shows.
+
+    Raises NotNowError.
+    """
     channel, key = incident.slack.channel or incident.channel, f"{incident.id} {what}"
     posting = incident.slack.posting
     if posting and posting.what == what:
         found = _find(services, channel, key, since=posting.at, thread=more.get("thread_ts"))
         if found:
             return channel, found, posting  # it may have been posted long before
-    _take_turn(services, incident, notes, posts(channel))
+    if not in_turn:
+        _take_turn(services, incident, notes, posts(channel))
     shown = seen()
     posting = Posting(what, services.now(), incident.version, shown.look)
     notes.put(posting=asdict(posting))
@@ -511,9 +557,7 @@ def _tell_below(services: Services, host_id: str, told: list[Incident], *, me: s
     except ConditionFailedError as refused:
         if refused.item is None:
             return _stand_alone(services, told)
-        turn = Incident.from_item(refused.item).slack.turn
-        usual = BATCH_SECONDS if len(told) > 1 else pages.CROWD_SECONDS
-        return Progress(done=False, wait_seconds=max(usual, -(-(turn - now) // 1000)))
+        return _others_are_at_it(Incident.from_item(refused.item), told, now)
     notes = _Notes()
     if not host.slack.ts:
         _release(services, host, notes, {}, me=me)
@@ -544,6 +588,15 @@ def _tell_below(services: Services, host_id: str, told: list[Incident], *, me: s
     return replace(shown, incidents=(host_id,)) if isinstance(shown, Progress) and not shown.done else DONE
 
 
+def _others_are_at_it(host: Incident, told: list[Incident], now: int) -> Progress:
+    """When incidents look again whether they were told below their host: who asks for many goes first."""
+    turn = max(0, -(-(host.slack.turn - now) // 1000))
+    if len(told) > 1:
+        return Progress(done=False, wait_seconds=max(BATCH_SECONDS, turn))
+    behind = (now - told[0].changed_at) // 1000  # the longer that takes the less often it looks
+    return Progress(done=False, wait_seconds=turn + max(pages.CROWD_SECONDS, behind // 2))
+
+
 def _tell_replies(services: Services, host: Incident, notes: _Notes, wanted: Set[str], until: int) -> Below:
     """Brings the replies that have something new up to date. Returns what the host's message has to say of all of them.
 
@@ -556,7 +609,7 @@ def _tell_replies(services: Services, host: Incident, notes: _Notes, wanted: Set
         planned = left.pop(0)
         if services.now() > until:
             raise NotNowError("there is no time left", seconds=1)
-        shown = together.members(services.table, planned)
+        shown = incidents.read_many(services.table, planned.members)
         host, reply = _tell_reply(services, host, notes, planned, shown, language)
         together.save(services.table, host, reply)
         for one in shown:

@@ -20,7 +20,7 @@ from oncall.pages import TOGETHER
 from oncall.roster import Language
 from oncall.slack import messages, mrkdwn
 from oncall.slack.words import WORDS
-from oncall.table import ConflictError, Table, Update
+from oncall.table import Table, Update
 
 NAMES = 5  # that the host's message counts
 LENGTHS = (100, 50, 20)  # characters of a headline: what is too large for Slack tries the next
@@ -91,15 +91,6 @@ def save(table: Table, host: Incident, reply: Reply) -> None:
     shown = {"look": reply.look, "link": reply.link, "states": dict(reply.states)}
     key = (incidents.partition(host.id), f"TOLD#REPLY#{reply.number:03d}")
     table.update(Update(*key, set={**known, **shown, **incidents.expiry(host)}))
-
-
-def members(table: Table, reply: Reply) -> list[Incident]:
-    """The incidents of a reply as they are now, in its order."""
-    try:
-        found = table.get_many([(incidents.partition(one), "STATE") for one in reply.members])
-    except ConflictError:  # in a storm somebody always writes one of them
-        return [one for one in (incidents.read(table, name) for name in reply.members) if one]
-    return [Incident.from_item(item) for item in found if item]
 
 
 def states(shown: Sequence[Incident]) -> dict[str, int]:
