@@ -218,13 +218,20 @@ def _remembered(text: str, roster: Path) -> tuple[str, Path | None, Path | None,
     return words[0], None if words[1] == "--api" else folder / words[1], phones, zones
 
 
+class _Dumper(yaml.SafeDumper):
+    """Writes a shift with dates on one line: there may be a thousand of them, and a roster may have 300 KB."""
+
+    def represent_mapping(self, tag: str, mapping: Any, flow_style: bool | None = None) -> yaml.MappingNode:
+        return super().represent_mapping(tag, mapping, "until" in mapping or flow_style)
+
+
 def _text(body: dict[str, Any], command: str) -> str:
     lines = [
         f"# oncall import {command}",
         "# Compare it with what it came from: oncall import compare --roster THIS_FILE",
         "",
     ]
-    written = yaml.safe_dump(body, allow_unicode=True, sort_keys=False, width=120, default_flow_style=None)
+    written = yaml.dump(body, Dumper=_Dumper, allow_unicode=True, sort_keys=False, width=140, default_flow_style=None)
     return "\n".join(lines) + written
 
 

@@ -194,9 +194,9 @@ def _spans_of(
             "Import it again before then, or write it as a rotation",
         )
         if part.present is None:
-            yield now, end, "written out"
+            yield now, end, ""
         else:
-            yield from ((begin, to, "written out") for begin, to, has_it in pieces(part.present, now, end) if has_it)
+            yield from ((begin, to, "") for begin, to, has_it in pieces(part.present, now, end) if has_it)
 
 
 def _place(rotation: Rotation, tracks: list[Track], begin: Mapping[int, int], above: Sequence[Rotation]) -> None:
@@ -290,7 +290,7 @@ def _dated(
 ) -> dict[str, Any]:
     begin, finish = local_time(start, zone), local_time(end, zone)
     return {
-        "name": name,
+        **({"name": name} if name else {}),
         "members": [people[person]] if person else [],
         "shift": "1 day",
         "hand_over": f"{begin:%H:%M}",
