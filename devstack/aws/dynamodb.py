@@ -7,12 +7,12 @@ order, since its next page begins after the last key. A copy is made without ask
 before. In an answer moto looks for each of the ten types of each attribute by every name that it might have in Python; here
 an attribute, which is written as DynamoDB writes it already, is passed on. An update's expression is parsed twice, copied as
 any object, and each clause of it is searched for the same faults as the whole; here it is parsed once in a process's life,
-copied node by node, and searched once. And moto keeps everything that it ever made, for a reset between unit tests, each copy
-of an item that was read too; in an hour that is some gigabytes.
+copied node by node, and searched once, and a condition is taken apart once. And moto keeps everything that it ever made,
+for a reset between unit tests, each copy of an item that was read too; in an hour that is some gigabytes.
 """
 
 import copy
-from collections import defaultdict
+from collections import defaultdict, deque
 from functools import cache, lru_cache
 from typing import Any
 
@@ -20,6 +20,7 @@ from moto.core import responses, utils
 from moto.core.common_models import BaseModel
 from moto.core.serialize import BaseJSONSerializer
 from moto.dynamodb import models
+from moto.dynamodb.comparisons import ConditionExpressionParser
 from moto.dynamodb.models import DynamoDBBackend
 from moto.dynamodb.models.dynamo_type import DynamoType, Item, LimitedSizeDict
 from moto.dynamodb.models.table import Table
@@ -33,6 +34,7 @@ _scan = Table.scan
 _transact = DynamoDBBackend.transact_write_items
 _structure = BaseJSONSerializer._serialize_type_structure  # noqa: SLF001 - to be replaced, here and below
 _parse = UpdateExpressionParser.make
+_lex = ConditionExpressionParser._lex_condition_expression  # noqa: SLF001
 
 
 class _Copies:
@@ -140,15 +142,36 @@ def _parsed_once(expression: str) -> Node:
     return _parse(expression)
 
 
+_nodes: dict[
+    type, bool
+] = {}  # which types are nodes: to ask an abstract class takes longer than to remember what it said
+
+
+def _is_node(value: Any) -> bool:
+    kind = type(value)
+    if kind not in _nodes:
+        _nodes[kind] = isinstance(value, Node)
+    return _nodes[kind]
+
+
+@lru_cache(maxsize=1000)
+def _lexed(expression: str) -> tuple[Any, ...]:
+    return tuple(_lex(ConditionExpressionParser(expression, None, None)))
+
+
+def _lex_once(self: ConditionExpressionParser) -> deque[Any]:
+    return deque(_lexed(self.condition_expression or ""))
+
+
 def _copied(node: Any) -> Any:
-    if not isinstance(node, Node):
+    if not _is_node(node):
         return copy.deepcopy(node)
     made = object.__new__(type(node))
     made.__dict__.update(node.__dict__)
     if isinstance(node.children, list):
         made.children = [_copied(child) for child in node.children]
         for child in made.children:
-            if isinstance(child, Node):
+            if _is_node(child):
                 child.set_parent(made)
     return made
 
@@ -158,7 +181,7 @@ _processed: dict[tuple[type, type], bool] = {}  # by traverser and node
 
 def _traverse(self: DepthFirstTraverser, node: Any, child_id: int = -1) -> Any:
     """As moto's, but a class is asked for once, not with every node."""
-    if not isinstance(node, Node):
+    if not _is_node(node):
         return node
     parent = node.parent
     for number, child in enumerate(node.children or ()):
@@ -191,6 +214,7 @@ def bear_storms() -> None:
     setattr(BaseModel, "__new__", _made_and_not_kept)  # noqa: B010
     setattr(BaseJSONSerializer, "_serialize_type_structure", _serialize_structure)  # noqa: B010
     setattr(UpdateExpressionParser, "make", _parsed_once)  # noqa: B010
+    setattr(ConditionExpressionParser, "_lex_condition_expression", _lex_once)  # noqa: B010
     setattr(validators, "deepcopy", _copied)  # noqa: B010
     setattr(DepthFirstTraverser, "traverse_node_recursively", _traverse)  # noqa: B010
     for validator in (ActionCountValidator, OverlappingPathsValidator):

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,12 @@ import boto3
 import botocore.loaders
 import botocore.session
 import pytest
+import typer.testing
 from moto import mock_aws
+from typer.main import get_command
 from typer.testing import CliRunner
 
+from devstack.aws.dynamodb import bear_storms
 from oncall_cli.main import app
 from oncall_cli.target import Target
 
@@ -43,11 +47,13 @@ ASKING = (
 
 
 @pytest.fixture(scope="session", autouse=True)
-def read_service_models_once() -> Iterator[None]:
-    """A process reads AWS's API descriptions once; here hundreds of commands run in one process."""
+def read_and_make_once() -> Iterator[None]:
+    """A process reads AWS's API descriptions and makes its commands once; here hundreds of commands run in one process."""
+    bear_storms()
     with pytest.MonkeyPatch.context() as patch:
         loader = botocore.loaders.create_loader()
         patch.setattr(botocore.session, "create_loader", lambda _: loader)
+        patch.setattr(typer.testing, "_get_command", cache(get_command))
         yield
 
 
