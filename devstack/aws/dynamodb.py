@@ -1,4 +1,4 @@
-"""Makes moto's DynamoDB bear a storm of alerts.
+"""Makes moto's DynamoDB bear a storm of alerts, and refuse what DynamoDB does.
 
 Before each transaction moto copies every item of the table, so that it can take back one that fails, and before each
 query it sorts every item; with two thousand items that takes longer than everything else together. Here a transaction
@@ -12,6 +12,7 @@ for a reset between unit tests, each copy of an item that was read too; in an ho
 """
 
 import copy
+import json
 from collections import defaultdict, deque
 from functools import cache, lru_cache
 from typing import Any
@@ -21,6 +22,7 @@ from moto.core.common_models import BaseModel
 from moto.core.serialize import BaseJSONSerializer
 from moto.dynamodb import models
 from moto.dynamodb.comparisons import ConditionExpressionParser
+from moto.dynamodb.exceptions import MultipleTransactionsException
 from moto.dynamodb.models import DynamoDBBackend
 from moto.dynamodb.models.dynamo_type import DynamoType, Item, LimitedSizeDict
 from moto.dynamodb.models.table import Table
@@ -28,10 +30,12 @@ from moto.dynamodb.parsing import validators
 from moto.dynamodb.parsing.ast_nodes import DepthFirstTraverser, Node  # type: ignore[attr-defined]  # moto checks neither
 from moto.dynamodb.parsing.expressions import UpdateExpressionParser  # type: ignore[attr-defined]
 from moto.dynamodb.parsing.validators import ActionCountValidator, OverlappingPathsValidator
+from moto.dynamodb.responses import DynamoHandler
 
 _sorted_items = Table.all_items
 _scan = Table.scan
 _transact = DynamoDBBackend.transact_write_items
+_get_together = DynamoHandler.transact_get_items
 _structure = BaseJSONSerializer._serialize_type_structure  # noqa: SLF001 - to be replaced, here and below
 _parse = UpdateExpressionParser.make
 _lex = ConditionExpressionParser._lex_condition_expression  # noqa: SLF001
@@ -93,6 +97,14 @@ def _transact_write_items(self: DynamoDBBackend, transact_items: list[dict[str, 
     writes = [next(iter(item.values())) for item in transact_items]
     _copies.named = tuple(write.get("Key") or write["Item"] for write in writes)
     _transact(self, transact_items)
+
+
+def _transact_get_items(self: DynamoHandler) -> Any:
+    """As DynamoDB, refuses to read an item twice."""
+    reads = [json.dumps(item["Get"], sort_keys=True) for item in self.body["TransactItems"]]
+    if len(set(reads)) < len(reads):
+        raise MultipleTransactionsException
+    return _get_together(self)
 
 
 def _all_items(self: Table) -> list[Any]:
@@ -209,6 +221,7 @@ def bear_storms() -> None:
     setattr(DynamoType, "__deepcopy__", _copied_value)  # noqa: B010
     setattr(Item, "__deepcopy__", _copied_item)  # noqa: B010
     setattr(DynamoDBBackend, "transact_write_items", _transact_write_items)  # noqa: B010
+    setattr(DynamoHandler, "transact_get_items", _transact_get_items)  # noqa: B010
     setattr(Table, "all_items", _all_items)  # noqa: B010
     setattr(Table, "scan", _scan_in_order)  # noqa: B010
     setattr(BaseModel, "__new__", _made_and_not_kept)  # noqa: B010

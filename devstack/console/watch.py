@@ -6,11 +6,14 @@ It reads as a stranger would: HTTP, Step Functions, DynamoDB. Nothing is asked w
 import hashlib
 import json
 import secrets
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -20,9 +23,6 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from devstack.console import faults, graph, senders
-from oncall import roster
-from oncall.roster.schedules import responders_on_call
-from oncall.table import Table
 
 if TYPE_CHECKING:
     from mypy_boto3_stepfunctions import SFNClient
@@ -35,6 +35,7 @@ _INCIDENTS = 30
 _CALLS = 200
 _ORDER_SECONDS = 30  # between two looks at who is rung, if the roster stays the same
 _MESSAGES = 60  # of a channel, replies apart
+_ROOT = Path(__file__).parents[2]
 _FAILED = ("Failed", "TimedOut", "Aborted")  # how the types of bad events end
 
 
@@ -186,9 +187,7 @@ class Sources:
         self._dynamodb: Any = session.resource("dynamodb", endpoint_url=endpoints.aws, config=config).meta.client
         self._key = ""  # for the senders; made when it is first needed
         self._ended: dict[str, dict[str, Any]] = {}  # executions that change no more
-        self._table = Table(session.client("dynamodb", endpoint_url=endpoints.aws, config=config), endpoints.table)
-        self._roster: list[dict[str, Any]] = []
-        self._order_until = 0.0
+        self._roster, self._order_until = "", 0.0
         self._is_language_chosen = False
         self._order: dict[str, Any] = {}
         self._timelines: dict[str, tuple[int, list[dict[str, Any]]]] = {}  # by incident, with its version
@@ -429,19 +428,28 @@ class Sources:
         self._is_language_chosen = True
 
     def order(self) -> dict[str, Any]:
-        """Who is rung now, in order, and why, for a product that is not listed: as the command `oncall who` has it."""
-        items = self._table.query(roster.PARTITION)
-        if items != self._roster or time.monotonic() > self._order_until:
-            known, _ = roster.read_items(items)
-            policy = known.policy_for("")
-            found = responders_on_call(known, policy, datetime.now(UTC))
-            order = [
-                {"id": o.responder.id, "name": o.responder.name, "phone": o.responder.phone, "reason": o.reason}
-                for o in found
-            ]
-            self._order = {"policy": policy.id, "order": order}
-            self._roster, self._order_until = items, time.monotonic() + _ORDER_SECONDS
+        """Who is rung now, in order, and why: as the command `oncall who` has it."""
+        roster = repr(self._query("ROSTER"))
+        if roster != self._roster or time.monotonic() > self._order_until:
+            self._order = self._ask_who()
+            self._roster, self._order_until = roster, time.monotonic() + _ORDER_SECONDS
         return self._order
+
+    def _ask_who(self) -> dict[str, Any]:
+        command = [sys.executable, "-m", "oncall_cli", "who", "--json", "--table", self._endpoints.table]
+        command += ["--endpoint-url", self._endpoints.aws, "--region", self._endpoints.region]
+        environment = {"AWS_ACCESS_KEY_ID": "console", "AWS_SECRET_ACCESS_KEY": "console", "PATH": "/usr/bin:/bin"}
+        try:
+            done = subprocess.run(
+                command, cwd=_ROOT, env=environment, capture_output=True, timeout=TIMEOUT, check=True, text=True
+            )
+        except subprocess.CalledProcessError as error:
+            raise UnavailableError(error.stderr.strip()[-300:]) from error
+        except subprocess.TimeoutExpired as error:
+            raise UnavailableError(f"no answer within {TIMEOUT} s") from error
+        found: dict[str, Any] = json.loads(done.stdout)
+        del found["at"]  # every answer has another
+        return found
 
     def incidents(self) -> list[dict[str, Any]]:
         """The newest incidents with their timelines, the newest first."""

@@ -88,7 +88,7 @@ def acknowledge_incident(
         now=services.now(),
         state="acknowledged",
         unless=("resolved", "acknowledged"),
-        set_={"acknowledged_by": who, "acknowledged_at": services.now(), "unanswered": False},
+        set_={"acknowledged_by": who, "acknowledged_at": services.now(), "taken_together": 1, "unanswered": False},
     )
     services.show_in_slack([incident_id])
     if changed is None:

@@ -140,7 +140,7 @@ def _acknowledge(services: Services, group: AlertGroup, *, by: str) -> Decision:
     event = Event(
         "acknowledged", key=f"acknowledged/{by}/{group.received_at}", who=by, detail={"via": "source", "covered": 1}
     )
-    changes = {"acknowledged_by": by, "acknowledged_at": now, "unanswered": False}
+    changes = {"acknowledged_by": by, "acknowledged_at": now, "taken_together": 1, "unanswered": False}
 
     def word(current: Incident) -> Change | None:
         is_overtaken = group.received_at < current.received_at  # it fires anew since, and nobody has that

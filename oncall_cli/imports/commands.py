@@ -23,7 +23,7 @@ from oncall_cli.imports.api import fetch
 from oncall_cli.imports.documents import Document, read_documents
 from oncall_cli.imports.model import Imported, Level, Report
 from oncall_cli.imports.people import with_numbers
-from oncall_cli.imports.roster_writer import Names, document
+from oncall_cli.imports.roster_writer import WRITTEN_OUT, Names, document
 from oncall_cli.imports.time_zones import iana_name
 from oncall_cli.output import note, print_json, print_table, say
 from oncall_cli.roster_check import check
@@ -64,7 +64,7 @@ def write(
         raise CommandError("what is to be imported? Give the folder that was exported, or --api, one of them")
     imported = _read(source, path, phones, time_zones)
     body, names = document(imported, now)
-    text = _text(body, _command(source, path, out, phones, time_zones))
+    text = _text(body, _command(source, path, out, phones, time_zones), now)
     report = imported.report
     if not report.errors:
         _examine(text, report, now)
@@ -219,20 +219,32 @@ def _remembered(text: str, roster: Path) -> tuple[str, Path | None, Path | None,
 
 
 class _Dumper(yaml.SafeDumper):
-    """Writes a shift with dates on one line: there may be a thousand of them, and a roster may have 300 KB."""
+    """Writes a layer that ends (`until`) on one line: there may be a thousand of them, and a roster may have 300 KB."""
 
     def represent_mapping(self, tag: str, mapping: Any, flow_style: bool | None = None) -> yaml.MappingNode:
         return super().represent_mapping(tag, mapping, "until" in mapping or flow_style)
 
 
-def _text(body: dict[str, Any], command: str) -> str:
+def _text(body: dict[str, Any], command: str, now: datetime) -> str:
     lines = [
         f"# oncall import {command}",
         "# Compare it with what it came from: oncall import compare --roster THIS_FILE",
-        "",
     ]
+    if written_out := _written_out(body):
+        until = f"{now + WRITTEN_OUT:%Y-%m-%d}"
+        lines.append(f"# Written out shift by shift until {until}, import again before then: {', '.join(written_out)}")
+    lines.append("")
     written = yaml.dump(body, Dumper=_Dumper, allow_unicode=True, sort_keys=False, width=140, default_flow_style=None)
     return "\n".join(lines) + written
+
+
+def _written_out(body: dict[str, Any]) -> list[str]:
+    """The schedules that no rotation says: their shifts have no names."""
+    return [
+        name
+        for name, schedule in body.get("schedules", {}).items()
+        if any("until" in layer and "name" not in layer for layer in schedule.get("layers", ()))
+    ]
 
 
 def _examine(text: str, report: Report, now: datetime) -> None:

@@ -6,12 +6,14 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
 from oncall import incidents, pages
 from oncall.incidents import Incident
 from oncall.slack import buttons
 from oncall.slack.buttons import Press
 from oncall.slack.people import Access, Person
+from oncall.table import Table
 from tests.builders import CHANNEL, MINUTE, SUZUKI, Execution, Message, World, alert, webhook
 
 STORM = 30
@@ -48,6 +50,7 @@ def tells(world: World, runs: Iterable[Execution], *, seconds: int = 600) -> Non
         world.clock.time = max(world.clock.time, left.pop(asked))
         assert world.clock.time < until, f"{len(left)} are not told"
         progress = world.project(*asked, me=f"projector of {asked}")
+        assert len(set(progress.incidents)) == len(progress.incidents), "DynamoDB refuses to read one twice"
         if not progress.done:
             left[progress.incidents] = world.clock.time + progress.wait_seconds * 1000
 
@@ -92,6 +95,34 @@ def test_a_storm_is_a_few_messages_and_a_line_for_each_of_the_others(world: Worl
     first = written(world.slack.posts[0])
     assert "🔴 25 more incidents are told in the thread: 25 that nobody has" in first
     assert "NodeDown × 17, DiskFull × 8" in first
+
+
+def test_slack_flickers_while_the_owner_of_many_tells_of_them(world: World) -> None:
+    """The message of the first is not updated, the reply with the others is, and then the message is not once more."""
+    runs = storm(world, 12)
+    tells(world, runs)
+    world.hears(world.last_call, "1")
+    asked = ids(runs)
+    world.slack.faults = ["refused connection", *[""] * 9, "refused connection", "refused connection"]
+    while not (progress := world.project(*asked)).done:
+        assert len(set(progress.incidents)) == len(progress.incidents)
+        asked = list(progress.incidents)
+        world.clock.time += progress.wait_seconds * 1000
+    assert is_told(world, runs)
+
+
+def test_incidents_that_together_are_too_large_are_read_one_by_one(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """DynamoDB: what one request reads together has 4 MB at most."""
+    runs = storm(world, 12)
+    tells(world, runs)
+
+    def refuses(*_: object) -> None:
+        raise ClientError({"Error": {"Code": "TransactionCanceledException"}}, "TransactGetItems")
+
+    monkeypatch.setattr(Table, "get_many", refuses)
+    assert [one.id for one in incidents.read_many(world.table, ids(runs))] == ids(runs)
 
 
 def test_slack_has_a_storm_long_before_it_would_have_a_message_for_each(world: World) -> None:

@@ -187,6 +187,7 @@ class Incident:
     unanswered: bool = False
     acknowledged_by: str = ""
     acknowledged_at: int = 0
+    taken_together: int = 1  # how many incidents whoever has it took with it
     resolved_at: int = 0
     remind_after_minutes: int = 0
     remind_at: int = 0
@@ -266,6 +267,7 @@ class Incident:
             unanswered=item.get("unanswered", False),
             acknowledged_by=item.get("acknowledged_by", ""),
             acknowledged_at=item.get("acknowledged_at", 0),
+            taken_together=item.get("taken_together", 1),
             resolved_at=item.get("resolved_at", 0),
             remind_after_minutes=item.get("remind_after_minutes", 0),
             remind_at=item.get("remind_at", 0),

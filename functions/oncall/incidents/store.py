@@ -16,6 +16,8 @@ from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import get_args
 
+from botocore.exceptions import ClientError
+
 from oncall import severities
 from oncall.alerts.annotations import HEADLINE, headline, says_something
 from oncall.alerts.group import KEPT_ALERTS, TEST_LABEL, Alert, AlertGroup
@@ -81,11 +83,14 @@ def read(table: Table, incident: str) -> Incident | None:
 
 
 def read_many(table: Table, ids: Sequence[str]) -> list[Incident]:
-    """The incidents of up to a hundred ids that are there, in their order."""
-    keys = [(partition(one), "STATE") for one in ids]
+    """Of up to a hundred ids, the incidents that exist, in the order of the ids, each once."""
+    keys = [(partition(one), "STATE") for one in dict.fromkeys(ids)]
     try:
         found = table.get_many(keys) if len(keys) > 1 else [table.get(*key) for key in keys]
-    except ConflictError:  # in a storm somebody always writes one of them
+    except (
+        ConflictError,
+        ClientError,
+    ):  # one of them is being written, as in any storm; or together they have over 4 MB
         found = [table.get(*key) for key in keys]
     return [Incident.from_item(item) for item in found if item]
 
@@ -458,9 +463,9 @@ def _change(
 ) -> tuple[dict[str, object], list[Update | Put]]:
     """What becomes of an incident with an event, and the writes of it; the first is refused if it has the event already."""
     number, pk = incident.version + 1, partition(incident.id)
-    is_posted = incident.slack.ts or incident.slack.posting
-    if (incident.is_below and event.kind in _SEEN_BELOW) or ("lead" in event.detail and not is_posted):
-        event = replace(event, in_thread=False)  # the message shows it from the start, and the lead's thread tells it
+    may_be_posted = incident.slack.ts or incident.slack.posting
+    if (incident.is_below and event.kind in _SEEN_BELOW) or ("lead" in event.detail and not may_be_posted):
+        event = replace(event, in_thread=False)  # its line or its message will say who took it, and how many with it
     changes: dict[str, object] = {
         "version": number,
         "changed_at": now,

@@ -457,6 +457,7 @@ def _taken(page: Page, incident: str) -> Change:
     changes: dict[str, object] = {
         "acknowledged_by": page.acknowledged_by,
         "acknowledged_at": page.acknowledged_at,
+        "taken_together": len(page.incidents),
         "unanswered": False,
     }
     if page.remind_after_minutes:

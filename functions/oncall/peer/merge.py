@@ -110,7 +110,12 @@ def _acknowledge(services: Services, ours: Incident, said: Incident) -> Incident
         now=services.now(),
         state="acknowledged",
         unless=("resolved", "acknowledged"),
-        set_={"acknowledged_by": said.acknowledged_by, "acknowledged_at": said.acknowledged_at, "unanswered": False},
+        set_={
+            "acknowledged_by": said.acknowledged_by,
+            "acknowledged_at": said.acknowledged_at,
+            "taken_together": said.taken_together,
+            "unanswered": False,
+        },
     )
     shared.share(services.table, ours, told="acknowledged")
     _leave(services, ours)

@@ -38,9 +38,9 @@ logger = Logger(child=True)
 TIMEOUT_SECONDS = 10  # of one request to Slack
 LEASE_MS = 60_000  # longer than the function's time limit allows one incident to take
 SHORT_WAIT_MS = 3_000  # a turn that comes so soon is waited for in the function
+MOST_CROWD_SECONDS = 60  # that one which others tell leaves it to them before it looks again
 BATCH_SECONDS = 5  # while somebody tells the incidents of a storm: whoever wants many of them told goes on soon
-AT_ONCE = 25  # incidents that are looked at in one request
-PEOPLE_MS = 60_000  # so long an environment believes whom the roster's names are in Slack
+READ_TOGETHER = 25  # incidents that are read in one request
 BEHIND_MS = 900_000  # after this long without success the execution ends, and the reconciler goes on
 EVENT_TYPE = "oncall_incident"  # of the messages' metadata
 _REPLY = "reply "  # begins what is noted of a reply that tells other incidents, before its number
@@ -101,15 +101,15 @@ def bring_up_to_date(services: Services, incident_ids: list[str], *, me: str, un
     waits: list[int] = []
     left: list[str] = []
     below: dict[str, list[Incident]] = {}  # by their host
-    seen: dict[str, Progress | _Below] = {}  # of those that need no lease
+    settled: dict[str, Progress | _Below] = {}
     for number, incident in enumerate(incident_ids):
         if services.now() > until:
             waits.append(1)
             left += incident_ids[number:]
             break
-        if number % AT_ONCE == 0:
-            seen = _look(services, incident_ids[number : number + AT_ONCE])
-        found = seen.get(incident) or _project_to_the_end(services, incident, me=me, until=until)
+        if number % READ_TOGETHER == 0:
+            settled = _settled(services, incident_ids[number : number + READ_TOGETHER])
+        found = settled.get(incident) or _project_to_the_end(services, incident, me=me, until=until)
         if isinstance(found, _Below):
             below.setdefault(found.incident.slack.host, []).append(found.incident)
         elif not found.done:
@@ -123,7 +123,7 @@ def bring_up_to_date(services: Services, incident_ids: list[str], *, me: str, un
         if not progress.done:
             waits.append(progress.wait_seconds)
             left += progress.incidents or tuple(one.id for one in told)
-    return Progress(done=not waits, wait_seconds=max(waits, default=0), incidents=tuple(left))
+    return Progress(done=not waits, wait_seconds=max(waits, default=0), incidents=tuple(dict.fromkeys(left)))
 
 
 # Who takes the lease finds an incident whose turn has come, and nobody at it;
@@ -140,10 +140,10 @@ _IS_FREE = (
 )
 
 
-def _look(services: Services, incident_ids: list[str]) -> dict[str, Progress | _Below]:
-    """What there is to say of those of some incidents that nobody may project now, as far as one request can tell.
+def _settled(services: Services, incident_ids: list[str]) -> dict[str, Progress | _Below]:
+    """Of some incidents, read in one request: those that need no lease, and why (told, told below another, its turn is far off).
 
-    Whoever changes one of them after that asks for it.
+    Any other may be free, and its lease is tried. An incident that changes after this is asked for by whoever changed it.
     """
     if len(incident_ids) == 1:
         return {}  # to take its lease says as much
@@ -264,8 +264,8 @@ def _tell_thread(services: Services, incident: Incident, notes: _Notes) -> int:
     thread = incident.version
     if incident.last_in_thread > incident.slack.thread and not incident.is_probe:
         language = incident.language or services.settings.language
-        in_turn = not incident.slack.posting
-        if in_turn:  # the first line's: who is told to come back has read nothing
+        has_turn = not incident.slack.posting
+        if has_turn:  # taken before the timeline is read: if it is far off, that would be read in vain
             _take_turn(services, incident, notes, posts(incident.slack.channel))
         events = incidents.timeline(services.table, incident.id, after=incident.slack.thread)
         people = _people(services) if any(event.in_thread for event in events) else {}
@@ -274,8 +274,8 @@ def _tell_thread(services: Services, incident: Incident, notes: _Notes) -> int:
             if event.in_thread:
                 beside = _beside(services, incident, event)
                 words = messages.line(event, language, people, mentions=mentions, beside=beside)
-                _reply(services, incident, notes, event, words, in_turn=in_turn)
-                incident, in_turn = replace(incident, slack=replace(incident.slack, turn=0)), False
+                _reply(services, incident, notes, event, words, has_turn=has_turn)
+                incident, has_turn = replace(incident, slack=replace(incident.slack, turn=0)), False
                 notes.drop("posting")
             thread = event.number
             notes.put(thread=thread)
@@ -352,23 +352,15 @@ def _link(services: Services, incident: Incident, channel: str, ts: str) -> dict
     return {"link": str(answer["permalink"])}
 
 
-_known_people: dict[str, tuple[int, dict[str, str]]] = {}  # by table: until when, and whom
-
-
 def _people(services: Services) -> dict[str, str]:
-    """The Slack users of the roster's responders, by name, as they were within a minute. Who shares a name is not mentioned."""
-    until, people = _known_people.get(services.table.name, (0, {}))
-    if services.now() < until:
-        return people
+    """The Slack users of the roster's responders, by name. Who shares a name with another is not mentioned."""
     known, _ = roster.read_items(services.table.query(roster.PARTITION))
     names = Counter(responder.name for responder in known.responders.values())
-    people = {
+    return {
         responder.name: responder.slack_user
         for responder in known.responders.values()
         if responder.slack_user and names[responder.name] == 1
     }
-    _known_people[services.table.name] = (services.now() + PEOPLE_MS, people)
-    return people
 
 
 def _is_news(services: Services, channel: str, wrong: str) -> bool:
@@ -399,11 +391,11 @@ def _update(services: Services, incident: Incident, notes: _Notes, seen: _Seen) 
 
 
 def _reply(
-    services: Services, incident: Incident, notes: _Notes, event: TimelineEvent, words: str, *, in_turn: bool
+    services: Services, incident: Incident, notes: _Notes, event: TimelineEvent, words: str, *, has_turn: bool
 ) -> None:
     """Posts a line of the thread; a loud one to the channel as well. Raises NotNowError."""
     more: dict[str, Any] = {"reply_broadcast": True} if messages.is_loud(event) else {}
-    more["in_turn"] = in_turn
+    more["has_turn"] = has_turn
     what, seen = f"event {event.number}", _Seen(words, None)
     try:
         _post(services, incident, notes, what=what, seen=lambda: seen, thread_ts=incident.slack.ts, **more)
@@ -425,10 +417,10 @@ def _post(
     *,
     what: str,
     seen: Callable[[], _Seen],
-    in_turn: bool = False,
+    has_turn: bool = False,
     **more: Any,
 ) -> tuple[str, str, Posting]:
-    """Posts a message once, in its turn, unless it is that already. Returns its channel, its ts, and what it shows.
+    """Posts a message once, in its turn: it waits for that unless it has it. Returns its channel, its ts, and what it shows.
 
     Raises NotNowError.
     """
@@ -438,7 +430,7 @@ def _post(
         found = _find(services, channel, key, since=posting.at, thread=more.get("thread_ts"))
         if found:
             return channel, found, posting  # it may have been posted long before
-    if not in_turn:
+    if not has_turn:
         _take_turn(services, incident, notes, posts(channel))
     shown = seen()
     posting = Posting(what, services.now(), incident.version, shown.look)
@@ -557,7 +549,7 @@ def _tell_below(services: Services, host_id: str, told: list[Incident], *, me: s
     except ConditionFailedError as refused:
         if refused.item is None:
             return _stand_alone(services, told)
-        return _others_are_at_it(Incident.from_item(refused.item), told, now)
+        return _come_back(Incident.from_item(refused.item), told, now)
     notes = _Notes()
     if not host.slack.ts:
         _release(services, host, notes, {}, me=me)
@@ -588,13 +580,13 @@ def _tell_below(services: Services, host_id: str, told: list[Incident], *, me: s
     return replace(shown, incidents=(host_id,)) if isinstance(shown, Progress) and not shown.done else DONE
 
 
-def _others_are_at_it(host: Incident, told: list[Incident], now: int) -> Progress:
-    """When incidents look again whether they were told below their host: who asks for many goes first."""
+def _come_back(host: Incident, told: list[Incident], now: int) -> Progress:
+    """How long to wait while somebody else has the host's lease: who asks for many comes back first."""
     turn = max(0, -(-(host.slack.turn - now) // 1000))
     if len(told) > 1:
         return Progress(done=False, wait_seconds=max(BATCH_SECONDS, turn))
-    behind = (now - told[0].changed_at) // 1000  # the longer that takes the less often it looks
-    return Progress(done=False, wait_seconds=turn + max(pages.CROWD_SECONDS, behind // 2))
+    behind = (now - told[0].changed_at) // 1000  # the longer it has waited, the less often it looks
+    return Progress(done=False, wait_seconds=turn + min(max(pages.CROWD_SECONDS, behind // 2), MOST_CROWD_SECONDS))
 
 
 def _tell_replies(services: Services, host: Incident, notes: _Notes, wanted: Set[str], until: int) -> Below:

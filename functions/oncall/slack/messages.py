@@ -69,6 +69,8 @@ def message(
     sign = f"{sign_of(incident)} {words['shadow']}" if is_shadow else sign_of(incident)
     told_as = f"shadow_{state}" if is_shadow and f"shadow_{state}" in words else state
     status = words[told_as].format(who=plain(incident.acknowledged_by, 80))
+    if state == "acknowledged" and incident.taken_together > 1:
+        status += _counted("together", incident.taken_together - 1, words)
     summary = summary_of(incident, language)
     test = f" ({words['test']})" if incident.is_test else ""
     text = f"{escape(f'{sign} {summary}', 600)} | {escape(f'{words[incident.severity]} | {status}{test}', 300)}"
