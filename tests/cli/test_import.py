@@ -123,15 +123,14 @@ def test_delays_rounds_and_products_come_along(run: Run, tmp_path: Path) -> None
 
 def test_a_changed_roster_is_told_with_the_hours_that_differ(run: Run, tmp_path: Path) -> None:
     out = tmp_path / "roster.yaml"
-    run("import", "pagerduty", str(pagerduty(tmp_path / "export")), "--out", str(out))
+    run("import", "pagerduty", str(pagerduty(tmp_path / "export", time_zone="UTC")), "--out", str(out))
     text = out.read_text(encoding="utf-8")
     document = yaml.safe_load(text)
     document["schedules"]["primary"]["members"] = ["user0"]
     header = "".join(line for line in text.splitlines(keepends=True) if line.startswith("#"))
     out.write_text(header + yaml.safe_dump(document), encoding="utf-8")
-    compared = run(
-        "import", "compare", "--roster", str(out), "--days", "14", "--from", "2026-12-01T00:00:00Z", "--json"
-    )
+    tomorrow = (NOW + timedelta(days=1)).strftime("%Y-%m-%dT00:00:00Z")
+    compared = run("import", "compare", "--roster", str(out), "--days", "14", "--from", tomorrow, "--json")
     assert compared.status == 1
     (schedule,) = compared.json["schedules"]
     assert all((d["theirs"], d["ours"], d["by"]) == (["user1"], ["user0"], "rules") for d in schedule["differences"])
