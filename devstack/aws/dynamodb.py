@@ -154,9 +154,8 @@ def _parsed_once(expression: str) -> Node:
     return _parse(expression)
 
 
-_nodes: dict[
-    type, bool
-] = {}  # which types are nodes: to ask an abstract class takes longer than to remember what it said
+# Which types are nodes: to ask an abstract class takes longer than to remember what it said.
+_nodes: dict[type, bool] = {}
 
 
 def _is_node(value: Any) -> bool:

@@ -94,6 +94,8 @@ def test_an_export_becomes_a_roster_that_has_the_same_people_on_call(
     assert imported.json["schedules"] >= 20
     assert imported.json["policies"] >= 20
     assert all(field["covered"] for field in imported.json["fields"])
+    is_written_out = "# Written out shift by shift until" in out.read_text(encoding="utf-8")
+    assert is_written_out == any("written out shift by shift" in note["message"] for note in imported.json["notes"])
     dated = [line for line in out.read_text(encoding="utf-8").splitlines() if "until:" in line]
     assert all(line.startswith("    - {") for line in dated), "a thousand of them fit in what a roster may have"
     roster, problems = parse(roster_of(out))

@@ -97,13 +97,14 @@ def test_a_storm_is_a_few_messages_and_a_line_for_each_of_the_others(world: Worl
     assert "NodeDown × 17, DiskFull × 8" in first
 
 
-def test_slack_flickers_while_the_owner_of_many_tells_of_them(world: World) -> None:
+@pytest.mark.parametrize("between", range(12))
+def test_slack_flickers_while_the_owner_of_many_tells_of_them(world: World, between: int) -> None:
     """The message of the first is not updated, the reply with the others is, and then the message is not once more."""
     runs = storm(world, 12)
     tells(world, runs)
     world.hears(world.last_call, "1")
     asked = ids(runs)
-    world.slack.faults = ["refused connection", *[""] * 9, "refused connection", "refused connection"]
+    world.slack.faults = ["refused connection", *[""] * between, "refused connection", "refused connection"]
     while not (progress := world.project(*asked)).done:
         assert len(set(progress.incidents)) == len(progress.incidents)
         asked = list(progress.incidents)

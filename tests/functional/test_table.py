@@ -32,6 +32,11 @@ def table(world: World, slept: list[float]) -> Table:
     return replace(world.table, sleep=slept.append)
 
 
+def test_an_item_is_not_read_twice_in_one_request(table: Table) -> None:
+    with pytest.raises(ClientError, match="multiple operations on one item"):
+        table.get_many([("A", "B"), ("A", "C"), ("A", "B")])
+
+
 def test_a_write_that_met_itself_is_ours(world: World, table: Table) -> None:
     table.update(FIRST)
     with world.dynamo.loses(0):

@@ -84,14 +84,7 @@ def read(table: Table, incident: str) -> Incident | None:
 
 def read_many(table: Table, ids: Sequence[str]) -> list[Incident]:
     """Of up to a hundred ids, the incidents that exist, in the order of the ids, each once."""
-    keys = [(partition(one), "STATE") for one in dict.fromkeys(ids)]
-    try:
-        found = table.get_many(keys) if len(keys) > 1 else [table.get(*key) for key in keys]
-    except (
-        ConflictError,
-        ClientError,
-    ):  # one of them is being written, as in any storm; or together they have over 4 MB
-        found = [table.get(*key) for key in keys]
+    found = table.get_each([(partition(one), "STATE") for one in dict.fromkeys(ids)])
     return [Incident.from_item(item) for item in found if item]
 
 
@@ -453,6 +446,8 @@ def _tell_together(table: Table, changes: Mapping[str, Change], *, now: int, unl
             return False  # somebody has changed one of them, or one has the event already
         except ConflictError:
             table.pause(attempt)
+        except ClientError:
+            return False  # together they are too large; what else it may be, each of them says
         else:
             return True
     return False

@@ -11,7 +11,7 @@ from typing import Any
 from oncall import incidents
 from oncall.incidents import Incident, State
 from oncall.services import Services
-from oncall.table import DUE, ConflictError, Item, Table, Update
+from oncall.table import DUE, Item, Table, Update
 
 PARTITION = "SHARED"
 KEPT_MS = 7 * 86_400_000
@@ -64,10 +64,7 @@ def items(table: Table) -> list[Item]:
     known = [(incidents.partition(incident), "STATE") for incident, state in told(table).items() if state != "resolved"]
     found: list[Item | None] = []
     for some in batched(known, AT_ONCE, strict=False):
-        try:
-            found += table.get_many(some)
-        except ConflictError:  # one of them is being written
-            found += [table.get(pk, sk) for pk, sk in some]
+        found += table.get_each(some)
     return [item for item in found if item is not None]
 
 

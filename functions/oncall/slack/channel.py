@@ -395,10 +395,10 @@ def _reply(
 ) -> None:
     """Posts a line of the thread; a loud one to the channel as well. Raises NotNowError."""
     more: dict[str, Any] = {"reply_broadcast": True} if messages.is_loud(event) else {}
-    more["has_turn"] = has_turn
     what, seen = f"event {event.number}", _Seen(words, None)
     try:
-        _post(services, incident, notes, what=what, seen=lambda: seen, thread_ts=incident.slack.ts, **more)
+        thread = incident.slack.ts
+        _post(services, incident, notes, what=what, seen=lambda: seen, has_turn=has_turn, thread_ts=thread, **more)
     except NotNowError as error:
         _forget_if_gone(notes, error)
         raise
