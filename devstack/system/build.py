@@ -65,15 +65,16 @@ def _sam_build(logical_id: str, checked: Path) -> None:
     sam = Path(sys.executable).with_name("sam")
     command = [str(sam), "build", logical_id, "--cached", "--build-dir", str(BUILT)]
     path = f"{sam.parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"  # SAM looks for a Python with pip
-    done = subprocess.run(
-        command,
-        cwd=ROOT,
-        env={**os.environ, "PATH": path, **wheels.only(checked)},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    with wheels.only(checked) as taken:
+        done = subprocess.run(
+            command,
+            cwd=ROOT,
+            env={**os.environ, "PATH": path, **taken},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
     if done.returncode != 0:
         raise SystemExit(f"sam build failed:\n{(done.stdout + done.stderr)[-4000:]}")
 

@@ -1,14 +1,21 @@
 """The wheels of the functions' dependencies, each checked against its hash in functions/requirements.txt.
 
 SAM has pip download this machine's wheels by that file, hashes included, and then those of the functions' processor by name
-and version alone. So they are all fetched and checked here, and pip is told to take them from nowhere else.
+and version alone. So they are all fetched and checked here, and pip is told to take them from nowhere else: over HTTP, since
+SAM has what pip finds in a folder built into a wheel again, one by one.
 """
 
 import hashlib
 import shutil
 import subprocess
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).parents[2]
 REQUIREMENTS = ROOT / "functions/requirements.txt"
@@ -42,9 +49,22 @@ def checked(requirements: Path, runtime: str, architecture: str) -> Path:
     return folder
 
 
-def only(folder: Path) -> dict[str, str]:
-    """The environment in which pip takes wheels of that folder alone."""
-    return {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(folder)}
+class _Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002  its name for it
+        del format, args
+
+
+@contextmanager
+def only(folder: Path) -> Iterator[dict[str, str]]:
+    """The environment in which pip takes wheels of that folder alone, as long as it is served."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(_Quiet, directory=folder)) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        try:
+            links = f"http://127.0.0.1:{server.server_port}/"
+            no_proxy = dict.fromkeys(("NO_PROXY", "no_proxy"), "127.0.0.1")
+            yield {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": links, "PIP_NO_CACHE_DIR": "1", **no_proxy}
+        finally:
+            server.shutdown()
 
 
 def _download(requirements: Path, folder: Path, *target: str) -> None:

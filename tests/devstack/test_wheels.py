@@ -2,8 +2,10 @@
 
 import hashlib
 import json
+import os
 import re
 import subprocess
+import sys
 import zipfile
 from pathlib import Path
 
@@ -60,6 +62,18 @@ def test_a_wheel_with_another_hash_ends_the_build(index: Path, digest: str) -> N
     with pytest.raises(SystemExit, match=r"(?i)hash"):
         wheels.checked(written(index, digest), "python3.13", "arm64")
     assert not [path for path in (index.parent / "wheels").rglob("*.whl") if "unfinished" not in str(path)]
+
+
+def test_sam_is_served_the_checked_wheels_and_builds_none_again(index: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    checked = wheels.checked(written(index, sha256(index / "tiny-1.0-py3-none-any.whl")), "python3.13", "arm64")
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")  # a network's, which knows nothing of this machine's ports
+    arguments = ("-m", "pip", "download", "--dest", index.parent / "taken", "tiny==1.0")
+    with wheels.only(checked) as taken:
+        said = subprocess.run(  # noqa: S603  our own
+            [sys.executable, *arguments], env={**os.environ, **taken}, capture_output=True, text=True, check=True
+        ).stdout
+    assert (index.parent / "taken/tiny-1.0-py3-none-any.whl").is_file()
+    assert "Processing" not in said  # what pip says of a folder's wheel, and SAM takes for something to build
 
 
 def test_the_requirements_are_the_lock_files_with_hashes() -> None:
