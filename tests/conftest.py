@@ -10,6 +10,7 @@ from tests.devstack_fixture import SHARED, _devstack, _monitored_devstack, devst
 from tests.workers import (
     group_of,
     pytest_collection_modifyitems,
+    pytest_configure,
     pytest_xdist_auto_num_workers,
     pytest_xdist_make_scheduler,
 )
@@ -33,6 +34,7 @@ __all__ = [
     "devstack",
     "monitored_devstack",
     "pytest_collection_modifyitems",
+    "pytest_configure",
     "pytest_xdist_auto_num_workers",
     "pytest_xdist_make_scheduler",
 ]

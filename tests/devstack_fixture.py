@@ -7,11 +7,10 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -23,6 +22,8 @@ import pytest
 import requests
 from botocore.config import Config
 
+from devstack.shared.python import FORK_SERVER_VARIABLE, python
+
 if TYPE_CHECKING:
     from mypy_boto3_cloudformation import CloudFormationClient
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from mypy_boto3_stepfunctions import SFNClient
 
 ROOT = Path(__file__).parents[1]
+CODE = ROOT / ".devstack/code"  # the unpacked functions, by the hash of their zip: two thousand files
 
 
 def wait_until[T](condition: Callable[[], T | None], timeout: float = 30, what: str = "it") -> T:
@@ -211,11 +213,14 @@ def running_devstack(directory: Path, **environment: str) -> Iterator[Devstack]:
     a test means for a step of a page.
     """
     log = directory.with_suffix(".log")
+    variables = {**os.environ, "DEVSTACK_DIR": str(directory), "KEEP_WARM": "false", "PROVIDERS": "1", **environment}
+    if variables.get(FORK_SERVER_VARIABLE):
+        _share_code(directory, directory / "standby")
     with log.open("wb") as out:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "devstack", "up"],
+        process = subprocess.Popen(  # noqa: S603  our own
+            [*python(variables), "-m", "devstack", "up"],
             cwd=ROOT,
-            env={**os.environ, "DEVSTACK_DIR": str(directory), "KEEP_WARM": "false", "PROVIDERS": "1", **environment},
+            env=variables,
             stdin=subprocess.DEVNULL,
             stdout=out,
             stderr=subprocess.STDOUT,
@@ -233,6 +238,15 @@ def running_devstack(directory: Path, **environment: str) -> Iterator[Devstack]:
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait(30)
+
+
+def _share_code(*directories: Path) -> None:
+    """What the systems of a run have in common is on the disk once."""
+    CODE.mkdir(parents=True, exist_ok=True)
+    for directory in directories:
+        directory.mkdir(parents=True, exist_ok=True)
+        with suppress(FileExistsError):  # started a second time
+            (directory / "code").symlink_to(CODE)
 
 
 def _without_faults(system: Devstack) -> None:

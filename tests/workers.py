@@ -2,18 +2,70 @@
 
 Most of the long ones wait, for a lease, a retry or Slack's second, so there are three workers more than cores: all but the last
 begin with systems, and that one with all the rest, which never waits. With more at once each takes longer than they save.
+
+Workers, and the programs of the systems that they start, are copies of one process that has imported what they need: a third of
+a run's processor time was interpreters that start, and each of them had the same megabytes.
 """
 
 import os
+import shlex
+import socket
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
+from uuid import uuid4
 
 import pytest
 from xdist.scheduler import LoadScopeScheduling
+
+from devstack.shared.python import FORK_SERVER, FORK_SERVER_VARIABLE, python
+from devstack.shared.serve import TETHER
 
 if TYPE_CHECKING:
     from xdist.remote import Producer
     from xdist.workermanage import WorkerController
 
+ROOT = Path(__file__).parents[1]
+SERVICES = (
+    "cloudwatch",
+    "dynamodb",
+    "events",
+    "iam",
+    "logs",
+    "s3",
+    "sns",
+    "sqs",
+    "ssm",
+    "stepfunctions",
+    "sts",
+)  # of moto's
+# What copies need not import: the programs, what these import when they run, and what most tests do. Nothing of pytest's plugins,
+# whose assertions it has to see first.
+MODULES = (
+    "devstack.__main__",
+    "devstack.aws.front",
+    "devstack.aws.gateway",
+    "devstack.console.server",
+    "devstack.slack.api",
+    "devstack.system.exporters",
+    "devstack.system.monitoring",
+    "devstack.system.site",
+    "devstack.system.telephones",
+    *(f"moto.{service}.{part}" for service in SERVICES for part in ("models", "responses", "urls")),
+    "moto.dynamodb.parsing.executors",
+    "moto.moto_server.werkzeug_app",
+    "oncall_cli.main",
+    "oncall_cli.roster_commands",
+    "oncall_cli.schedule_commands",
+    "playwright.sync_api",
+    "samcli.cli.main",
+    "samcli.commands.deploy.command",
+    "samcli.commands.deploy.deploy_context",
+    "twilio.rest",
+)
 MOST = 10  # workers: more would only start more systems
 
 # In the order in which they begin. What is not named begins after them, in the order of its name; a file is a group.
@@ -68,6 +120,34 @@ def group_of(item: pytest.Item) -> str:
 def _group(nodeid: str) -> str:
     file = nodeid.split("::", 1)[0]
     return str(_PLACES.get(file, file))
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Where a run has workers, starts the process that they are copies of."""
+    if not getattr(config.option, "tx", None) or hasattr(config, "workerinput"):
+        return
+    name = f"on-call-tests-{uuid4().hex}"
+    command = [*TETHER, sys.executable, str(FORK_SERVER), "programs", name, *MODULES]
+    server = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.DEVNULL)  # noqa: S603  our own
+
+    def end() -> None:
+        server.kill()
+        server.wait()
+
+    config.add_cleanup(end)
+    while not _listens(name):
+        if server.poll() is not None:
+            raise pytest.UsageError(f"the process that workers are copies of has ended with {server.returncode}")
+        time.sleep(0.05)
+    os.environ[FORK_SERVER_VARIABLE] = name
+    config.option.tx = [f"{spec}//python={shlex.join(python())}" for spec in config.option.tx]
+
+
+def _listens(name: str) -> bool:
+    with socket.socket(socket.AF_UNIX) as client, suppress(ConnectionRefusedError):
+        client.connect(f"\0{name}")
+        return True
+    return False
 
 
 def pytest_xdist_auto_num_workers() -> int:

@@ -28,6 +28,7 @@ from uuid import uuid4
 
 import samcli  # type: ignore[import-untyped]  # no type information is published
 
+from devstack.shared.python import FORK_SERVER
 from devstack.shared.serve import TETHER, free_port
 
 MAXIMUM_PAYLOAD = 6 * 1024 * 1024  # Lambda: synchronous requests and responses, bytes each
@@ -46,7 +47,6 @@ _INIT_SECONDS = 30.0  # beside the function's own time limit, for a cold start o
 _EMULATOR = (
     Path(samcli.__file__).parent / "local/rapid" / f"aws-lambda-rie-{platform.machine().replace('aarch64', 'arm64')}"
 )
-_FORK_SERVER = str(Path(__file__).with_name("fork_server.py"))
 _INIT_REPORT = re.compile(rb"INIT REPORT\(durationMs: ([0-9.]+)\)")
 
 
@@ -119,7 +119,7 @@ class Death:
 
 @dataclass(frozen=True)
 class _ForkServer:
-    """See devstack/aws/fork_server.py."""
+    """See devstack/shared/fork_server.py."""
 
     name: str
     process: subprocess.Popen[bytes]
@@ -459,7 +459,7 @@ class LambdaRuntime:
         port = free_port()
         session = uuid4().hex
         if self._copies:
-            runtime = ["-IS", _FORK_SERVER, "start", self._fork_server(function.code), function.handler]
+            runtime = ["-IS", str(FORK_SERVER), "start", self._fork_server(function.code), function.handler]
         else:
             runtime = ["-m", "awslambdaric", function.handler]
         logs = self._directory / "logs"
@@ -491,7 +491,7 @@ class LambdaRuntime:
         """The name of the one that runs this code; it is started if there is none."""
         if code not in self._servers:
             name = f"on-call-lambda-{uuid4().hex}"
-            command = [*TETHER, str(self._python), _FORK_SERVER, "serve", name, str(code)]
+            command = [*TETHER, str(self._python), str(FORK_SERVER), "lambda", name, str(code)]
             process = subprocess.Popen(command, env=_variables(code), stdin=subprocess.DEVNULL)
             _await_socket(socket.AF_UNIX, f"\0{name}", process)
             self._servers[code] = _ForkServer(name, process)

@@ -7,7 +7,6 @@ import hashlib
 import json
 import secrets
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -23,6 +22,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from devstack.console import faults, graph, senders
+from devstack.shared.python import python
 
 if TYPE_CHECKING:
     from mypy_boto3_stepfunctions import SFNClient
@@ -436,7 +436,7 @@ class Sources:
         return self._order
 
     def _ask_who(self) -> dict[str, Any]:
-        command = [sys.executable, "-m", "oncall_cli", "who", "--json", "--table", self._endpoints.table]
+        command = [*python(), "-m", "oncall_cli", "who", "--json", "--table", self._endpoints.table]
         command += ["--endpoint-url", self._endpoints.aws, "--region", self._endpoints.region]
         environment = {"AWS_ACCESS_KEY_ID": "console", "AWS_SECRET_ACCESS_KEY": "console", "PATH": "/usr/bin:/bin"}
         try:

@@ -7,7 +7,6 @@ import secrets
 import shutil
 import signal
 import subprocess
-import sys
 import threading
 import time
 from base64 import b64encode
@@ -23,6 +22,7 @@ from urllib.request import urlopen
 import boto3
 import yaml
 
+from devstack.shared.python import python
 from devstack.shared.serve import TETHER, free_port
 from devstack.telnyx.signature import public_key
 
@@ -307,7 +307,7 @@ class Stack:
         self._processes[name] = _Process(name, command, self._logs / f"{name}.log", environment or {})
 
     def _start_python(self, name: str, arguments: list[str], environment: Mapping[str, str] | None = None) -> None:
-        command = [sys.executable, "-m", _MODULES[name], "--port", str(self.ports[name]), *arguments]
+        command = [*python(), "-m", _MODULES[name], "--port", str(self.ports[name]), *arguments]
         self._start(name, command, {"PYTHONUNBUFFERED": "1", **(environment or {})})
 
     def _await(self, name: str, path: str = "/", seconds: float = 60) -> None:
@@ -413,7 +413,9 @@ class Stack:
         if os.environ.get("MODE") == "shadow":
             parameters |= {"Mode": "shadow", "ShadowChannel": os.environ.get("SHADOW_CHANNEL", CHANNEL)}
         command = [
-            str(Path(sys.executable).with_name("sam")),
+            *python(),
+            "-m",
+            "samcli",
             "deploy",
             "--template-file",
             str(ROOT / ".aws-sam/build/template.yaml"),
@@ -521,7 +523,7 @@ class Stack:
         ]
 
     def _load_roster(self, table: str) -> None:
-        command = [sys.executable, "-m", "oncall_cli", "roster", "apply", "--yes", str(self._options.roster)]
+        command = [*python(), "-m", "oncall_cli", "roster", "apply", "--yes", str(self._options.roster)]
         command += ["--table", table, "--endpoint-url", self.url("aws"), "--region", self._region]
         self._run_to_end(_Process("oncall roster apply", command, self._logs / "roster.log", _KEY), 60)
 

@@ -11,8 +11,11 @@ import pytest
 import requests
 
 from devstack.__main__ import _about
+from devstack.shared.python import FORK_SERVER_VARIABLE
 from devstack.system.stack import Options, Stack
 from tests.devstack_fixture import ROOT, Devstack, running_devstack, wait_until
+
+WHOLE = {FORK_SERVER_VARIABLE: ""}  # interpreters of their own, as a user's system has
 
 
 def _processes_of(directory: Path) -> list[str]:
@@ -54,10 +57,11 @@ def test_everything_is_where_the_endpoints_say(devstack: Devstack) -> None:
 
 
 def test_a_second_system_in_the_same_folder_is_refused(devstack: Devstack) -> None:
+    first = (devstack.directory / "lock").read_text()
     again = subprocess.run(
         [sys.executable, "-m", "devstack", "up"],
         cwd=ROOT,
-        env={**os.environ, "DEVSTACK_DIR": str(devstack.directory), "MONITORING": "0"},
+        env={**os.environ, "DEVSTACK_DIR": str(devstack.directory), "MONITORING": "0", **WHOLE},
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
@@ -65,13 +69,13 @@ def test_a_second_system_in_the_same_folder_is_refused(devstack: Devstack) -> No
     )
 
     assert again.returncode == 1
-    assert f"already running in {devstack.directory}, as process {devstack.process.pid}" in again.stderr
+    assert f"already running in {devstack.directory}, as process {first}:" in again.stderr
     assert (devstack.directory / "endpoints.json").exists()
 
 
 def test_a_killed_system_leaves_no_process_behind(tmp_path: Path) -> None:
     directory = tmp_path / "killed"
-    with running_devstack(directory, MONITORING="1") as system:
+    with running_devstack(directory, MONITORING="1", **WHOLE) as system:
         system.client("lambda").invoke(FunctionName=_function(system), Payload=b"{}")  # so that there is an environment
         assert len(_processes_of(directory)) >= 9
         os.kill(system.process.pid, signal.SIGKILL)
@@ -86,7 +90,7 @@ def test_a_start_that_is_interrupted_ends_at_once_and_leaves_nothing(tmp_path: P
     with subprocess.Popen(
         [sys.executable, "-m", "devstack", "up"],
         cwd=ROOT,
-        env={**os.environ, "DEVSTACK_DIR": str(directory), "MONITORING": "0"},
+        env={**os.environ, "DEVSTACK_DIR": str(directory), "MONITORING": "0", **WHOLE},
         stdin=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
@@ -112,7 +116,7 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     refused = subprocess.run(  # noqa: S603 - our own
         [*powerless, sys.executable, "-m", "devstack", "up"],
         cwd=ROOT,
-        env={**os.environ, "DEVSTACK_DIR": str(tmp_path / "folder"), "MONITORING": "0"},
+        env={**os.environ, "DEVSTACK_DIR": str(tmp_path / "folder"), "MONITORING": "0", **WHOLE},
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
@@ -131,7 +135,7 @@ def test_a_full_disk_is_called_so() -> None:
 
 def test_a_part_that_ends_ends_the_system_and_says_why(tmp_path: Path) -> None:
     directory = tmp_path / "broken"
-    with running_devstack(directory, MONITORING="0") as system:
+    with running_devstack(directory, MONITORING="0", **WHOLE) as system:
         children = Path(f"/proc/{system.process.pid}/task/{system.process.pid}/children").read_text().split()
         slack = next(pid for pid in children if b"devstack.slack.api" in Path(f"/proc/{pid}/cmdline").read_bytes())
         os.kill(int(slack), signal.SIGKILL)
