@@ -134,6 +134,15 @@ def test_hops_come_in_their_order_when_the_number_answers_before_the_ring_is_wri
     assert list(outcome.hops)[2:5] == ["ringing", "answered", "acknowledged"]
 
 
+def test_a_key_proves_an_answer_that_nobody_has_told_of_yet(world: World, probe: Probe) -> None:
+    probe.line = lambda world, call: world.hears(call, "1")
+    outcome = probe.run()
+    assert outcome is not None
+    assert (outcome.problem, outcome.slack) == ("", "")
+    assert list(outcome.hops) == ["accepted", "opened", "ringing", "answered", "acknowledged", "resolved", "slack"]
+    assert outcome.hops["answered"] == outcome.hops["acknowledged"]
+
+
 def test_it_counts_in_no_report(probe: Probe) -> None:
     probe.run()
     assert probe.incident.is_test

@@ -154,6 +154,7 @@ def _look(run: _Run) -> str | None:
         if call is None or call.status != "taken":
             return f"{page.acknowledged_by} acknowledged it, and not the automatic number"
         run.reach("ringing", call.started_at)  # if its own event is not there yet
+        run.reach("answered", call.answered_at or page.acknowledged_at)  # a key may be faster than the word of it
         run.reach("acknowledged", page.acknowledged_at)
         return ""
     if incident.state != "triggered" or (page and not page.is_open):
