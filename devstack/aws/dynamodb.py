@@ -5,10 +5,9 @@ query it sorts every item; with two thousand items that takes longer than everyt
 copies the items that it names, and a query sorts what it found (moto does that besides); only a scan needs every item in
 order, since its next page begins after the last key. A copy is made without asking of each value whether it was copied
 before. In an answer moto looks for each of the ten types of each attribute by every name that it might have in Python; here
-an attribute, which is written as DynamoDB writes it already, is passed on. An update's expression is parsed twice, copied as
-any object, and each clause of it is searched for the same faults as the whole; here it is parsed once in a process's life,
-copied node by node, and searched once, and a condition is taken apart once. And moto keeps everything that it ever made,
-for a reset between unit tests, each copy of an item that was read too; in an hour that is some gigabytes.
+an attribute, which is written as DynamoDB writes it already, is passed on. An expression is taken apart once in a process's
+life, and an update carried out as `dynamodb_updates` has it. And moto keeps everything that it ever made, for a reset between
+unit tests, each copy of an item that was read too; in an hour that is some gigabytes.
 """
 
 import copy
@@ -26,11 +25,11 @@ from moto.dynamodb.exceptions import MultipleTransactionsException
 from moto.dynamodb.models import DynamoDBBackend
 from moto.dynamodb.models.dynamo_type import DynamoType, Item, LimitedSizeDict
 from moto.dynamodb.models.table import Table
-from moto.dynamodb.parsing import validators
-from moto.dynamodb.parsing.ast_nodes import DepthFirstTraverser, Node  # type: ignore[attr-defined]  # moto checks neither
+from moto.dynamodb.parsing.ast_nodes import Node  # type: ignore[attr-defined]  # moto checks neither
 from moto.dynamodb.parsing.expressions import UpdateExpressionParser  # type: ignore[attr-defined]
-from moto.dynamodb.parsing.validators import ActionCountValidator, OverlappingPathsValidator
 from moto.dynamodb.responses import DynamoHandler
+
+from devstack.aws import dynamodb_updates
 
 _sorted_items = Table.all_items
 _scan = Table.scan
@@ -154,17 +153,6 @@ def _parsed_once(expression: str) -> Node:
     return _parse(expression)
 
 
-# Which types are nodes: to ask an abstract class takes longer than to remember what it said.
-_nodes: dict[type, bool] = {}
-
-
-def _is_node(value: Any) -> bool:
-    kind = type(value)
-    if kind not in _nodes:
-        _nodes[kind] = isinstance(value, Node)
-    return _nodes[kind]
-
-
 @lru_cache(maxsize=1000)
 def _lexed(expression: str) -> tuple[Any, ...]:
     return tuple(_lex(ConditionExpressionParser(expression, None, None)))
@@ -172,46 +160,6 @@ def _lexed(expression: str) -> tuple[Any, ...]:
 
 def _lex_once(self: ConditionExpressionParser) -> deque[Any]:
     return deque(_lexed(self.condition_expression or ""))
-
-
-def _copied(node: Any) -> Any:
-    if not _is_node(node):
-        return copy.deepcopy(node)
-    made = object.__new__(type(node))
-    made.__dict__.update(node.__dict__)
-    if isinstance(node.children, list):
-        made.children = [_copied(child) for child in node.children]
-        for child in made.children:
-            if _is_node(child):
-                child.set_parent(made)
-    return made
-
-
-_processed: dict[tuple[type, type], bool] = {}  # by traverser and node
-
-
-def _traverse(self: DepthFirstTraverser, node: Any, child_id: int = -1) -> Any:
-    """As moto's, but a class is asked for once, not with every node."""
-    if not _is_node(node):
-        return node
-    parent = node.parent
-    for number, child in enumerate(node.children or ()):
-        self.pre_processing_of_child(node, number)
-        self.traverse_node_recursively(child, number)
-    kind = (type(self), type(node))
-    if kind not in _processed:
-        _processed[kind] = isinstance(node, self.nodes_to_be_processed())
-    if _processed[kind]:
-        node = self.process(node)
-        node.parent = parent
-        if parent:
-            parent.children[child_id] = node
-    return node
-
-
-def _check_once(self: DepthFirstTraverser, node: Any) -> Any:
-    """What it searches the whole for, it need not search each clause for."""
-    return self.process(node)
 
 
 def bear_storms() -> None:
@@ -227,8 +175,5 @@ def bear_storms() -> None:
     setattr(BaseJSONSerializer, "_serialize_type_structure", _serialize_structure)  # noqa: B010
     setattr(UpdateExpressionParser, "make", _parsed_once)  # noqa: B010
     setattr(ConditionExpressionParser, "_lex_condition_expression", _lex_once)  # noqa: B010
-    setattr(validators, "deepcopy", _copied)  # noqa: B010
-    setattr(DepthFirstTraverser, "traverse_node_recursively", _traverse)  # noqa: B010
-    for validator in (ActionCountValidator, OverlappingPathsValidator):
-        setattr(validator, "traverse", _check_once)  # noqa: B010
+    dynamodb_updates.be_quick()
     setattr(responses, "method_names_from_class", cache(utils.method_names_from_class))  # noqa: B010

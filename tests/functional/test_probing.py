@@ -134,7 +134,7 @@ def test_hops_come_in_their_order_when_the_number_answers_before_the_ring_is_wri
     assert list(outcome.hops)[2:5] == ["ringing", "answered", "acknowledged"]
 
 
-def test_a_key_proves_an_answer_that_nobody_has_told_of_yet(world: World, probe: Probe) -> None:
+def test_a_key_proves_an_answer_that_nobody_has_told_of_yet(probe: Probe) -> None:
     probe.line = lambda world, call: world.hears(call, "1")
     outcome = probe.run()
     assert outcome is not None
