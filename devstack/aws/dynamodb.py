@@ -37,6 +37,7 @@ _transact = DynamoDBBackend.transact_write_items
 _get_together = DynamoHandler.transact_get_items
 _structure = BaseJSONSerializer._serialize_type_structure  # noqa: SLF001 - to be replaced, here and below
 _parse = UpdateExpressionParser.make
+_parse_condition = ConditionExpressionParser.parse
 _lex = ConditionExpressionParser._lex_condition_expression  # noqa: SLF001
 
 
@@ -162,6 +163,28 @@ def _lex_once(self: ConditionExpressionParser) -> deque[Any]:
     return deque(_lexed(self.condition_expression or ""))
 
 
+class _Conditions:
+    """The condition that was parsed last. Each is parsed for what it uses first, and then to be tried."""
+
+    latest: tuple[Any, ...] = (None, None, None)
+
+
+def _parse_condition_once(self: ConditionExpressionParser) -> Any:
+    expression, names, values, *parsed = _Conditions.latest
+    if (
+        parsed
+        and expression == self.condition_expression
+        and names is self.expression_attribute_names
+        and values is self.expression_attribute_values
+    ):
+        operation, self.expr_attr_names_found, self.expr_attr_values_found = parsed
+        return operation
+    operation = _parse_condition(self)
+    asked = (self.condition_expression, self.expression_attribute_names, self.expression_attribute_values)
+    _Conditions.latest = (*asked, operation, self.expr_attr_names_found, self.expr_attr_values_found)
+    return operation
+
+
 def bear_storms() -> None:
     """Put these in moto's place."""
     setattr(models, "copy", _copies)  # noqa: B010  # replacing is the purpose; mypy would refuse the assignment
@@ -175,5 +198,6 @@ def bear_storms() -> None:
     setattr(BaseJSONSerializer, "_serialize_type_structure", _serialize_structure)  # noqa: B010
     setattr(UpdateExpressionParser, "make", _parsed_once)  # noqa: B010
     setattr(ConditionExpressionParser, "_lex_condition_expression", _lex_once)  # noqa: B010
+    setattr(ConditionExpressionParser, "parse", _parse_condition_once)  # noqa: B010
     dynamodb_updates.be_quick()
     setattr(responses, "method_names_from_class", cache(utils.method_names_from_class))  # noqa: B010
