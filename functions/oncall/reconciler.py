@@ -107,8 +107,8 @@ def _resume(services: Services, pk: str) -> list[Incident]:
     if pk == shadow.PARTITION:
         shadow.tell_unrung(services)
         return []
-    incident = incidents.read(services.table, name) if kind == "INCIDENT" else None
-    if incident is None or not _postpone(services, incident):
+    incident = _postpone(services, name) if kind == "INCIDENT" else None
+    if incident is None:
         return []
     if not (intake.needs_page(incident) or intake.is_overdue(incident, services.now())):
         return [incident]
@@ -149,21 +149,13 @@ def _miss_probe(services: Services) -> None:
         )
 
 
-def _postpone(services: Services, incident: Incident) -> bool:
-    """Looks at an incident again later; False if it is not due any more."""
-    now = services.now()
-    later = Update(
-        incidents.partition(incident.id),
-        "STATE",
-        set={DUE: DUE, "due_at": now + LATER_MS},
-        condition="#due_at < :now",
-        values={"now": now},
-    )
+def _postpone(services: Services, incident: str) -> Incident | None:
+    """Looks at an incident again later, and returns it; None if it is not due any more."""
+    now, later = services.now(), {DUE: DUE, "due_at": services.now() + LATER_MS}
     try:
-        services.table.update(later)
+        return incidents.note(services.table, incident, later, condition="#due_at < :now", values={"now": now})
     except ConditionFailedError:
-        return False
-    return True
+        return None
 
 
 def _name(services: Services, *parts: str) -> str:
