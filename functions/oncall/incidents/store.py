@@ -442,9 +442,7 @@ def _tell_together(table: Table, changes: Mapping[str, Change], *, now: int, unl
                     writes += _change(incident, told.event, now=now, state=told.state, set_=told.set)[1]
             if writes:
                 table.transact(writes)
-        except ConditionFailedError:
-            return False  # somebody has changed one of them, or one has the event already
-        except ConflictError:
+        except (ConditionFailedError, ConflictError):  # somebody changes one of them, or one has the event already
             table.pause(attempt)
         except ClientError:
             return False  # together they are too large; what else it may be, each of them says
