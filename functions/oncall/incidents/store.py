@@ -456,9 +456,8 @@ def _change(
 ) -> tuple[dict[str, object], list[Update | Put]]:
     """What becomes of an incident with an event, and the writes of it; the first is refused if it has the event already."""
     number, pk = incident.version + 1, partition(incident.id)
-    may_be_posted = incident.slack.ts or incident.slack.posting
-    if (incident.is_below and event.kind in _SEEN_BELOW) or ("lead" in event.detail and not may_be_posted):
-        event = replace(event, in_thread=False)  # its line or its message will say who took it, and how many with it
+    if incident.is_below and event.kind in _SEEN_BELOW:
+        event = replace(event, in_thread=False)
     changes: dict[str, object] = {
         "version": number,
         "changed_at": now,

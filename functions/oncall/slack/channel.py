@@ -311,8 +311,7 @@ def _looks(text: str, blocks: list[dict[str, Any]] | None) -> _Seen:
 
 def _beside(services: Services, incident: Incident, event: TimelineEvent) -> dict[str, Incident]:
     """The other incidents that an event names, by their ids: those that are told in the same channel."""
-    named = [*event.detail.get("others", ()), *([event.detail["lead"]] if "lead" in event.detail else [])]
-    found = incidents.read_many(services.table, named)
+    found = incidents.read_many(services.table, event.detail.get("others", ()))
     return {other.id: other for other in found if other.channel == incident.channel}
 
 
