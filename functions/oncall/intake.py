@@ -387,16 +387,20 @@ def _page(services: Services, known: Roster, incident: Incident, *, execution: s
         ring = services.settings.shadow_ring_seconds or ring
     now = services.now()
     on_call = schedules.responders_on_call(known, policy, at(now))
-    joined = pages.join(
+    headline, channel = incidents.headline_of(incident), incident.channel
+    joined = None
+    if not is_known:
+        joined = pages.join_seen(services.table, policy, headline, execution=execution, now=now, channel=channel)
+    joined = joined or pages.join(
         services.table,
         policy,
-        incidents.headline_of(incident),
+        headline,
         on_call[0].responder if on_call else None,
         execution=execution,
         now=now,
         ring=ring,
         base=incident.base,
-        channel=incident.channel,
+        channel=channel,
     )
     if joined.is_new and is_known:
         current = incidents.read(services.table, incident.id)

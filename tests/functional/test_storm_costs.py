@@ -10,7 +10,7 @@ from botocore.exceptions import ClientError
 
 from oncall import incidents, pages
 from oncall.table import ConditionFailedError, ConflictError, Table
-from tests.builders import Execution, World, alert, webhook
+from tests.builders import SATO, Execution, World, alert, webhook
 
 # Requests to DynamoDB, from the webhook to the acknowledged message in Slack; a smaller storm has a little more for each.
 MOST_EACH = 14
@@ -163,7 +163,35 @@ def test_an_incident_that_joins_is_told_of_without_being_read_again(world: World
     world.fire()
     world.dynamo.requests.clear()
     world.receive(webhook(key="another group"))
-    assert Counter(world.dynamo.requests) == {"Query": 1, "TransactWriteItems": 2, "UpdateItem": 2}
+    assert Counter(world.dynamo.requests) == {"Query": 1, "TransactWriteItems": 2, "UpdateItem": 1}
+
+
+def test_whoever_saw_no_page_open_joins_it_all_the_same(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a storm many environments start, which have seen nothing yet."""
+    first = world.fire()
+    monkeypatch.setattr("oncall.pages.store._seen_open", {})
+    second = world.receive(webhook(key="another group"))
+    assert world.page().incidents == {*first.decision["incidents"], *second.decision["incidents"]}
+
+
+def test_a_page_that_was_seen_open_and_is_over_is_not_joined(world: World) -> None:
+    world.fire()
+    world.receive(webhook(key="another group"))
+    world.hears(world.last_call, "1")
+    world.clock.time += 600_000
+    run = world.fire(webhook(key="a third one"))
+    assert run.decision["action"] == "page"
+    assert world.page().incidents == set(run.decision["incidents"])
+    assert len(world.rung) == 2
+
+
+def test_a_page_whose_owner_is_gone_is_taken_over_although_it_was_seen_open(world: World) -> None:
+    world.receive(webhook())  # and its execution dies before the first ring
+    world.clock.time += 180_000
+    run = world.fire(webhook(key="another group"))
+    assert run.decision["action"] == "page"
+    assert (len(world.page().incidents), world.page().owner) == (2, run.name)
+    assert world.rung == [SATO]
 
 
 def test_the_end_of_a_page_reaches_all_of_its_incidents_in_a_few_requests(world: World) -> None:

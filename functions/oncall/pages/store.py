@@ -50,6 +50,10 @@ _LEFT_BEHIND = (
 )
 
 
+# The pages that this environment saw open last, by table and policy: in a storm the next incident joins with one write.
+_seen_open: dict[tuple[str, str], Page] = {}
+
+
 @dataclass(frozen=True, slots=True)
 class Joined:
     """The page after an incident has joined it, and whether this execution has to work on it."""
@@ -137,7 +141,8 @@ def join(
     refused = ConditionFailedError(None)
     for _ in range(incidents.TRIES):
         try:
-            return Joined(Page.from_item(table.update(opening)), is_ours=True, is_new=True)
+            page = _seen_open[table.name, policy.id] = Page.from_item(table.update(opening))
+            return Joined(page, is_ours=True, is_new=True)
         except ConditionFailedError as error:
             refused = error
         last, opening = found(refused), _opens(new)
@@ -154,6 +159,19 @@ def join(
         else:
             settle(table, last, now=now)
     raise refused
+
+
+def join_seen(
+    table: Table, policy: Policy, headline: Headline, *, execution: str, now: int, channel: str
+) -> Joined | None:
+    """Puts an incident that was opened just now on the page that was seen open last: in a storm it still is, and covers others.
+
+    None if none was, or it is not open any more.
+    """
+    seen = _seen_open.pop((table.name, policy.id), None)
+    if seen is None or seen.owner == execution or seen.headline.test or seen.lease_until < now:
+        return None
+    return _join_open(table, seen, headline, execution=execution, now=now, channel=channel)
 
 
 def _opens(new: Item) -> Update:
@@ -231,6 +249,7 @@ def _join_open(
             return Joined(page, is_ours=True, is_new=is_new)
     except ConditionFailedError:
         return None
+    _seen_open[table.name, page.policy] = page
     return Joined(page, is_ours=False, is_new=is_new)
 
 
