@@ -537,15 +537,38 @@ def note(
     incident: str,
     set_: Mapping[str, object] | None = None,
     *,
+    default: Mapping[str, object] | None = None,
     remove: Sequence[str] = (),
     condition: str = "",
     values: Mapping[str, object] | None = None,
 ) -> Incident:
-    """Writes what is no part of the story: how far Slack is. Returns the incident then. Raises ConditionFailedError."""
-    update = Update(
-        partition(incident), "STATE", set=set_ or {}, remove=remove, condition=condition, values=values or {}
-    )
+    """Writes what is no part of the story: how far Slack is. Returns the incident then. Raises ConditionFailedError.
+
+    `default` is set where there is nothing yet.
+    """
+    update = noting(incident, set_, default=default, remove=remove, condition=condition, values=values)
     return Incident.from_item(table.update(update))
+
+
+def noting(
+    incident: str,
+    set_: Mapping[str, object] | None = None,
+    *,
+    default: Mapping[str, object] | None = None,
+    remove: Sequence[str] = (),
+    condition: str = "attribute_exists(pk)",
+    values: Mapping[str, object] | None = None,
+) -> Update:
+    """The same as a write to come."""
+    return Update(
+        partition(incident),
+        "STATE",
+        set=set_ or {},
+        default=default or {},
+        remove=remove,
+        condition=condition,
+        values=values or {},
+    )
 
 
 def registration(host: str, incident: Incident) -> Put:
