@@ -608,11 +608,18 @@ def test_two_executions_that_open_a_page_at_once_share_it(world: World) -> None:
     assert len(world.page().incidents) == 2
 
 
-def test_a_page_that_is_taken_while_a_group_joins_it_does_not_swallow_the_group(world: World) -> None:
+@pytest.mark.parametrize("is_seen", [True, False])
+def test_a_page_that_is_taken_while_a_group_joins_it_does_not_swallow_the_group(
+    world: World, monkeypatch: pytest.MonkeyPatch, *, is_seen: bool
+) -> None:
+    """The page is open when it is seen, by an incident before or by this one, and taken when it is joined."""
     world.fire()
     call = world.last_call
-    # The page is open when it is read, and taken when it is joined.
-    world.dynamo.before("UpdateItem", lambda: world.dynamo.before("UpdateItem", lambda: world.hears(call, "1")))
+    if is_seen:
+        world.dynamo.before("UpdateItem", lambda: world.hears(call, "1"))
+    else:
+        monkeypatch.setattr("oncall.pages.store._seen_open", {})
+        world.dynamo.before("UpdateItem", lambda: world.dynamo.before("UpdateItem", lambda: world.hears(call, "1")))
     run = world.fire(webhook(key=DATABASE))
     world.passes(3 * MINUTE)
     assert world.incident(run).state == "triggered"
