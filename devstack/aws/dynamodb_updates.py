@@ -39,7 +39,7 @@ _CLAUSES = (
 class _Clause:
     """One action of an expression: what it does, to which path, with which of the request's values."""
 
-    action: str
+    action: str  # SET, REMOVE, ADD, DELETE, or DEFAULT: SET where there is nothing
     path: tuple[str, ...]  # names, or placeholders for them
     value: str
 
@@ -59,17 +59,24 @@ def _taken_apart(expression: Any) -> tuple[_Clause, ...] | None:
     for action in expression.find_clauses(list(_ACTIONS)):
         path, *values = action.children
         names = [part for part in path.children if not isinstance(part, ast.ExpressionPathDescender)]
-        value = values[0] if values else None
-        if isinstance(value, ast.UpdateExpressionValue) and len(value.children) == 1:
-            value = value.children[0]
+        kind, value = _ACTIONS[type(action)], _alone(values[0]) if values else None
+        if isinstance(value, ast.UpdateExpressionFunction) and _is_default(value, path):
+            kind, value = "DEFAULT", _alone(value.get_nth_argument(2))
         if not all(map(_is_plain, names)) or not isinstance(value, ast.ExpressionAttributeValue | None):
             return None
-        clauses.append(
-            _Clause(
-                _ACTIONS[type(action)], tuple(name.children[0] for name in names), value.children[0] if value else ""
-            )
-        )
+        clauses.append(_Clause(kind, tuple(name.children[0] for name in names), value.children[0] if value else ""))
     return tuple(clauses)
+
+
+def _alone(value: Any) -> Any:
+    return value.children[0] if isinstance(value, ast.UpdateExpressionValue) and len(value.children) == 1 else value
+
+
+def _is_default(function: Any, path: Any) -> bool:
+    """Whether it is `path = if_not_exists(path, :value)`."""
+    given = function.get_nth_argument(1)
+    is_same = isinstance(given, ast.UpdateExpressionPath) and given.to_str() == path.to_str()
+    return is_same and function.get_function_name() == "if_not_exists"
 
 
 def _is_plain(part: Any) -> bool:
@@ -149,6 +156,8 @@ def _step(action: str, holder: dict[str, Any], name: str, value: DynamoType | No
         case "SET":
             # Past the check of the size by each attribute: it is made once.
             return lambda: dict.__setitem__(holder, name, value)
+        case "DEFAULT":
+            return lambda: there is not None or dict.__setitem__(holder, name, value)
         case "ADD" if value and value.is_number() and (there is None or there.is_number()):
             return lambda: dict.__setitem__(holder, name, there + value if there else value)
         case "ADD" if value and value.is_set() and value.value and (there is None or there.type == value.type):

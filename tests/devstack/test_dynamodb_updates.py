@@ -35,7 +35,9 @@ VALUES: tuple[dict[str, Any], ...] = (
 )
 
 paths = some.lists(some.sampled_from(NAMES), min_size=1, max_size=3).map(tuple)
-actions = some.tuples(some.sampled_from(["SET", "ADD", "DELETE", "REMOVE"]), paths, some.sampled_from(VALUES))
+actions = some.tuples(
+    some.sampled_from(["SET", "DEFAULT", "ADD", "DELETE", "REMOVE"]), paths, some.sampled_from(VALUES)
+)
 
 
 @pytest.fixture(scope="module")
@@ -71,8 +73,9 @@ def updated(client: "DynamoDBClient", table: str, asked: list[Any], *, is_litera
         written = ".".join(path if is_literal else [f"#{name}" for name in path])
         if action != "REMOVE":
             values[f":v{number}"] = value
-            written += f" = :v{number}" if action == "SET" else f" :v{number}"
-        clauses.setdefault(action, []).append(written)
+            value_of = {"SET": f" = :v{number}", "DEFAULT": f" = if_not_exists({written}, :v{number})"}
+            written += value_of.get(action, f" :v{number}")
+        clauses.setdefault(action.replace("DEFAULT", "SET"), []).append(written)
     more: Any = {}
     if names:
         more["ExpressionAttributeNames"] = names
@@ -100,6 +103,7 @@ def both(client: "DynamoDBClient", asked: list[Any], *, is_literal: bool) -> tup
 @example(asked=[("ADD", ("set",), {"SS": ["d", "a"]}), ("DELETE", ("m", "set"), {"SS": ["c"]})], is_literal=False)
 @example(asked=[("SET", ("m", "m", "new"), {"N": "1"}), ("REMOVE", ("s",), {})], is_literal=True)
 @example(asked=[("SET", ("m",), {"N": "1"}), ("SET", ("m", "n"), {"N": "1"})], is_literal=False)
+@example(asked=[("DEFAULT", ("m", "n"), {"N": "1"}), ("DEFAULT", ("m", "new"), {"N": "1"})], is_literal=False)
 @example(asked=[("SET", ("due",), {"S": ""})], is_literal=True)
 @example(asked=[("SET", ("s",), VALUES[-1])], is_literal=True)
 def test_both_ways_have_the_same_outcome(client: "DynamoDBClient", asked: list[Any], is_literal: bool) -> None:
@@ -117,6 +121,7 @@ def test_a_plain_update_takes_the_quick_way(client: "DynamoDBClient", monkeypatc
         ("ADD", ("n",), {"N": "2"}),
         ("DELETE", ("set",), {"SS": ["a"]}),
         ("REMOVE", ("s",), {}),
+        ("DEFAULT", ("l",), {"L": []}),
     ]
     said, item = updated(client, "quick", asked, is_literal=False)
     expected = json.loads(json.dumps(ITEM))
