@@ -472,7 +472,6 @@ def _taken(page: Page, incident: str) -> Change:
             **({} if is_lead else {"lead": page.lead}),
         },
         at=page.acknowledged_at,
-        in_thread=is_lead,  # the others' messages say who took them, and how many together
     )
     changes: dict[str, object] = {
         "acknowledged_by": page.acknowledged_by,

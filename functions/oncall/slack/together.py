@@ -59,10 +59,6 @@ class Replies:
         states = sum((Counter(reply.states) for reply in self.all), Counter[str]())
         return Below(dict(states), dict(sorted(told.items(), key=lambda named: (-named[1], named[0]))[:NAMES]))
 
-    def with_(self, reply: Reply) -> "Replies":
-        """The same after one of them has changed."""
-        return replace(self, all=tuple(reply if one.number == reply.number else one for one in self.all))
-
 
 def read(table: Table, host: str) -> Replies:
     """The replies as they are to be: who has joined since the last one has a place at the end."""
@@ -91,15 +87,10 @@ def read(table: Table, host: str) -> Replies:
 
 def save(table: Table, host: Incident, reply: Reply) -> None:
     """Notes what a reply has."""
-    table.update(saved(host, reply))
-
-
-def saved(host: Incident, reply: Reply) -> Update:
-    """The write that notes it."""
     known = {"number": reply.number, "members": list(reply.members), "root": reply.root, "ts": reply.ts}
     shown = {"look": reply.look, "link": reply.link, "states": dict(reply.states)}
     key = (incidents.partition(host.id), f"TOLD#REPLY#{reply.number:03d}")
-    return Update(*key, set={**known, **shown, **incidents.expiry(host)})
+    table.update(Update(*key, set={**known, **shown, **incidents.expiry(host)}))
 
 
 def states(shown: Sequence[Incident]) -> dict[str, int]:
