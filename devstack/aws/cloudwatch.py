@@ -227,17 +227,20 @@ class CloudWatch:
             self._follow_stacks()
             minute = int(self._now() // 60)
             for name, alarm in list(self._alarms.items()):
-                rule = alarm.rule
-                if rule is None or minute == alarm.judged:
-                    continue
-                alarm.judged = minute
-                values = self._values(rule, minute)
-                state = judge(rule, values, alarm.state)
-                if state != alarm.state:
-                    try:
-                        self._change(name, alarm, state, values)
-                    except Exception as error:  # noqa: BLE001 - whatever a target does must not end the alarms; it is told
-                        self._failed(f"the alarm {name} could not tell of {state}: {error}")
+                while alarm.judged < minute:  # each of the minutes, however long this process was kept from it
+                    alarm.judged += 1
+                    self._judge(name, alarm)
+
+    def _judge(self, name: str, alarm: _Alarm) -> None:
+        if alarm.rule is None:
+            return
+        values = self._values(alarm.rule, alarm.judged)
+        state = judge(alarm.rule, values, alarm.state)
+        if state != alarm.state:
+            try:
+                self._change(name, alarm, state, values)
+            except Exception as error:  # noqa: BLE001 - whatever a target does must not end the alarms; it is told
+                self._failed(f"the alarm {name} could not tell of {state}: {error}")
 
     def _follow_stacks(self) -> None:
         declared = dict(self._resources.alarms)

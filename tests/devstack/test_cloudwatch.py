@@ -1,11 +1,17 @@
 """The devstack's alarms are judged as CloudWatch judges them."""
 
+import threading
+import time
+from collections.abc import Mapping
+from types import SimpleNamespace
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
-from devstack.aws.cloudwatch import Rule, filtered, judge, read_rule
+from devstack.aws.cloudwatch import CloudWatch, Rule, filtered, judge, read_rule
 from devstack.aws.template import TemplateError
+from tests.devstack_fixture import wait_until
 
 PLAIN: dict[str, Any] = {
     "Namespace": "AWS/Lambda",
@@ -128,3 +134,29 @@ def test_a_metric_filter_makes_points_of_the_lines_that_it_sees() -> None:
 def test_a_pattern_that_is_not_read_here_is_said() -> None:
     with pytest.raises(TemplateError):
         list(filtered(FILTER | {"FilterPattern": "ERROR"}, {}))
+
+
+def test_a_minute_is_judged_however_late() -> None:
+    """Whoever is told of a change may take long, and a busy machine as well."""
+    told: list[str] = []
+    begun, goes_on = threading.Event(), threading.Event()
+
+    def put_event(event: Mapping[str, Any]) -> None:
+        told.append(event["detail"]["state"]["value"])
+        begun.set()
+        goes_on.wait(30)
+
+    declared = {"errors": {**PLAIN, "EvaluationPeriods": 1, "DatapointsToAlarm": 1}}
+    resources: Any = SimpleNamespace(alarms=declared, arn=Mock(return_value="arn"), client=Mock(), region="us-east-1")
+    speed = 120  # a minute takes half a second
+    cloudwatch = CloudWatch(resources, speed=speed, put_event=put_event, failed=pytest.fail)
+
+    def minute() -> int:
+        return int(time.time() * speed // 60)
+
+    assert begun.wait(30)
+    cloudwatch.put(METRIC, [1])
+    late = minute() + 3
+    wait_until(lambda: minute() >= late, what="some minutes")
+    goes_on.set()
+    wait_until(lambda: told[:3] == ["OK", "ALARM", "OK"], what="the alarm, and its end")
