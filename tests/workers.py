@@ -135,7 +135,7 @@ def pytest_configure(config: pytest.Config) -> None:
         server.wait()
 
     config.add_cleanup(end)
-    while not _listens(name):
+    while not listens(name):
         if server.poll() is not None:
             raise pytest.UsageError(f"the process that workers are copies of has ended with {server.returncode}")
         time.sleep(0.05)
@@ -143,7 +143,8 @@ def pytest_configure(config: pytest.Config) -> None:
     config.option.tx = [f"{spec}//python={shlex.join(python())}" for spec in config.option.tx]
 
 
-def _listens(name: str) -> bool:
+def listens(name: str) -> bool:
+    """Whether a fork server takes what is asked by this name."""
     with socket.socket(socket.AF_UNIX) as client, suppress(ConnectionRefusedError):
         client.connect(f"\0{name}")
         return True
