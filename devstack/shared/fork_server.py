@@ -1,8 +1,8 @@
 """Starts Python programs as copies of one process that has imported what they import of others.
 
 A program that imports much takes seconds to start, and as many megabytes again each time. On two cores, beside everything else,
-many such starts at once take longer than a function's time limit; a copy takes a third of the time or less, and shares what it
-does not change. Lambda's runtimes are started so (what is their own each imports itself), and in a run of tests all the rest.
+many such starts at once take longer than a function's time limit; a copy imports nothing again, and shares what it does not
+change. Lambda's runtimes are started so (what is their own each imports itself), and in a run of tests all the rest.
 
 Run by any interpreter, so with the standard library alone:
 - `fork_server.py lambda NAME CODE` is the process that is copied for the functions with that code, and

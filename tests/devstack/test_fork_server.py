@@ -21,9 +21,11 @@ def command() -> Iterator[list[str]]:
     """An interpreter's, of a server that has imported `decimal`."""
     name = f"on-call-test-{uuid4().hex}"
     with subprocess.Popen([sys.executable, FORK_SERVER, "programs", name, "decimal"], cwd=ROOT) as server:  # noqa: S603  our own
-        wait_until(lambda: listens(name), what="the fork server")
-        yield python({FORK_SERVER_VARIABLE: name})
-        server.kill()
+        try:
+            wait_until(lambda: listens(name), what="the fork server")
+            yield python({FORK_SERVER_VARIABLE: name})
+        finally:
+            server.kill()
 
 
 def start(command: list[str], *arguments: str, **more: Any) -> "subprocess.Popen[str]":

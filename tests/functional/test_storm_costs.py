@@ -13,9 +13,9 @@ from oncall.table import ConditionFailedError, ConflictError, Table
 from tests.builders import SATO, Execution, World, alert, webhook
 
 # Requests to DynamoDB, from the webhook to the acknowledged message in Slack; a smaller storm has a little more for each.
-MOST_EACH = 14
+MOST_EACH = 11
 # Over many policies each has five messages of its own, and a message waits for its second in the channel.
-MOST_EACH_OVER_MANY = 17
+MOST_EACH_OVER_MANY = 16
 
 Waiting = tuple[int, str, list[str]]  # when it asks next (epoch milliseconds), an execution, and its incidents
 
