@@ -111,7 +111,7 @@ def _resume(services: Services, pk: str) -> list[Incident]:
     if incident is None:
         return []
     if not (intake.needs_page(incident) or intake.is_overdue(incident, services.now())):
-        return [incident]
+        return [] if _is_told(services, incident) else [incident]
     logger.warning("an incident is looked at again", incident=name, state=incident.state)
     services.start(_name(services, pk), {"source": "reconciler", "incidents": [name]})
     return []
@@ -156,6 +156,17 @@ def _postpone(services: Services, incident: str) -> Incident | None:
         return incidents.note(services.table, incident, later, condition="#due_at < :now", values={"now": now})
     except ConditionFailedError:
         return None
+
+
+def _is_told(services: Services, incident: Incident) -> bool:
+    """Whether Slack shows an incident as it is; nothing is due of it then, except a reminder."""
+    if incident.slack.version < incident.version:
+        return False
+    due, over = incidents.when_told(incident, services.now())
+    told, values = "#version = :version AND #slack_version >= :version", {"version": incident.version}
+    with suppress(ConditionFailedError):  # it has changed meanwhile: due again, and asked for by whoever did that
+        incidents.note(services.table, incident.id, due, remove=over, condition=told, values=values)
+    return True
 
 
 def _name(services: Services, *parts: str) -> str:

@@ -44,6 +44,7 @@ class Update:
     pk: str
     sk: str
     set: Mapping[str, object] = field(default_factory=dict)
+    default: Mapping[str, object] = field(default_factory=dict)  # set where there is nothing yet
     add: Mapping[str, AbstractSet[str] | int] = field(default_factory=dict)
     delete: Mapping[str, AbstractSet[str]] = field(default_factory=dict)
     remove: Sequence[str] = ()
@@ -154,6 +155,16 @@ class Table:
                         raise
         raise ConflictError
 
+    def update_each(self, updates: Sequence[Update]) -> None:
+        """Writes up to a hundred items together, or one by one if they cannot be. Those whose condition fails stay."""
+        if len(updates) > 1:
+            with suppress(ConditionFailedError, ConflictError, ClientError):
+                self.transact(updates)
+                return
+        for one in updates:
+            with suppress(ConditionFailedError):
+                self.update(one)
+
     def pause(self, attempt: int) -> None:
         """Lets whoever else writes finish: up to 25 ms, then more, and never in step with them."""
         self.sleep(random.uniform(0.005, 0.025 * (attempt + 1)))  # noqa: S311  # not a secret
@@ -203,13 +214,16 @@ def _update(update: Update) -> dict[str, Any]:
         values[placeholder] = given
         return placeholder
 
-    clauses = []
-    for keyword, changes, sign in (("SET", update.set, " ="), ("ADD", update.add, ""), ("DELETE", update.delete, "")):
-        if changes:
-            parts = [f"{path(name)}{sign} {value(new)}" for name, new in changes.items()]
-            clauses.append(f"{keyword} {', '.join(parts)}")
-    if update.remove:
-        clauses.append("REMOVE " + ", ".join(path(name) for name in update.remove))
+    parts = {
+        "SET": [
+            *(f"{path(name)} = {value(new)}" for name, new in update.set.items()),
+            *(f"{path(name)} = if_not_exists({path(name)}, {value(new)})" for name, new in update.default.items()),
+        ],
+        "ADD": [f"{path(name)} {value(new)}" for name, new in update.add.items()],
+        "DELETE": [f"{path(name)} {value(new)}" for name, new in update.delete.items()],
+        "REMOVE": [path(name) for name in update.remove],
+    }
+    clauses = [f"{keyword} {', '.join(some)}" for keyword, some in parts.items() if some]
     names |= {f"#{name}": name for name in _NAME.findall(update.condition)}
     request: dict[str, Any] = {
         "Key": to_attributes({"pk": update.pk, "sk": update.sk}),
@@ -235,6 +249,7 @@ def _is_done(item: Item, update: Update) -> bool:
 
     return (
         all(found(name) == _read(_write(new)) for name, new in update.set.items())
+        and all(found(name) is not None for name in update.default)
         and all(found(name) is None for name in update.remove)
         # What was added to a set is in it. Whether a number was added cannot be told.
         and all(isinstance(new, set) and new <= (found(name) or set()) for name, new in update.add.items())

@@ -160,8 +160,8 @@ def test_an_acknowledgement_whose_writer_died_reaches_the_incident(night: Night,
 def test_slack_notification_dies_after_a_post_and_the_message_is_there_once(night: Night) -> None:
     story = night.story("ann", "ben")
     since = len(night.system.invocations())
-    # The writes of a projection: its lease, the channel's turn, what is about to be posted, what Slack has answered.
-    death = {"kill": "dynamodb:UpdateItem", "request": 4, "done": False}
+    # The writes of a projection: its lease, the channel's turn, what Slack has answered.
+    death = {"kill": "dynamodb:UpdateItem", "request": 3, "done": False}
     night.system.faults("aws", {"lambda:SlackNotificationFunction": death})
     execution = story.fire()
     died(night, "SlackNotificationFunction", since)

@@ -315,6 +315,21 @@ def test_a_projector_that_died_is_followed_by_another_after_its_lease(world: Wor
     assert len(world.slack.posts) == 1
 
 
+def test_what_a_projector_that_died_may_have_shown_is_shown_anew(world: World) -> None:
+    """A repeat looks as before, so nothing is updated: unless nobody knows what Slack shows."""
+    run = world.fire(webhook(product="silent"))
+    world.project(incident(run))
+    for seconds, edits in ((0, 0), (61, 1), (0, 1)):
+        repeated = incidents.Event("repeated", key=f"repeated/{seconds}/{edits}", in_thread=False)
+        incidents.tell(world.table, incident(run), repeated, now=world.clock.now())
+        if seconds:
+            with world.dynamo.dies(0, answered=True):
+                world.project(incident(run), me="dead")
+        world.clock.time += seconds * 1_000
+        assert world.project(incident(run)).done
+        assert world.slack.posts[0].edits == edits
+
+
 @pytest.mark.parametrize("answered", [True, False])
 @pytest.mark.parametrize("at", range(16))
 def test_wherever_the_step_dies_nothing_is_told_twice_or_never(world: World, at: int, *, answered: bool) -> None:

@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
+from slack_sdk.web import SlackResponse
 
 from oncall import incidents, pages
 from oncall.incidents import Incident
-from oncall.slack import buttons
+from oncall.slack import buttons, delivery
 from oncall.slack.buttons import Press
 from oncall.slack.people import Access, Person
 from oncall.table import Table
@@ -262,6 +263,7 @@ def test_wherever_it_dies_nothing_is_told_twice_or_never(world: World, at: int, 
     tells(world, runs)
     assert all(len(told_in(world, one)) == 1 for one in ids(runs))
     assert len({line(world, one) for one in ids(runs[OWN:])}) == 4
+    assert "4 more incidents are told in the thread" in written(world.slack.posts[0])
     assert is_told(world, runs)
 
 
@@ -312,6 +314,165 @@ def test_a_refused_update_makes_all_the_others_wait_their_turn(world: World) -> 
         "then one after another; a short wait is waited for in the function"
     )
     assert len(asked) == 13, "one was refused"
+
+
+def owner_tells(world: World, asked: list[str], *, seconds: int = 600) -> float:
+    """The execution of who owns the page tells of all of them. How many seconds that takes."""
+    began = world.clock.time
+    while not (progress := world.project(*asked)).done:
+        world.clock.time += progress.wait_seconds * 1000
+        asked = list(progress.incidents)
+        assert world.clock.time < began + seconds * 1000, f"{len(asked)} are not told"
+    return (world.clock.time - began) / 1000
+
+
+def updates(world: World, monkeypatch: pytest.MonkeyPatch, refused: str = "") -> list[str]:
+    """The messages that are updated from now on, in order; of one Slack takes none."""
+    seen: list[str] = []
+    update = world.slack.chat_update
+
+    def chat_update(*, ts: str, **more: Any) -> SlackResponse:
+        seen.append(ts)
+        if ts == refused:
+            raise world.slack._error("fatal_error")
+        return update(ts=ts, **more)
+
+    monkeypatch.setattr(world.slack, "chat_update", chat_update)
+    return seen
+
+
+def test_the_first_message_says_who_has_it_before_the_lines_below_it_do(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs = storm(world, 70)
+    tells(world, runs)
+    world.hears(world.last_call, "1")
+    seen = updates(world, monkeypatch)
+    owner_tells(world, ids(runs))
+    host = world.slack.posts[0]
+    assert seen[0] == host.ts
+    assert seen.count(host.ts) == 1, "once for its own news and for what is below it"
+    assert "Sato has it" in host.text
+    assert "65 more incidents are told in the thread: 65 that somebody has" in written(host)
+
+
+def test_the_first_message_says_who_has_it_although_slack_refuses_a_line_below_it(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs = storm(world, 30)
+    tells(world, runs)
+    world.hears(world.last_call, "1")
+    host, reply = world.slack.posts[0], told_in(world, ids(runs)[5])[0]
+    updates(world, monkeypatch, refused=reply.ts)
+    world.project(*ids(runs))
+    assert "Sato has it" in host.text
+    for _ in range(40):
+        progress = world.project(*ids(runs))
+        world.clock.time += progress.wait_seconds * 1000
+    assert "Acknowledged" in "".join(world.slack.thread(host)), "its own lines wait for none of those below it"
+    assert [one.slack.version == one.version for one in read(world, runs[:OWN])] == [True] * OWN
+
+
+def test_in_each_channel_one_thread_says_who_took_a_page(world: World) -> None:
+    world.slack.channels.add("C0OTHER")
+    world.roster({"PRODUCT#shop": {"slack_channel": "C0OTHER"}})
+    runs = [world.receive(hook(number, product="shop" if number % 2 else "")) for number in range(6)]
+    world.go_on(runs[0])
+    tells(world, runs)
+    world.hears(world.last_call, "1")
+    tells(world, runs)
+    taken = [
+        (message.channel, message.text)
+        for message in world.slack.messages
+        if message.thread_ts and "Acknowledged" in message.text
+    ]
+    assert sorted(channel for channel, _ in taken) == sorted([CHANNEL, "C0OTHER"])
+    assert all("5 others" in text for _, text in taken)
+    assert [text.count("\n• ") for _, text in taken] == [2, 2], "those that are told there"
+
+
+def test_a_thread_says_who_took_a_page_whose_first_incident_is_over(world: World) -> None:
+    runs = storm(world, 3)
+    tells(world, runs)
+    world.fire(webhook(alert(name(0), status="resolved"), key="group 0", status="resolved"))
+    assert world.incident(runs[0]).state == "resolved"
+    tells(world, runs)
+    world.hears(world.last_call, "1")
+    tells(world, runs)
+    threads = ["".join(world.slack.thread(post)) for post in world.slack.posts]
+    assert ["Acknowledged" in thread for thread in threads] == [False, True, False]
+
+
+def test_a_thread_that_said_that_nobody_took_it_says_who_did(world: World) -> None:
+    world.slack.channels.add("C0OTHER")
+    world.roster({"PRODUCT#shop": {"slack_channel": "C0OTHER"}})
+    runs = [world.receive(hook(number, product="shop" if number % 2 else "")) for number in range(4)]
+    world.go_on(runs[0])
+    tells(world, runs)
+    world.passes(60 * MINUTE)
+    tells(world, runs)
+    said = {m.thread_ts for m in world.slack.messages if m.thread_ts and "Nobody took" in m.text}
+    assert len(said) == 2
+    world.takes_in_slack(ids(runs)[2])
+    tells(world, runs)
+    assert said <= {m.thread_ts for m in world.slack.messages if m.thread_ts and "Acknowledged" in m.text}
+
+
+@pytest.mark.parametrize("in_thread", [True, False])
+def test_many_messages_that_wait_for_their_turn_are_updated_as_fast_as_slack_takes_them(
+    world: World, monkeypatch: pytest.MonkeyPatch, *, in_thread: bool
+) -> None:
+    runs = [world.fire(webhook(key=f"group {number}", product="silent")) for number in range(60)]
+    tells(world, runs)
+    for one in ids(runs):
+        taken = incidents.Event("acknowledged", key="taken", who="Ito", detail={"via": "slack"}, in_thread=in_thread)
+        set_ = {"acknowledged_by": "Ito", "acknowledged_at": world.clock.now()}
+        incidents.tell(world.table, one, taken, now=world.clock.now(), state="acknowledged", set_=set_)
+    world.slack.faults = [429]
+    seen = updates(world, monkeypatch)
+    assert owner_tells(world, ids(runs)) < 60 * 1.25 + 7 + 15
+    assert len(seen) == 61, "one was refused"
+    assert is_told(world, runs)
+
+
+def test_nobody_who_is_told_meanwhile_is_due_for_a_turn_that_was_taken_for_him(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs = [world.fire(webhook(key=f"group {number}", product="silent")) for number in range(5)]
+    tells(world, runs)
+    for run in runs:
+        incidents.resolve(world.table, ids([run])[0], who="Ito", via="slack", now=world.clock.now())
+    world.slack.faults = [429]
+    world.project(ids(runs)[0])
+    world.project(ids(runs)[1])
+
+    def takes(*given: Any) -> list[int]:
+        monkeypatch.undo()
+        turns = delivery.next_turns(*given)
+        told = read(world, [runs[4]])[0]
+        note_told = {"slack_version": told.version, "slack_shown": told.version}
+        incidents.note(world.table, told.id, note_told, remove=("due", "due_at"))
+        return turns
+
+    monkeypatch.setattr("oncall.slack.channel.next_turns", takes)
+    world.project(*ids(runs)[2:])
+    turns = [one.slack.turn for one in read(world, runs[2:])]
+    assert turns[0]
+    assert turns[1]
+    assert not turns[2]
+    assert ids(runs)[4] not in {key["pk"].partition("#")[2] for key in world.table.due(before=world.clock.now() * 2)}
+
+
+def test_what_is_told_is_not_due_for_ever(world: World) -> None:
+    (run,) = storm(world, 1)
+    world.hears(world.last_call, "1")
+    tells(world, [run])
+    incidents.note(world.table, ids([run])[0], {"due": "due", "due_at": world.clock.now()})
+    world.clock.time += 1_000
+    before = len(world.started)
+    world.reconcile()
+    assert len(world.started) == before
+    assert ids([run])[0] not in {key["pk"].partition("#")[2] for key in world.table.due(before=world.clock.now() * 2)}
 
 
 def test_small_pages_are_told_as_before(world: World) -> None:

@@ -116,3 +116,20 @@ def test_a_page_goes_its_way_whatever_update_meets_a_transaction(world: World, n
     assert world.rung == [SATO]
     assert "You have it" in world.hears(world.last_call, "1")
     assert world.incident(run).state == "acknowledged"
+
+
+def test_what_is_written_where_there_is_nothing_stays_what_it_was_first(table: Table) -> None:
+    began = [table.update(Update("A", "B", default={"began": number}))["began"] for number in (1, 2)]
+    assert began == [1, 1]
+
+
+def test_writes_that_cannot_be_made_together_are_made_one_by_one(world: World, table: Table) -> None:
+    """One of them finds something else: it stays, and keeps no other from being written."""
+    table.update(FIRST)
+    other = Update("A", "C", set={"owner": "me"})
+    table.update_each([FIRST, other])
+    assert table.get("A", "C") == {"pk": "A", "sk": "C", "owner": "me"}
+    world.dynamo.requests.clear()
+    table.update_each([replace(FIRST, set={"owner": "you"}, condition=""), replace(other, set={"owner": "you"})])
+    assert world.dynamo.requests == ["TransactWriteItems"]
+    assert [item and item["owner"] for item in table.get_each([("A", "B"), ("A", "C")])] == ["you", "you"]

@@ -27,6 +27,7 @@ from oncall.incidents.store import (
     listed_open,
     note,
     note_end,
+    noting,
     open_incident,
     open_since,
     opened_since,
@@ -47,6 +48,7 @@ from oncall.incidents.store import (
     tell,
     tell_many,
     timeline,
+    when_told,
 )
 
 __all__ = [
@@ -74,6 +76,7 @@ __all__ = [
     "listed_open",
     "note",
     "note_end",
+    "noting",
     "open_incident",
     "open_since",
     "opened_since",
@@ -94,4 +97,5 @@ __all__ = [
     "tell",
     "tell_many",
     "timeline",
+    "when_told",
 ]

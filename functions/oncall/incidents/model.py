@@ -38,7 +38,7 @@ class KeptAlert:
 
 @dataclass(frozen=True, slots=True)
 class Posting:
-    """What is about to be posted to Slack, noted before: a post whose answer was lost is looked for."""
+    """What may have been posted to Slack: a post whose answer was lost is looked for."""
 
     what: str  # "message", or "event" and its number
     at: int
@@ -76,6 +76,7 @@ class InSlack:
     thread: int = 0  # the number of the last event that the thread has
     link: str = ""  # the message's address
     posting: Posting | None = None
+    began: int = 0  # since when somebody projects it, or has died doing so
     turn: int = 0  # when its turn in a queue to Slack comes
     queue: str = ""  # which one: a channel's, or that of all updates
     wrong: str = ""  # what a person has to fix before Slack takes it
@@ -97,6 +98,7 @@ class InSlack:
             thread=item.get("slack_thread", 0),
             link=item.get("slack_link", ""),
             posting=Posting(**posting) if posting else None,
+            began=item.get("slack_began", 0),
             turn=item.get("slack_turn", 0),
             queue=item.get("slack_queue", ""),
             wrong=item.get("slack_wrong", ""),
@@ -220,7 +222,12 @@ class Incident:
     @property
     def is_below(self) -> bool:
         """Whether Slack tells it below another one's message alone. One with news of its own has a message as well."""
-        return bool(self.slack.host) and not (self.slack.ts or self.slack.posting or self.last_in_thread)
+        slack = self.slack
+        return bool(slack.host) and not (slack.ts or slack.posting or slack.began or self.last_in_thread)
+
+    def is_told_by_peer(self, now: int) -> bool:
+        """Whether the other stack tells it, in the same message."""
+        return self.peer_until > now and not self.slack.is_own
 
     @property
     def is_unanswered(self) -> bool:

@@ -456,9 +456,10 @@ def _change(
 ) -> tuple[dict[str, object], list[Update | Put]]:
     """What becomes of an incident with an event, and the writes of it; the first is refused if it has the event already."""
     number, pk = incident.version + 1, partition(incident.id)
-    may_be_posted = incident.slack.ts or incident.slack.posting
-    if (incident.is_below and event.kind in _SEEN_BELOW) or ("lead" in event.detail and not may_be_posted):
-        event = replace(event, in_thread=False)  # its line or its message will say who took it, and how many with it
+    if incident.is_below and event.kind in _SEEN_BELOW:
+        event = replace(event, in_thread=False)
+    elif event.kind == "acknowledged" and incident.unanswered:
+        event = replace(event, in_thread=True)  # the thread may say that nobody took it
     changes: dict[str, object] = {
         "version": number,
         "changed_at": now,
@@ -538,15 +539,45 @@ def note(
     incident: str,
     set_: Mapping[str, object] | None = None,
     *,
+    default: Mapping[str, object] | None = None,
     remove: Sequence[str] = (),
     condition: str = "",
     values: Mapping[str, object] | None = None,
 ) -> Incident:
-    """Writes what is no part of the story: how far Slack is. Returns the incident then. Raises ConditionFailedError."""
-    update = Update(
-        partition(incident), "STATE", set=set_ or {}, remove=remove, condition=condition, values=values or {}
-    )
+    """Writes what is no part of the story: how far Slack is. Returns the incident then. Raises ConditionFailedError.
+
+    `default` is set where there is nothing yet.
+    """
+    update = noting(incident, set_, default=default, remove=remove, condition=condition, values=values)
     return Incident.from_item(table.update(update))
+
+
+def noting(
+    incident: str,
+    set_: Mapping[str, object] | None = None,
+    *,
+    default: Mapping[str, object] | None = None,
+    remove: Sequence[str] = (),
+    condition: str = "attribute_exists(pk)",
+    values: Mapping[str, object] | None = None,
+) -> Update:
+    """The same as a write to come."""
+    return Update(
+        partition(incident),
+        "STATE",
+        set=set_ or {},
+        default=default or {},
+        remove=remove,
+        condition=condition,
+        values=values or {},
+    )
+
+
+def when_told(incident: Incident, now: int) -> tuple[dict[str, object], tuple[str, ...]]:
+    """What is written of an incident that Slack shows, and what is removed: nothing is due any more, except a reminder."""
+    if incident.state == "acknowledged" and incident.remind_at and not incident.is_told_by_peer(now):
+        return {DUE: DUE, "due_at": incident.remind_at}, ()
+    return {}, (DUE, "due_at")
 
 
 def registration(host: str, incident: Incident) -> Put:

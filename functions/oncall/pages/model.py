@@ -251,6 +251,16 @@ class Page:
         placed = (place.rpartition(" ") for place in self.places)
         return sorted(incident for where, _, incident in placed if where == channel and incident in self.incidents)
 
+    @property
+    def by_channel(self) -> dict[str, list[str]]:
+        """The ids of those that it covers by the channel in which they are told: the lead, then the oldest first."""
+        channels = {place.rpartition(" ")[0] for place in self.places}
+        return {
+            channel: sorted(found, key=lambda one: (one != self.lead, one))
+            for channel in sorted(channels)
+            if (found := self.told_in(channel))
+        }
+
     def covers(self, incident: str) -> bool:
         """Whether an incident, by its id, has joined it."""
         return incident in self.incidents

@@ -407,7 +407,8 @@ def settle(table: Table, page: Page, *, now: int) -> list[str]:
         return covered
     some = sample(covered, len(covered))  # in no order: those who do it at the same time share the work
     if page.state == "acknowledged":
-        taken = {incident: _taken(page, incident) for incident in some}
+        first = _first_in_channels(page)
+        taken = {incident: _taken(page, incident, first) for incident in some}
         incidents.tell_many(table, taken, now=now, unless=("resolved", "acknowledged"))
     else:
         tellers = _tellers(table, page) if page.state == "unanswered" else None
@@ -435,7 +436,7 @@ def carry_end(
     `tellers` are those that tell everybody that nobody took it (see `_tellers`), if that is known already.
     """
     if page.state == "acknowledged":
-        taken = {incident: _taken(page, incident)}
+        taken = {incident: _taken(page, incident, _first_in_channels(page))}
         incidents.tell_many(table, taken, now=now, unless=("resolved", "acknowledged"))
     elif page.state == "unanswered" and not page.is_silent:
         if tellers is None:
@@ -455,9 +456,14 @@ def carry_end(
         incidents.tell(table, incident, event, now=now, unless=("resolved", "acknowledged"), set_={"unanswered": True})
 
 
-def _taken(page: Page, incident: str) -> Change:
-    """What it means for an incident that somebody took its page."""
-    is_lead, others = incident == page.lead, len(page.incidents) - 1
+def _first_in_channels(page: Page) -> dict[str, list[str]]:
+    """The first incident of a page in each channel, with the others that are told there."""
+    return {first: others for first, *others in page.by_channel.values()}
+
+
+def _taken(page: Page, incident: str, tellers: Mapping[str, Sequence[str]]) -> Change:
+    """What it means for an incident that somebody took its page, of whose incidents `tellers` say so in their threads."""
+    others = tellers.get(incident, ())
     taken = next((call for call in page.calls if call.status == "taken"), None)
     seconds = {"seconds": (page.acknowledged_at - taken.started_at) // 1000} if taken else {}
     event = Event(
@@ -468,10 +474,11 @@ def _taken(page: Page, incident: str) -> Change:
             "via": page.acknowledged_via,
             "covered": len(page.incidents),
             **seconds,
-            **({"others": sorted(page.incidents - {incident})[:LISTED]} if is_lead and others else {}),
-            **({} if is_lead else {"lead": page.lead}),
+            **({"others": list(others[:LISTED])} if others else {}),
+            **({} if incident == page.lead else {"lead": page.lead}),
         },
         at=page.acknowledged_at,
+        in_thread=incident in tellers,  # the others' messages say who took them, and how many together
     )
     changes: dict[str, object] = {
         "acknowledged_by": page.acknowledged_by,

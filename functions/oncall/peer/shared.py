@@ -24,6 +24,7 @@ _OWN = frozenset(
         *("slack_version", "slack_thread", "slack_shown", "slack_look", "slack_lease", "slack_owner", "slack_posting"),
         *(
             "last_in_thread",
+            "slack_began",
             "slack_turn",
             "slack_queue",
             "slack_host",

@@ -2,22 +2,23 @@
 
 Slack is a projection of the timeline: the incident's message, then every event that the thread has not yet. Whoever
 asks, however often and beside whom, the result is the same: one projector at a time holds the incident's Slack lease;
-what is about to be posted is noted first, with a key that the message carries as metadata, so that a post whose answer
-was lost is found in the channel and not posted again.
+what is about to be posted is known from the lease or noted first, with a key that the message carries as metadata, so that
+a post whose answer was lost is found in the channel and not posted again.
 
 Of a page of many incidents most are told below the message of another one, their host (see together). Whoever holds the
 host's lease tells all of them that there are.
 
 In a storm this is most of what the table is asked for, so what Slack has by now is written along with the next write
-(see _Notes). Until then the noted post says it.
+(see _Notes). Until then the lease says that it may be so: whoever finds one that was not let go of looks (see _lease).
 """
 
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Callable, Mapping, Set
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
+from itertools import batched
 from typing import Any
 
 from aws_lambda_powertools import Logger
@@ -28,14 +29,18 @@ from oncall.probe import rules
 from oncall.roster import Language
 from oncall.services import Services
 from oncall.slack import messages, probe_message, together
-from oncall.slack.delivery import GONE, UPDATES, NotNowError, Queue, call, next_turn, posts, say
-from oncall.slack.together import Reply
+from oncall.slack.delivery import GONE, UPDATES, NotNowError, Queue, TurnError, call, is_far_off, next_turns, posts, say
+from oncall.slack.together import Replies, Reply
 from oncall.table import DUE, ConditionFailedError, Update
 from oncall.text import unlinked
 
 logger = Logger(child=True)
 
 TIMEOUT_SECONDS = 10  # of one request to Slack
+PASSED_MS = 30_000  # a turn that came so long ago is another's
+MOST_TURNS = 8  # that an execution takes at once: it comes back for the last before the first has passed
+SPREAD_SECONDS = 25  # and waits no longer than so for others
+ENOUGH = 3  # incidents that have to wait for Slack: then the others of an execution do, too
 LEASE_MS = 60_000  # longer than the function's time limit allows one incident to take
 SHORT_WAIT_MS = 3_000  # a turn that comes so soon is waited for in the function
 MOST_CROWD_SECONDS = 60  # that one which others tell leaves it to them before it looks again
@@ -43,8 +48,9 @@ BATCH_SECONDS = 5  # while somebody tells the incidents of a storm: whoever want
 READ_TOGETHER = 25  # incidents that are read in one request
 BEHIND_MS = 900_000  # after this long without success the execution ends, and the reconciler goes on
 EVENT_TYPE = "oncall_incident"  # of the messages' metadata
+_MESSAGE = "message"
 _REPLY = "reply "  # begins what is noted of a reply that tells other incidents, before its number
-_LEASE = ("slack_lease", "slack_owner")  # attributes of an incident while somebody projects it
+_LEASE = ("slack_lease", "slack_owner", "slack_began")  # attributes of an incident while somebody projects it
 _BEHIND = ("slack_wrong", "slack_behind_since")  # attributes of an incident that Slack does not show yet
 
 
@@ -58,6 +64,11 @@ class Progress:
 
 
 @dataclass(frozen=True, slots=True)
+class _Left(Progress):
+    """Done as far as this execution goes: the reconciler goes on."""
+
+
+@dataclass(frozen=True, slots=True)
 class _Below:
     """An incident that is told below another one's message."""
 
@@ -65,6 +76,7 @@ class _Below:
 
 
 DONE = Progress(done=True)
+LEFT = _Left(done=True)
 BUSY = Progress(done=False, wait_seconds=2)  # somebody else is at it, and looks for changes before he leaves
 CHANGED = Progress(done=False, wait_seconds=1)  # while we were at it
 
@@ -75,6 +87,7 @@ class _Notes:
 
     known: dict[str, object] = field(default_factory=dict)
     over: set[str] = field(default_factory=set)
+    turns: int = 0  # in the queue of updates, that are there and were not used yet
 
     def put(self, **known: object) -> None:
         """Notes what is so."""
@@ -99,31 +112,102 @@ def bring_up_to_date(services: Services, incident_ids: list[str], *, me: str, un
     `me` tells this projector from others. Never raises for Slack's sake: what Slack does not take comes later.
     """
     waits: list[int] = []
-    left: list[str] = []
-    below: dict[str, list[Incident]] = {}  # by their host
-    settled: dict[str, Progress | _Below] = {}
-    for number, incident in enumerate(incident_ids):
-        if services.now() > until:
-            waits.append(1)
-            left += incident_ids[number:]
-            break
-        if number % READ_TOGETHER == 0:
-            settled = _settled(services, incident_ids[number : number + READ_TOGETHER])
-        found = settled.get(incident) or _project_to_the_end(services, incident, me=me, until=until)
-        if isinstance(found, _Below):
-            below.setdefault(found.incident.slack.host, []).append(found.incident)
-        elif not found.done:
-            waits.append(found.wait_seconds)
-            left.append(incident)
-            if len(waits) >= 3:  # Slack has enough for now
-                left += incident_ids[number + 1 :]
+    told: set[str] = set()
+    more: list[str] = []
+    for some in batched(incident_ids, READ_TOGETHER, strict=False):
+        for names, progress in _tell_each(services, some, me=me, until=until):
+            if not progress.done:
+                waits.append(progress.wait_seconds)
+                more += progress.incidents
+            if progress.done or progress.incidents:
+                told.update(names)
+            if len(waits) >= ENOUGH:
                 break
-    for host, told in below.items():
-        progress = _tell_below(services, host, told, me=me, until=until)
-        if not progress.done:
-            waits.append(progress.wait_seconds)
-            left += progress.incidents or tuple(one.id for one in told)
-    return Progress(done=not waits, wait_seconds=max(waits, default=0), incidents=tuple(dict.fromkeys(left)))
+        if len(waits) >= ENOUGH or services.now() > until:
+            break
+    left = [*(one for one in incident_ids if one not in told), *more]
+    wait_seconds = min(max(waits), min(waits) + SPREAD_SECONDS) if waits else 1
+    return Progress(done=not left, wait_seconds=wait_seconds if left else 0, incidents=tuple(dict.fromkeys(left)))
+
+
+def _tell_each(
+    services: Services, some: Sequence[str], *, me: str, until: int
+) -> Iterator[tuple[Sequence[str], Progress]]:
+    """Tells some incidents, as many as fit, one by one or several together; says of which it was, and what came of it.
+
+    An incident that changes after it was read is asked for by whoever changed it.
+    """
+    found = incidents.read_many(services.table, some) if len(some) > 1 else []  # to take its lease says as much
+    now, below = services.now(), dict[str, list[Incident]]()  # by their host
+    settled: dict[str, Progress] = {}
+    for one in found:
+        said = _not_free(services, one, now)
+        if isinstance(said, _Below):
+            below.setdefault(one.slack.host, []).append(one)
+        elif said != BUSY:
+            settled[one.id] = said
+    for host, those in below.items():  # first, so that their host's message is updated once for them and for its own
+        if services.now() > until:
+            return
+        waiting = [one for one in found if one.id == host and one.slack.turn > now + SHORT_WAIT_MS]
+        progress = (  # the lease of one that waits would be refused
+            _come_back(waiting[0], those, now) if waiting else _tell_below(services, host, those, me=me, until=until)
+        )
+        if progress.incidents or (progress.done and not isinstance(progress, _Left)):  # it was told with them, or waits
+            settled[host] = replace(progress, incidents=())
+        yield [one.id for one in those], progress
+    told = {one.id for those in below.values() for one in those}
+    untouched = [one for one in found if not (one.id in settled or one.id in told or one.id in below)]
+    queued, seconds = _queue_up(services, untouched)
+    if queued:
+        yield queued, Progress(done=False, wait_seconds=seconds)
+    for name in [one for one in some if one not in told and one not in queued]:
+        if services.now() > until:
+            return
+        yield [name], settled.get(name) or _project_to_the_end(services, name, me=me, until=until)
+
+
+def _queue_up(services: Services, found: Sequence[Incident]) -> tuple[list[str], int]:
+    """Takes turns for messages that are behind, several at once, while there is a queue of updates.
+
+    Returns the incidents that wait, and in how many seconds the last turn comes: those without one take theirs then.
+    """
+    now = services.now()
+    behind = [one for one in found if _waits_for_update(one, now)]
+    if len(behind) < 2 or not is_far_off(services, UPDATES, now + SHORT_WAIT_MS):
+        return [], 0
+    first = behind[:MOST_TURNS]
+    turns = next_turns(services, UPDATES, len(first))
+    services.table.update_each(
+        [
+            incidents.noting(
+                one.id,
+                {"slack_turn": turn, "slack_queue": UPDATES.name, DUE: DUE, "due_at": turn + incidents.GRACE_MS},
+                condition=(
+                    "#version = :version AND #slack_version < :version"
+                    " AND (attribute_not_exists(#slack_lease) OR #slack_lease < :now)"
+                    " AND (attribute_not_exists(#slack_turn) OR #slack_turn < :passed)"
+                ),
+                values={"version": one.version, "now": now, "passed": now - PASSED_MS},
+            )
+            for one, turn in zip(first, turns, strict=True)
+        ]
+    )
+    return [one.id for one in behind], max(1, -(-(turns[-1] - now) // 1000))
+
+
+def _waits_for_update(incident: Incident, now: int) -> bool:
+    """Whether an incident's message has to be updated, and nothing else is to be done before."""
+    slack = incident.slack
+    has_turn = slack.turn >= now - PASSED_MS
+    has_lines = incident.last_in_thread > slack.thread
+    return bool(slack.ts) and not (slack.posting or has_turn or has_lines) and slack.shown < incident.version
+
+
+def _turn(incident: Incident, queue: Queue, now: int) -> int:
+    """When an incident's turn in a queue comes; 0 if it has none, or has let it pass."""
+    slack = incident.slack
+    return slack.turn if slack.queue == queue.name and slack.turn >= now - PASSED_MS else 0
 
 
 # Who takes the lease finds an incident whose turn has come, and nobody at it;
@@ -136,49 +220,59 @@ _IS_FREE = (
     f"{_IS_LET_GO} AND #slack_version < #version AND (#policy <> :probe OR #state = :resolved)"
     # and that it has a message of its own: see Incident.is_below.
     " AND (attribute_not_exists(#slack_host) OR attribute_exists(#slack_ts) OR attribute_exists(#slack_posting)"
-    " OR #last_in_thread > :none)"
+    " OR attribute_exists(#slack_began) OR #last_in_thread > :none)"
 )
 
 
-def _settled(services: Services, incident_ids: list[str]) -> dict[str, Progress | _Below]:
-    """Of some incidents, read in one request: those that need no lease, and why (told, told below another, its turn is far off).
+def _lease(
+    services: Services, incident_id: str, condition: str = _IS_LET_GO, *, me: str, **values: object
+) -> tuple[Incident, _Notes]:
+    """Takes an incident's lease. Raises ConditionFailedError.
 
-    Any other may be free, and its lease is tried. An incident that changes after this is asked for by whoever changed it.
+    Whoever had it and did not let go of it has died, or takes long: nobody knows what Slack has taken of him.
     """
-    if len(incident_ids) == 1:
-        return {}  # to take its lease says as much
-    now, known = services.now(), incidents.read_many(services.table, incident_ids)
-    return {one.id: said for one in known if (said := _not_free(services, one, now)) != BUSY}
+    now = services.now()
+    incident = incidents.note(
+        services.table,
+        incident_id,
+        {"slack_lease": now + LEASE_MS, "slack_owner": me},
+        default={"slack_began": now},
+        condition=condition,
+        values={"soon": now + SHORT_WAIT_MS, "now": now, "me": me, **values},
+    )
+    slack, notes = incident.slack, _Notes()
+    if slack.began != now:
+        notes.drop("look")
+        slack = replace(slack, look="")
+        if not slack.ts and not slack.posting:
+            slack = replace(slack, posting=Posting(_MESSAGE, slack.began))
+            notes.put(posting={"what": _MESSAGE, "at": slack.began})
+    return replace(incident, slack=slack), notes
 
 
-def _let_go(now: int, me: str) -> dict[str, object]:
-    """The values of these conditions."""
-    return {"soon": now + SHORT_WAIT_MS, "now": now, "me": me}
-
-
-def _project_to_the_end(services: Services, incident_id: str, *, me: str, until: int) -> Progress | _Below:
+def _project_to_the_end(services: Services, incident_id: str, *, me: str, until: int) -> Progress:
     while (found := _project(services, incident_id, me=me)) == CHANGED and services.now() <= until:
         pass  # who has changed it found us at it, and may not ask again
+    if isinstance(found, _Below):
+        return _tell_below(services, found.incident.slack.host, [found.incident], me=me, until=until)
     return found
 
 
 def _project(services: Services, incident_id: str, *, me: str) -> Progress | _Below:
-    now = services.now()
     try:
-        incident = incidents.note(
-            services.table,
-            incident_id,
-            {"slack_lease": now + LEASE_MS, "slack_owner": me},
-            condition=_IS_FREE,
-            values={"probe": rules.POLICY, "resolved": "resolved", "none": 0, **_let_go(now, me)},
+        incident, notes = _lease(
+            services, incident_id, _IS_FREE, me=me, probe=rules.POLICY, resolved="resolved", none=0
         )
     except ConditionFailedError as refused:
-        return _not_free(services, Incident.from_item(refused.item) if refused.item else None, now)
-    notes = _Notes()
+        return _not_free(services, Incident.from_item(refused.item) if refused.item else None, services.now())
+    return _tell(services, incident, notes, me=me)
+
+
+def _tell(services: Services, incident: Incident, notes: _Notes, *, me: str) -> Progress:
+    """Projects an incident whose lease we have, and lets go of it."""
     try:
-        if _is_the_peers(incident, now):
-            return _note_told(services, incident, notes, incident.version, me=me)
-        told = _write(services, incident, notes, me=me)
+        is_theirs = incident.is_told_by_peer(services.now())
+        told = incident.version if is_theirs else _write(services, incident, notes, me=me)
         return _note_told(services, incident, notes, told, me=me)
     except NotNowError as error:
         return _later(services, incident, notes, error, me=me)
@@ -187,19 +281,14 @@ def _project(services: Services, incident_id: str, *, me: str) -> Progress | _Be
         raise
 
 
-def _is_the_peers(incident: Incident, now: int) -> bool:
-    """Whether the other stack tells an incident, in the same message."""
-    return incident.peer_until > now and not incident.slack.is_own
-
-
 def _not_free(services: Services, incident: Incident | None, now: int) -> Progress | _Below:
     """Why nobody may project an incident now."""
     if incident is None or incident.slack.version >= incident.version:
         return DONE
     if incident.is_below:
-        if not _is_the_peers(incident, now):
+        if not incident.is_told_by_peer(now):
             return _Below(incident)
-        _note_told_below(services, incident, {})
+        services.table.update_each([_told_below(services, incident, {})])
         return DONE
     if incident.is_probe and incident.state != "resolved":
         return DONE  # told in one quiet line, when it is over
@@ -228,18 +317,17 @@ def _write(services: Services, incident: Incident, notes: _Notes, *, me: str) ->
     slack = incident.slack
     if slack.host:  # it has a line below that one, too
         progress = _tell_below(services, slack.host, [incident], me=me, until=services.now() + LEASE_MS // 2)
-        if not progress.done:
+        if not (progress.done or progress.incidents):  # its line, that is: the host's own message waits for itself
             raise NotNowError("its host is at work", seconds=progress.wait_seconds)
     if not slack.ts:
-        channel, ts, posted = _post(services, incident, notes, what="message", seen=lambda: _seen(services, incident))
+        channel, ts, posted = _post(services, incident, notes, what=_MESSAGE, seen=lambda: _seen(services, incident))
         slack = replace(
             slack, channel=channel, ts=ts, thread=0, shown=posted.version, look=posted.look, turn=0, link=""
         )
         notes.put(channel=channel, ts=ts, thread=0, shown=slack.shown, look=slack.look)
         notes.drop("posting")
     elif slack.shown < incident.version:
-        _refresh(services, incident, notes)
-        slack = replace(slack, shown=incident.version, turn=0)
+        slack = _refresh(services, incident, notes).slack
     told = min(slack.shown, _tell_thread(services, replace(incident, slack=slack), notes))
     if slack.wrong:  # fixed: the next time is news again
         for name in {slack.channel, incident.channel}:
@@ -249,14 +337,19 @@ def _write(services: Services, incident: Incident, notes: _Notes, *, me: str) ->
     return told
 
 
-def _refresh(services: Services, incident: Incident, notes: _Notes) -> None:
-    """Updates the message if it would look different. Raises NotNowError."""
+def _refresh(services: Services, incident: Incident, notes: _Notes, *, followed_by: int = 0) -> Incident:
+    """Updates the message if it would look different. Returns the incident then. Raises NotNowError.
+
+    If so many updates follow this one, it waits for their turns as well.
+    """
     seen = _seen(services, incident)
-    if incident.slack.look != seen.look:
-        if incident.slack.look:  # if no answer comes, it is not known
-            incidents.note(services.table, incident.id, remove=("slack_look",))
+    slack = incident.slack
+    if slack.look != seen.look:
+        _take_turn(services, incident, notes, UPDATES, 1 + followed_by)
         _update(services, incident, notes, seen)
+        slack = replace(slack, turn=0)
     notes.put(shown=incident.version, look=seen.look)
+    return replace(incident, slack=replace(slack, shown=incident.version, look=seen.look))
 
 
 def _tell_thread(services: Services, incident: Incident, notes: _Notes) -> int:
@@ -311,20 +404,19 @@ def _looks(text: str, blocks: list[dict[str, Any]] | None) -> _Seen:
 
 def _beside(services: Services, incident: Incident, event: TimelineEvent) -> dict[str, Incident]:
     """The other incidents that an event names, by their ids: those that are told in the same channel."""
-    named = [*event.detail.get("others", ()), *([event.detail["lead"]] if "lead" in event.detail else [])]
-    found = incidents.read_many(services.table, named)
+    found = incidents.read_many(services.table, event.detail.get("others", ()))
     return {other.id: other for other in found if other.channel == incident.channel}
 
 
 def _note_told(services: Services, incident: Incident, notes: _Notes, told: int, *, me: str) -> Progress:
     """Notes up to which version Slack is told of an incident: nothing is due any more, except a reminder."""
     notes.put(version=told)
-    due, over = _when_told(services, incident)
+    due, over = incidents.when_told(incident, services.now())
     try:
         incidents.note(
             services.table,
             incident.id,
-            **notes.written(due, (*_LEASE, *over)),
+            **notes.written(due, (*_LEASE, *over, *_BEHIND)),
             condition="#version = :version AND #slack_owner = :me",
             values={"version": told, "me": me},
         )
@@ -332,14 +424,6 @@ def _note_told(services: Services, incident: Incident, notes: _Notes, told: int,
         _release(services, incident, notes, {}, me=me)
         return CHANGED
     return DONE
-
-
-def _when_told(services: Services, incident: Incident) -> tuple[dict[str, object], tuple[str, ...]]:
-    """What is written of an incident that Slack shows, and what is removed: nothing is due any more, except a reminder."""
-    reminds = incident.state == "acknowledged" and incident.remind_at and not _is_the_peers(incident, services.now())
-    if reminds:
-        return {DUE: DUE, "due_at": incident.remind_at}, _BEHIND
-    return {}, (*_BEHIND, DUE, "due_at")
 
 
 def _link(services: Services, incident: Incident, channel: str, ts: str) -> dict[str, str]:
@@ -380,9 +464,9 @@ def _is_news(services: Services, channel: str, wrong: str) -> bool:
 
 
 def _update(services: Services, incident: Incident, notes: _Notes, seen: _Seen) -> None:
-    """Updates the message. One that somebody has deleted is posted anew. Raises NotNowError."""
+    """Updates the message, whose turn it is. One that somebody has deleted is posted anew. Raises NotNowError."""
     slack = incident.slack
-    _take_turn(services, incident, notes, UPDATES)
+    notes.drop("look")  # if no answer comes, it is not known
     try:
         say(services, "chat_update", seen.blocks, channel=slack.channel, ts=slack.ts, text=seen.text)
     except NotNowError as error:
@@ -435,9 +519,10 @@ def _post(
     shown = seen()
     posting = Posting(what, services.now(), incident.version, shown.look)
     notes.put(posting=asdict(posting))
-    incidents.note(services.table, incident.id, **notes.written({}))
-    notes.known.clear()
-    notes.over.clear()
+    if what != _MESSAGE:  # of that the lease says enough: see _lease
+        incidents.note(services.table, incident.id, **notes.written({}))
+        notes.known.clear()
+        notes.over.clear()
     metadata = {"event_type": EVENT_TYPE, "event_payload": {"key": key}}
     answer = say(
         services,
@@ -476,22 +561,25 @@ def _find(services: Services, channel: str, key: str, *, since: int, thread: str
     return None
 
 
-def _take_turn(services: Services, incident: Incident, notes: _Notes, queue: Queue) -> None:
+def _take_turn(services: Services, incident: Incident, notes: _Notes, queue: Queue, count: int = 1) -> None:
     """Waits for this request's turn in its queue, so that a storm of incidents does not run into Slack's limit.
 
-    Raises NotNowError when the turn is far off; it is kept for the incident until then.
+    Of several updates that are to follow one another (`count`), for the last one's turn. Raises TurnError when it is far
+    off; it is kept for the incident until then.
     """
+    if queue == UPDATES and notes.turns:
+        notes.turns -= 1
+        return
     now = services.now()
-    turn = incident.slack.turn if incident.slack.queue == queue.name else 0
-    if not turn or turn < now - 30_000:
-        turn = next_turn(services, queue)
+    turn = _turn(incident, queue, now) or next_turns(services, queue, count)[-1]
     if turn - now > SHORT_WAIT_MS:
         notes.put(turn=turn, queue=queue.name)
-        raise NotNowError("Slack has a queue", seconds=-(-(turn - now) // 1000))
+        raise TurnError("Slack has a queue", seconds=-(-(turn - now) // 1000))
     if turn > now:
         services.sleep((turn - now) / 1000)
     if incident.slack.turn:
         notes.drop("turn", "queue")
+    notes.turns = count - 1 if queue == UPDATES else 0
 
 
 def _later(services: Services, incident: Incident, notes: _Notes, error: NotNowError, *, me: str) -> Progress:
@@ -511,7 +599,7 @@ def _later(services: Services, incident: Incident, notes: _Notes, error: NotNowE
 def _again(error: NotNowError, behind: int) -> Progress:
     """When what Slack did not take is tried again, that is behind for so long (milliseconds)."""
     if error.wrong or behind > BEHIND_MS:
-        return DONE  # as far as this execution goes: the reconciler goes on
+        return LEFT
     return Progress(done=False, wait_seconds=max(1, error.seconds))
 
 
@@ -535,49 +623,69 @@ def _tell_wrong(services: Services, incident: Incident, error: NotNowError) -> N
 def _tell_below(services: Services, host_id: str, told: list[Incident], *, me: str, until: int) -> Progress:
     """Tells incidents below the message of their host, and all others there that nobody has told yet.
 
-    `told` are those of which somebody wants it; they are as they were read a moment ago.
+    `told` are those of which somebody wants it; they are as they were read a moment ago. The host's own message is
+    updated first if it has news: their lines may take long, and be refused.
     """
-    now = services.now()
     try:
-        host = incidents.note(
-            services.table,
-            host_id,
-            {"slack_lease": now + LEASE_MS, "slack_owner": me},
-            condition=_IS_LET_GO,
-            values=_let_go(now, me),
-        )
+        host, notes = _lease(services, host_id, me=me)
     except ConditionFailedError as refused:
         if refused.item is None:
             return _stand_alone(services, told)
-        return _come_back(Incident.from_item(refused.item), told, now)
-    notes = _Notes()
+        return _come_back(Incident.from_item(refused.item), told, services.now())
     if not host.slack.ts:
         _release(services, host, notes, {}, me=me)
-        if (posted := _project(services, host_id, me=me)) not in (DONE, CHANGED):
-            return posted if isinstance(posted, Progress) else _stand_alone(services, told)
-        known = incidents.read(services.table, host_id)
-        if known is None or not known.slack.ts:  # it has no message of its own, and gets none
-            return _stand_alone(services, told)
-        return _tell_below(services, host_id, told, me=me, until=until)
-    behind = {DUE: DUE, "due_at": now + incidents.GRACE_MS}  # so far as its own message is
+        posted = _post_host(services, host_id, told, me=me)
+        return posted or _tell_below(services, host_id, told, me=me, until=until)
     try:
-        below = _tell_replies(services, host, notes, {one.id for one in told}, until)
+        host = _tell_lines(services, host, notes, {one.id for one in told}, until)
     except NotNowError as error:
         _forget_if_gone(notes, error)
+        gone: dict[str, object] = {}
         if error.code in GONE:  # the host's message: it is posted anew, with what is below it
             notes.put(version=0)
-        _release(services, host, notes, behind if error.code in GONE else {}, me=me)
+            gone = _due(services)
+        _release(services, host, notes, gone, me=me)
         return _not_told(services, told[0], error)
     except Exception:
         _release(services, host, notes, {}, me=me)
         raise
-    if below == host.slack.below:
+    if host.slack.version >= host.version:
         _release(services, host, notes, {}, me=me)
         return DONE
-    notes.put(below=asdict(below), shown=0, version=0)
-    _release(services, host, notes, behind, me=me)
-    shown = _project(services, host_id, me=me)
-    return replace(shown, incidents=(host_id,)) if isinstance(shown, Progress) and not shown.done else DONE
+    shown = _tell(services, host, notes, me=me)
+    if shown == CHANGED:
+        shown = _project_to_the_end(services, host_id, me=me, until=until)
+    return shown if shown.done else replace(shown, incidents=(host_id,))
+
+
+def _tell_lines(services: Services, host: Incident, notes: _Notes, wanted: Set[str], until: int) -> Incident:
+    """Brings a host's message and the replies to it up to date; if the message has no news, the replies alone.
+
+    Returns the host, behind if its message has to say something else of them. Raises NotNowError.
+    """
+    replies, shown = together.read(services.table, host.id), dict[int, list[Incident]]()
+    if host.slack.shown < host.version and not host.is_told_by_peer(services.now()):
+        shown = {one.number: incidents.read_many(services.table, one.members) for one in replies.all}
+        wanted |= {one.id for some in shown.values() for one in some if one.slack.version < one.version}
+        replies = replies.with_(*(replace(one, states=together.states(shown[one.number])) for one in replies.all))
+        notes.put(below=asdict(replies.below))
+        host = replace(host, slack=replace(host.slack, below=replies.below))
+        updated = [one for one in replies.wanted(wanted) if one.root == host.slack.ts]
+        host = _refresh(services, host, notes, followed_by=len(updated))
+    return _tell_replies(services, host, notes, replies, shown, wanted, until)
+
+
+def _post_host(services: Services, host_id: str, told: list[Incident], *, me: str) -> Progress | None:
+    """Posts the message of a host that has none yet. None if it is there."""
+    if (posted := _project(services, host_id, me=me)) not in (DONE, CHANGED):
+        return posted if isinstance(posted, Progress) else _stand_alone(services, told)
+    known = incidents.read(services.table, host_id)
+    return None if known and known.slack.ts else _stand_alone(services, told)  # it gets none
+
+
+def _due(services: Services) -> dict[str, object]:
+    """Has the reconciler look after an incident, should nobody else."""
+    return {DUE: DUE, "due_at": services.now() + incidents.GRACE_MS}
 
 
 def _come_back(host: Incident, told: list[Incident], now: int) -> Progress:
@@ -589,28 +697,52 @@ def _come_back(host: Incident, told: list[Incident], now: int) -> Progress:
     return Progress(done=False, wait_seconds=turn + min(max(pages.CROWD_SECONDS, behind // 2), MOST_CROWD_SECONDS))
 
 
-def _tell_replies(services: Services, host: Incident, notes: _Notes, wanted: Set[str], until: int) -> Below:
-    """Brings the replies that have something new up to date. Returns what the host's message has to say of all of them.
+def _tell_replies(
+    services: Services,
+    host: Incident,
+    notes: _Notes,
+    replies: Replies,
+    read: dict[int, list[Incident]],
+    wanted: Set[str],
+    until: int,
+) -> Incident:
+    """Brings the replies that have something new up to date. Returns the host, behind if its message has to say so.
 
-    Those who join meanwhile are told as well. Raises NotNowError.
+    `read` are the incidents of replies, by the reply's number, that were read just now. Those who join meanwhile are told
+    as well. Raises NotNowError.
     """
     language = host.language or services.settings.language
-    replies = together.read(services.table, host.id)
-    left = [one for one in replies.all if not (one.is_complete and wanted.isdisjoint(one.members))]
+    left = replies.wanted(wanted)
     while left:
         planned = left.pop(0)
         if services.now() > until:
             raise NotNowError("there is no time left", seconds=1)
-        shown = incidents.read_many(services.table, planned.members)
+        shown = read.pop(planned.number, []) or incidents.read_many(services.table, planned.members)
         host, reply = _tell_reply(services, host, notes, planned, shown, language)
-        together.save(services.table, host, reply)
-        for one in shown:
-            if one.is_below and one.slack.version < one.version:
-                _note_told_below(services, one, {"slack_channel": host.slack.channel, "slack_link": reply.link})
+        replies = replies.with_(reply)
+        host = _note_reply(services, host, notes, reply, shown, replies.below)
         if not left:
             replies = together.read(services.table, host.id)
-            left = [one for one in replies.all if not one.is_complete]
-    return replies.below
+            left = replies.wanted(frozenset())
+    return host
+
+
+def _note_reply(
+    services: Services, host: Incident, notes: _Notes, reply: Reply, shown: list[Incident], below: Below
+) -> Incident:
+    """Notes what a reply has, that its incidents are told, and that their host's message has to say so. Returns the host.
+
+    All of it or, where somebody else is writing one of them, each for itself: the incidents at last.
+    """
+    writes = [together.saved(host, reply)]
+    if below != host.slack.below:
+        host = replace(host, slack=replace(host.slack, below=below, shown=0, version=0))
+        notes.put(below=asdict(below), shown=0, version=0)
+        writes.append(incidents.noting(host.id, **notes.written(_due(services))))
+    where = {"slack_channel": host.slack.channel, "slack_link": reply.link}
+    writes += [_told_below(services, one, where) for one in shown if one.is_below and one.slack.version < one.version]
+    services.table.update_each(writes)
+    return host
 
 
 def _tell_reply(
@@ -660,18 +792,16 @@ def _stand_alone(services: Services, told: list[Incident]) -> Progress:
     return Progress(done=False, wait_seconds=1)
 
 
-def _note_told_below(services: Services, incident: Incident, where: Mapping[str, object]) -> None:
+def _told_below(services: Services, incident: Incident, where: Mapping[str, object]) -> Update:
     """Notes that Slack shows an incident as it was read, unless it has changed since: then whoever did that asks again."""
-    changes, removed = _when_told(services, incident)
-    with suppress(ConditionFailedError):
-        incidents.note(
-            services.table,
-            incident.id,
-            {"slack_version": incident.version, **where, **changes},
-            remove=removed,
-            condition="#version = :version",
-            values={"version": incident.version},
-        )
+    changes, removed = incidents.when_told(incident, services.now())
+    return incidents.noting(
+        incident.id,
+        {"slack_version": incident.version, **where, **changes},
+        remove=(*removed, *_BEHIND),
+        condition="#version = :version",
+        values={"version": incident.version},
+    )
 
 
 def _not_told(services: Services, incident: Incident, error: NotNowError) -> Progress:
@@ -679,9 +809,10 @@ def _not_told(services: Services, incident: Incident, error: NotNowError) -> Pro
     now = services.now()
     logger.warning("Slack is behind", incident=incident.id, reason=str(error), wait_seconds=error.seconds)
     since = incident.slack.behind_since or now
-    with suppress(ConditionFailedError):  # somebody has told it meanwhile
-        incidents.note(
-            services.table, incident.id, {"slack_behind_since": since}, condition="#slack_version < #version"
-        )
+    if not isinstance(error, TurnError):
+        with suppress(ConditionFailedError):  # somebody has told it meanwhile
+            incidents.note(
+                services.table, incident.id, {"slack_behind_since": since}, condition="#slack_version < #version"
+            )
     _tell_wrong(services, incident, error)
     return _again(error, now - since)

@@ -46,6 +46,10 @@ class NotNowError(Exception):
         self.wrong = wrong
 
 
+class TurnError(NotNowError):
+    """Its turn in a queue comes later: nothing is wrong."""
+
+
 @dataclass(frozen=True, slots=True)
 class Queue:
     """What has to wait for one another, so many milliseconds apart: always, or for as long as Slack has refused one."""
@@ -127,30 +131,37 @@ def _partition(queue: Queue) -> str:
     return f"SLACK#{queue.name}"
 
 
-# Until when each queue was one when this environment looked last: there it is asked for first what is likely.
-_queued_until: dict[str, int] = {}
+# Until when each queue of a table was one when this environment looked last. It only grows.
+_queued_until: dict[tuple[str, str], int] = {}
 
 
-def next_turn(services: Services, queue: Queue) -> int:
-    """Takes a queue's next free turn (epoch milliseconds)."""
-    now, pk = services.now(), _partition(queue)
-    if not queue.is_always:
+def is_far_off(services: Services, queue: Queue, moment: int) -> bool:
+    """Whether a queue's next turn is after a moment, as far as this environment knows."""
+    return _queued_until.get((services.table.name, queue.name), 0) > moment
+
+
+def next_turns(services: Services, queue: Queue, count: int = 1) -> list[int]:
+    """Takes a queue's next free turns (epoch milliseconds)."""
+    now, pk, length = services.now(), _partition(queue), count * queue.spacing_ms
+    is_queued = is_far_off(services, queue, now)
+    if not queue.is_always and not is_queued:
         there = services.table.get(pk, "TURN")
         if there is None or there["next"] <= now:
-            return now
+            return [now] * count
     free = Update(
         pk,
         "TURN",
-        set={"next": now + queue.spacing_ms, "expires_at": now // 1000 + 86_400},
+        set={"next": now + length, "expires_at": now // 1000 + 86_400},
         condition="attribute_not_exists(#next) OR #next <= :now",
         values={"now": now},
     )
-    queued = Update(pk, "TURN", add={"next": queue.spacing_ms}, condition="#next > :now", values={"now": now})
-    tries = [queued, free] if _queued_until.get(queue.name, 0) > now else [free, queued]
+    queued = Update(pk, "TURN", add={"next": length}, condition="#next > :now", values={"now": now})
+    tries = [queued, free] if is_queued else [free, queued]
     while True:
         for way in tries:
             try:
-                _queued_until[queue.name] = following = int(services.table.update(way)["next"])
+                following = int(services.table.update(way)["next"])
             except ConditionFailedError:
                 continue
-            return following - queue.spacing_ms
+            _queued_until[services.table.name, queue.name] = following
+            return list(range(following - length, following, queue.spacing_ms))

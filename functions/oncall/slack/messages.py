@@ -155,10 +155,7 @@ def line(
             count=detail.get("covered", 1)
         )
     said = words.get(f"event_{kind}", kind).format(**values)  # an event of a later version is told by its name
-    beside = beside or {}
-    if lead := beside.get(detail.get("lead", "")):
-        said += f" {named(lead, language)}"
-    said = "\n".join([said, *_others(detail, beside, language)])
+    said = "\n".join([said, *_others(detail, beside or {}, language)])
     said = f"{said} {escape(refusals.words(str(detail.get('remedy', '')), language), 400)}".strip()
     return f"<!here> {said}" if mentions and is_loud(event) else said
 

@@ -9,7 +9,7 @@ Slack: 50 blocks a message, 3,000 characters a section; an overflow menu has fiv
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -59,6 +59,15 @@ class Replies:
         states = sum((Counter(reply.states) for reply in self.all), Counter[str]())
         return Below(dict(states), dict(sorted(told.items(), key=lambda named: (-named[1], named[0]))[:NAMES]))
 
+    def wanted(self, incidents: Set[str]) -> list[Reply]:
+        """Those that have a line of one of some incidents, or lack one."""
+        return [one for one in self.all if not (one.is_complete and incidents.isdisjoint(one.members))]
+
+    def with_(self, *changed: Reply) -> "Replies":
+        """The same after some of them have changed."""
+        by_number = {reply.number: reply for reply in changed}
+        return replace(self, all=tuple(by_number.get(one.number, one) for one in self.all))
+
 
 def read(table: Table, host: str) -> Replies:
     """The replies as they are to be: who has joined since the last one has a place at the end."""
@@ -87,10 +96,15 @@ def read(table: Table, host: str) -> Replies:
 
 def save(table: Table, host: Incident, reply: Reply) -> None:
     """Notes what a reply has."""
+    table.update(saved(host, reply))
+
+
+def saved(host: Incident, reply: Reply) -> Update:
+    """The write that notes it."""
     known = {"number": reply.number, "members": list(reply.members), "root": reply.root, "ts": reply.ts}
     shown = {"look": reply.look, "link": reply.link, "states": dict(reply.states)}
     key = (incidents.partition(host.id), f"TOLD#REPLY#{reply.number:03d}")
-    table.update(Update(*key, set={**known, **shown, **incidents.expiry(host)}))
+    return Update(*key, set={**known, **shown, **incidents.expiry(host)})
 
 
 def states(shown: Sequence[Incident]) -> dict[str, int]:
