@@ -210,10 +210,11 @@ def running_devstack(directory: Path, **environment: str) -> Iterator[Devstack]:
     """Start a system of its own with these environment variables (MONITORING, ROSTER, RING_SECONDS ...), and end it.
 
     Nothing keeps its functions warm unless it is asked for (KEEP_WARM): a ping would die the death, or meet the fault, that
-    a test means for a step of a page.
+    a test means for a step of a page. What a storm has started is ended soon (IDLE_SECONDS): each environment takes 40 MB.
     """
     log = directory.with_suffix(".log")
-    variables = {**os.environ, "DEVSTACK_DIR": str(directory), "KEEP_WARM": "false", "PROVIDERS": "1", **environment}
+    ours = {"DEVSTACK_DIR": str(directory), "KEEP_WARM": "false", "PROVIDERS": "1", "IDLE_SECONDS": "60"}
+    variables = {**os.environ, **ours, **environment}
     if variables.get(FORK_SERVER_VARIABLE):
         _share_code(directory, directory / "standby")
     with log.open("wb") as out:

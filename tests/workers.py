@@ -1,6 +1,6 @@
 """How a run shares its tests among workers (pytest-xdist): who uses the same system is one group, and the longest begin first.
 
-Most of the long ones wait, for a lease, a retry or Slack's second, so there are three workers more than cores: all but the last
+Most of the long ones wait, for a lease, a retry or Slack's second, so there are five workers more than cores: all but the last
 begin with systems, and that one with all the rest, which never waits. With more at once each takes longer than they save.
 
 Workers, and the programs of the systems that they start, are copies of one process that has imported what they need: a sixth of
@@ -157,7 +157,7 @@ def listens(name: str) -> bool:
 
 def pytest_xdist_auto_num_workers() -> int:
     """Of `--numprocesses auto`."""
-    return min(MOST, len(os.sched_getaffinity(0)) + 3)
+    return min(MOST, len(os.sched_getaffinity(0)) + 5)
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: "Producer") -> LongestFirst:

@@ -28,7 +28,7 @@ from uuid import uuid4
 
 import samcli  # type: ignore[import-untyped]  # no type information is published
 
-from devstack.shared.python import FORK_SERVER
+from devstack.shared.python import FORK_CLIENT, FORK_SERVER
 from devstack.shared.serve import TETHER, free_port
 
 MAXIMUM_PAYLOAD = 6 * 1024 * 1024  # Lambda: synchronous requests and responses, bytes each
@@ -459,7 +459,7 @@ class LambdaRuntime:
         port = free_port()
         session = uuid4().hex
         if self._copies:
-            runtime = ["-IS", str(FORK_SERVER), "start", self._fork_server(function.code), function.handler]
+            runtime = ["-IS", str(FORK_CLIENT), self._fork_server(function.code), function.handler]
         else:
             runtime = ["-m", "awslambdaric", function.handler]
         logs = self._directory / "logs"

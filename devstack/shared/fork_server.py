@@ -7,11 +7,9 @@ change. Lambda's runtimes are started so (what is their own each imports itself)
 Run by any interpreter, so with the standard library alone:
 - `fork_server.py lambda NAME CODE` is the process that is copied for the functions with that code, and
 - `fork_server.py programs NAME MODULE...` the one for programs, with what these modules import.
-- `fork_server.py start NAME ...` stands for one copy: of a function with a HANDLER, of a program with Python's own arguments
-  (`-m MODULE ...` or `-c CODE ...`). It gives the copy its variables, folder, input and output, passes on signals, and ends when
-  and as it ends; if it is killed, so is the copy. Whoever connects to the socket that is named like the copy's session token
-  ends it too, and is let go when it has ended.
-NAME is of a socket as well; neither needs a file (unix(7): abstract sockets).
+- `fork_client.py NAME ...` asks for one and stands for it.
+Whoever connects to the socket that is named like a copy's session token ends it, and is let go when it has ended. NAME is of a
+socket as well; neither needs a file (unix(7): abstract sockets).
 """
 
 import contextlib
@@ -27,7 +25,7 @@ import struct
 import sys
 import threading
 import time
-from types import FrameType, ModuleType
+from types import ModuleType
 from typing import Any
 
 # As far as a function's code has them. None may read a function's variables when it is imported: Lambda's own client does.
@@ -43,7 +41,6 @@ PACKAGES = (
 )
 _STATUS = struct.Struct("!i")  # as waitpid(2) has it
 _STREAMS = (0, 1, 2)
-_PASSED_ON = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 
 
 def _serve(name: str) -> list[str]:
@@ -125,37 +122,6 @@ def _wait(client: socket.socket, end: socket.socket, ended: int, copy: int) -> N
             os.kill(copy, number)
 
 
-def start(name: str, run: list[str]) -> None:
-    """Has a copy run this with this process' variables, folder and streams, and ends as it does."""
-    with socket.socket(socket.AF_UNIX) as server:
-        server.connect(f"\0{name}")
-
-        def pass_on(number: int, frame: FrameType | None) -> None:
-            del frame
-            with contextlib.suppress(OSError):  # it has ended
-                server.sendall(bytes([number]))
-
-        asked = {
-            "run": run,
-            "environment": dict(os.environ),
-            "folder": os.getcwd(),  # noqa: PTH109  # pathlib is not loaded here
-            "leads": os.getsid(0) == os.getpid(),
-        }
-        request = json.dumps(asked).encode() + b"\n"
-        socket.send_fds(server, [request[:1]], _STREAMS)
-        server.sendall(request[1:])
-        if len(run) > 1:  # a program; a function is ended by its emulator, and asks no questions
-            for number in _PASSED_ON:
-                signal.signal(number, pass_on)
-        answer = server.recv(_STATUS.size, socket.MSG_WAITALL)
-    code = os.waitstatus_to_exitcode(*_STATUS.unpack(answer)) if answer else 1
-    if code < 0:
-        with contextlib.suppress(OSError):  # SIGKILL has no other
-            signal.signal(-code, signal.SIG_DFL)
-        os.kill(os.getpid(), -code)
-    sys.exit(code)
-
-
 def _serve_functions(name: str, code: str) -> None:
     sys.path[0] = code  # as `python -m awslambdaric` has it
     os.chdir(code)
@@ -189,8 +155,6 @@ def main() -> None:
     """See the module."""
     what, name, *rest = sys.argv[1:]
     match what:
-        case "start":
-            start(name, rest)
         case "lambda":
             _serve_functions(name, *rest)
         case "programs":
