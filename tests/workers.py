@@ -64,6 +64,7 @@ MODULES = (
     "samcli.cli.main",
     "samcli.commands.deploy.command",
     "samcli.commands.deploy.deploy_context",
+    "tests.preloaded",
     "twilio.rest",
 )
 SERVER_SECONDS = 120  # until that process has imported all of them, on a busy machine

@@ -104,7 +104,7 @@ class InSlack:
             wrong=item.get("slack_wrong", ""),
             behind_since=item.get("slack_behind_since", 0),
             is_own=item.get("slack_own", False),
-            host=item.get("slack_host", ""),
+            host="" if item.get("slack_host") == item["id"] else item.get("slack_host", ""),  # once it could be its own
             below=Below(**item.get("slack_below", {})),
         )
 

@@ -263,7 +263,8 @@ def host(table: Table, page: Page, incident: Incident) -> str:
     if incident.slack.host or incident.slack.ts or len(beside) < OWN_MESSAGES:
         return ""
     found = incidents.read(table, page.lead if page.lead in beside else beside[0])
-    return (found.slack.host or found.id) if found else ""
+    name = (found.slack.host or found.id) if found else ""
+    return "" if name == incident.id else name  # it may lead those that were told below it
 
 
 def crowd_seconds(page: Page, incident: Incident) -> int:
@@ -458,7 +459,8 @@ def carry_end(
 
 def _first_in_channels(page: Page) -> dict[str, list[str]]:
     """The first incident of a page in each channel, with the others that are told there."""
-    return {first: others for first, *others in page.by_channel.values()}
+    found = page.by_channel or {"": sorted(page.incidents, key=lambda one: (one != page.lead, one))}  # an older page
+    return {first: others for first, *others in found.values()}
 
 
 def _taken(page: Page, incident: str, tellers: Mapping[str, Sequence[str]]) -> Change:

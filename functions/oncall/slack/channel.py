@@ -50,6 +50,7 @@ BEHIND_MS = 900_000  # after this long without success the execution ends, and t
 EVENT_TYPE = "oncall_incident"  # of the messages' metadata
 _MESSAGE = "message"
 _REPLY = "reply "  # begins what is noted of a reply that tells other incidents, before its number
+_EVENT = "event "  # the same of a line of the thread
 _LEASE = ("slack_lease", "slack_owner", "slack_began")  # attributes of an incident while somebody projects it
 _BEHIND = ("slack_wrong", "slack_behind_since")  # attributes of an incident that Slack does not show yet
 
@@ -201,7 +202,8 @@ def _waits_for_update(incident: Incident, now: int) -> bool:
     slack = incident.slack
     has_turn = slack.turn >= now - PASSED_MS
     has_lines = incident.last_in_thread > slack.thread
-    return bool(slack.ts) and not (slack.posting or has_turn or has_lines) and slack.shown < incident.version
+    is_other = slack.posting or has_turn or has_lines or incident.is_told_by_peer(now)
+    return bool(slack.ts) and not is_other and slack.shown < incident.version
 
 
 def _turn(incident: Incident, queue: Queue, now: int) -> int:
@@ -244,7 +246,7 @@ def _lease(
     if slack.began != now:
         notes.drop("look")
         slack = replace(slack, look="")
-        if not slack.ts and not slack.posting:
+        if not slack.ts and not (slack.posting and slack.posting.what == _MESSAGE):
             slack = replace(slack, posting=Posting(_MESSAGE, slack.began))
             notes.put(posting={"what": _MESSAGE, "at": slack.began})
     return replace(incident, slack=slack), notes
@@ -327,6 +329,8 @@ def _write(services: Services, incident: Incident, notes: _Notes, *, me: str) ->
         notes.put(channel=channel, ts=ts, thread=0, shown=slack.shown, look=slack.look)
         notes.drop("posting")
     elif slack.shown < incident.version:
+        if slack.below.count:
+            incident, _, _ = _count(services, incident, notes, together.read(services.table, incident.id))
         slack = _refresh(services, incident, notes).slack
     told = min(slack.shown, _tell_thread(services, replace(incident, slack=slack), notes))
     if slack.wrong:  # fixed: the next time is news again
@@ -479,7 +483,7 @@ def _reply(
 ) -> None:
     """Posts a line of the thread; a loud one to the channel as well. Raises NotNowError."""
     more: dict[str, Any] = {"reply_broadcast": True} if messages.is_loud(event) else {}
-    what, seen = f"event {event.number}", _Seen(words, None)
+    what, seen = f"{_EVENT}{event.number}", _Seen(words, None)
     try:
         thread = incident.slack.ts
         _post(services, incident, notes, what=what, seen=lambda: seen, has_turn=has_turn, thread_ts=thread, **more)
@@ -663,16 +667,35 @@ def _tell_lines(services: Services, host: Incident, notes: _Notes, wanted: Set[s
 
     Returns the host, behind if its message has to say something else of them. Raises NotNowError.
     """
-    replies, shown = together.read(services.table, host.id), dict[int, list[Incident]]()
-    if host.slack.shown < host.version and not host.is_told_by_peer(services.now()):
-        shown = {one.number: incidents.read_many(services.table, one.members) for one in replies.all}
-        wanted |= {one.id for some in shown.values() for one in some if one.slack.version < one.version}
-        replies = replies.with_(*(replace(one, states=together.states(shown[one.number])) for one in replies.all))
-        notes.put(below=asdict(replies.below))
-        host = replace(host, slack=replace(host.slack, below=replies.below))
+    if host.slack.posting and host.slack.posting.what.startswith(_EVENT):
+        host = _find_line(services, host, notes, host.slack.posting)
+    replies, read = together.read(services.table, host.id), dict[int, list[Incident]]()
+    refused: NotNowError | None = None
+    is_stale = all(one.is_complete for one in replies.all) and replies.below != host.slack.below
+    if (is_stale or host.slack.shown < host.version) and not host.is_told_by_peer(services.now()):
+        host, replies, read = _count(services, host, notes, replies)
+        wanted |= {one.id for some in read.values() for one in some if one.slack.version < one.version}
         updated = [one for one in replies.wanted(wanted) if one.root == host.slack.ts]
-        host = _refresh(services, host, notes, followed_by=len(updated))
-    return _tell_replies(services, host, notes, replies, shown, wanted, until)
+        try:
+            host = _refresh(services, host, notes, followed_by=min(len(updated), MOST_TURNS - 1))
+        except NotNowError as error:
+            if not error.code or error.wrong or error.code in GONE:
+                raise
+            refused = error  # by this message: the lines are told all the same
+    host = _tell_replies(services, host, notes, replies, read, wanted, until)
+    if refused:
+        raise refused
+    return host
+
+
+def _count(
+    services: Services, host: Incident, notes: _Notes, replies: Replies
+) -> tuple[Incident, Replies, dict[int, list[Incident]]]:
+    """Counts those below a host as they are now: the host, the replies, and their incidents by the reply's number."""
+    read = {one.number: incidents.read_many(services.table, one.members) for one in replies.all}
+    replies = replies.with_(*(replace(one, states=together.states(read[one.number])) for one in replies.all))
+    notes.put(below=asdict(replies.below))
+    return replace(host, slack=replace(host.slack, below=replies.below)), replies, read
 
 
 def _post_host(services: Services, host_id: str, told: list[Incident], *, me: str) -> Progress | None:
@@ -738,6 +761,7 @@ def _note_reply(
     if below != host.slack.below:
         host = replace(host, slack=replace(host.slack, below=below, shown=0, version=0))
         notes.put(below=asdict(below), shown=0, version=0)
+    if notes.known or notes.over:
         writes.append(incidents.noting(host.id, **notes.written(_due(services))))
     where = {"slack_channel": host.slack.channel, "slack_link": reply.link}
     writes += [_told_below(services, one, where) for one in shown if one.is_below and one.slack.version < one.version]
@@ -759,6 +783,8 @@ def _tell_reply(
         host = replace(host, slack=replace(host.slack, posting=None, turn=0))
         link = str(_link(services, host, host.slack.channel, ts).get("link", ""))
         reply = replace(reply, root=host.slack.ts, ts=ts, look=posted.look, link=link)
+        if posted.look != seen.look:  # it was posted before, and will be updated
+            together.save(services.table, host, reply)
     if reply.look != seen.look:
         _take_turn(services, host, notes, UPDATES)
         host = replace(host, slack=replace(host.slack, turn=0))
@@ -783,6 +809,20 @@ def _find_reply(services: Services, host: Incident, notes: _Notes, posting: Post
             together.save(services.table, host, replace(reply, root=host.slack.ts, ts=found, look=""))
     notes.drop("posting")
     return replace(host, slack=replace(host.slack, posting=None))
+
+
+def _find_line(services: Services, host: Incident, notes: _Notes, posting: Posting) -> Incident:
+    """A line of the thread that was posted although its answer was lost counts as told. Raises NotNowError.
+
+    To be asked before a reply is noted in its place.
+    """
+    number = int(posting.what.removeprefix(_EVENT))
+    thread = host.slack.thread
+    if _find(services, host.slack.channel, f"{host.id} {posting.what}", since=posting.at, thread=host.slack.ts):
+        thread = number
+        notes.put(thread=thread)
+    notes.drop("posting")
+    return replace(host, slack=replace(host.slack, posting=None, thread=thread))
 
 
 def _stand_alone(services: Services, told: list[Incident]) -> Progress:
