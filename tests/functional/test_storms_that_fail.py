@@ -216,7 +216,7 @@ def test_a_line_whose_answer_was_lost_is_not_posted_again_after_a_reply(world: W
     world.project(ids(runs)[0])
     assert world.slack.requests == ["chat.update", "chat.postMessage"]
     world.clock.time += 11_000
-    world.slack.faults = []
+    world.project(*ids(runs[OWN:]), me="another")
     tells(world, runs)
     assert len(world.slack.thread(world.slack.posts[0])) == len(set(world.slack.thread(world.slack.posts[0])))
     assert is_told(world, runs)
