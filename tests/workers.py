@@ -1,6 +1,6 @@
 """How a run shares its tests among workers (pytest-xdist): who uses the same system is one group, and the longest begin first.
 
-Most of the long ones wait, for a lease, a retry or Slack's second, so there are five workers more than cores: all but the last
+Most of the long ones wait, for a lease, a retry or Slack's second, so there are four workers more than cores: all but the last
 begin with systems, and that one with all the rest, which never waits. With more at once each takes longer than they save.
 
 Workers, and the programs of the systems that they start, are copies of one process that has imported what they need: a sixth of
@@ -45,6 +45,7 @@ SERVICES = (
 # What copies need not import: the programs, what these import when they run, and what most tests do. Nothing of pytest's plugins,
 # whose assertions it has to see first.
 MODULES = (
+    "cfnlint.api",
     "devstack.__main__",
     "devstack.aws.front",
     "devstack.aws.gateway",
@@ -54,6 +55,7 @@ MODULES = (
     "devstack.system.monitoring",
     "devstack.system.site",
     "devstack.system.telephones",
+    "icalendar",
     *(f"moto.{service}.{part}" for service in SERVICES for part in ("models", "responses", "urls")),
     "moto.dynamodb.parsing.executors",
     "moto.moto_server.werkzeug_app",
@@ -158,7 +160,7 @@ def listens(name: str) -> bool:
 
 def pytest_xdist_auto_num_workers() -> int:
     """Of `--numprocesses auto`."""
-    return min(MOST, len(os.sched_getaffinity(0)) + 5)
+    return min(MOST, len(os.sched_getaffinity(0)) + 4)
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: "Producer") -> LongestFirst:
