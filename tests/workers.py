@@ -75,11 +75,9 @@ MOST = 10  # workers: more would only start more systems
 # In the order in which they begin. What is not named begins after them, in the order of its name; a file is a group.
 GROUPS = (
     ("e2e/test_faults_of_aws.py",),
-    ("e2e/test_faults.py",),
-    ("e2e/test_bad_input.py", "e2e/test_command.py", "e2e/test_in_slack.py", "e2e/test_probe.py"),
-    ("e2e/test_storm.py",),
-    ("e2e/test_providers.py",),
     ("e2e/test_standby.py",),
+    ("e2e/test_providers.py",),
+    ("e2e/test_faults.py",),
     (
         "e2e/test_lifecycle.py",
         "e2e/test_flood.py",
@@ -88,16 +86,18 @@ GROUPS = (
         "e2e/test_who_may_do_what.py",
     ),
     ("e2e/test_outages.py",),
-    ("devstack/test_console_page.py",),
+    ("e2e/test_bad_input.py", "e2e/test_command.py", "e2e/test_in_slack.py", "e2e/test_probe.py"),
+    ("e2e/test_storm.py",),
     ("devstack/test_stack.py", "e2e/test_sources.py"),
-    ("soak/test_soak.py",),
     ("e2e/test_alarms_fire.py",),
-    ("devstack/test_aws.py", "devstack/test_cloudformation.py", "devstack/test_lambda_runtime.py"),
-    ("e2e/test_heartbeat.py",),
+    ("devstack/test_console_page.py",),
     ("e2e/test_chain.py", "e2e/test_console_story.py"),
-    ("template/test_lint.py",),
+    ("devstack/test_aws.py", "devstack/test_cloudformation.py", "devstack/test_lambda_runtime.py"),
+    ("soak/test_soak.py",),
+    ("e2e/test_heartbeat.py",),
     ("statemachine/test_paths.py",),
     ("functional/test_storms_in_slack.py",),
+    ("template/test_lint.py",),
 )
 _PLACES = {f"tests/{file}": place for place, files in enumerate(GROUPS) for file in files}
 

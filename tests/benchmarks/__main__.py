@@ -298,7 +298,8 @@ def main() -> None:
     for measure, environment in PARTS[options.what]:
         with tempfile.TemporaryDirectory() as folder:
             directory = Path(folder) / "bench"
-            with running_devstack(directory, MONITORING="0", ROSTER=ROSTER, **environment) as system:
+            settings = {"MONITORING": "0", "ROSTER": str(ROSTER), "IDLE_SECONDS": "300"} | environment
+            with running_devstack(directory, **settings) as system:
                 system.control("PUT", "twilio", "settings", {"calls_per_second": 50})
                 measure(night_of(system), options.times, figures)
         file = figures.write()  # what was measured stays if a later part fails
