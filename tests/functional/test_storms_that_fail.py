@@ -230,3 +230,18 @@ def test_a_page_of_an_older_version_has_one_thread_that_says_who_took_it(world: 
     tells(world, runs)
     threads = ["".join(world.slack.thread(post)) for post in world.slack.posts]
     assert ["Acknowledged" in thread for thread in threads] == [True, False, False]
+
+
+def test_who_is_not_in_slack_yet_does_not_wait_for_the_turn_of_another_message(world: World) -> None:
+    """Somebody takes a page while updates have a long queue, and some of its incidents have not been told of."""
+    runs = storm(world, 9)
+    tells(world, runs[:OWN])
+    world.table.update(Update("SLACK#UPDATES", "TURN", set={"next": world.clock.now() + 90_000}))
+    world.hears(world.last_call, "1")
+    progress = world.project(*ids(runs))
+    assert all(told_in(world, one) for one in ids(runs)), "at once"
+    assert progress.wait_seconds > 30
+    world.clock.time += progress.wait_seconds * 1000
+    owner_tells(world, list(progress.incidents))
+    assert is_told(world, runs)
+    assert "4 that somebody has" in said_in(told_in(world, ids(runs)[0])[0])

@@ -665,12 +665,14 @@ def _tell_below(services: Services, host_id: str, told: list[Incident], *, me: s
 def _tell_lines(services: Services, host: Incident, notes: _Notes, wanted: Set[str], until: int) -> Incident:
     """Brings a host's message and the replies to it up to date; if the message has no news, the replies alone.
 
+    Whoever is not in Slack yet does not wait for the message's turn.
+
     Returns the host, behind if its message has to say something else of them. Raises NotNowError.
     """
     if host.slack.posting and host.slack.posting.what.startswith(_EVENT):
         host = _find_line(services, host, notes, host.slack.posting)
     replies, read = together.read(services.table, host.id), dict[int, list[Incident]]()
-    refused: NotNowError | None = None
+    late: NotNowError | None = None
     is_stale = all(one.is_complete for one in replies.all) and replies.below != host.slack.below
     if (is_stale or host.slack.shown < host.version) and not host.is_told_by_peer(services.now()):
         host, replies, read = _count(services, host, notes, replies)
@@ -679,12 +681,16 @@ def _tell_lines(services: Services, host: Incident, notes: _Notes, wanted: Set[s
         try:
             host = _refresh(services, host, notes, followed_by=min(len(updated), MOST_TURNS - 1))
         except NotNowError as error:
-            if not error.code or error.wrong or error.code in GONE:
+            is_refused = error.code and not error.wrong and error.code not in GONE  # this message: lines may be told
+            if not (is_refused or isinstance(error, TurnError)):
                 raise
-            refused = error  # by this message: the lines are told all the same
-    host = _tell_replies(services, host, notes, replies, read, wanted, until)
-    if refused:
-        raise refused
+            late = error
+    kept = {name: notes.known[name] for name in ("turn", "queue") if name in notes.known}
+    is_in_turn = not isinstance(late, TurnError)
+    host = _tell_replies(services, host, notes, replies, read, wanted, until, may_update=is_in_turn)
+    if late:
+        notes.put(**kept)
+        raise late
     return host
 
 
@@ -728,14 +734,20 @@ def _tell_replies(
     read: dict[int, list[Incident]],
     wanted: Set[str],
     until: int,
+    *,
+    may_update: bool,
 ) -> Incident:
     """Brings the replies that have something new up to date. Returns the host, behind if its message has to say so.
 
     `read` are the incidents of replies, by the reply's number, that were read just now. Those who join meanwhile are told
-    as well. Raises NotNowError.
+    as well. While updates wait for their turn, new replies are posted all the same (`may_update`). Raises NotNowError.
     """
     language = host.language or services.settings.language
-    left = replies.wanted(wanted)
+
+    def those(found: Sequence[Reply]) -> list[Reply]:
+        return [one for one in found if may_update or one.root != host.slack.ts]
+
+    left = those(replies.wanted(wanted))
     while left:
         planned = left.pop(0)
         if services.now() > until:
@@ -746,7 +758,7 @@ def _tell_replies(
         host = _note_reply(services, host, notes, reply, shown, replies.below)
         if not left:
             replies = together.read(services.table, host.id)
-            left = replies.wanted(frozenset())
+            left = those(replies.wanted(frozenset()))
     return host
 
 
