@@ -14,6 +14,7 @@ from tests.functional.test_storms_in_slack import (
     is_told,
     line,
     owner_tells,
+    read,
     tells,
     told_in,
     updates,
@@ -245,3 +246,22 @@ def test_who_is_not_in_slack_yet_does_not_wait_for_the_turn_of_another_message(w
     owner_tells(world, list(progress.incidents))
     assert is_told(world, runs)
     assert "4 that somebody has" in said_in(told_in(world, ids(runs)[0])[0])
+
+
+@pytest.mark.parametrize("alone", [True, False])
+def test_who_is_not_in_slack_yet_is_told_although_the_hosts_turn_is_far_off(world: World, *, alone: bool) -> None:
+    runs = storm(world, 9)
+    tells(world, runs[:OWN])
+    world.table.update(Update("SLACK#UPDATES", "TURN", set={"next": world.clock.now() + 90_000}))
+    world.hears(world.last_call, "1")
+    host = read(world, runs[:1])[0].id
+    assert not world.project(host).done
+    turn = read(world, runs[:1])[0].slack.turn
+    assert turn > world.clock.now() + 60_000
+    for some in [[one] for one in ids(runs[OWN:])] if alone else [ids(runs[OWN:])]:
+        world.project(*some, me="another")
+    assert [len(told_in(world, one)) for one in ids(runs[OWN:])] == [1] * 4
+    assert read(world, runs[:1])[0].slack.turn == turn, "it keeps its turn"
+    world.clock.time = turn
+    tells(world, runs)
+    assert "4 that somebody has" in said_in(told_in(world, host)[0])

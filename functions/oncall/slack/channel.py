@@ -150,8 +150,8 @@ def _tell_each(
     for host, those in below.items():  # first, so that their host's message is updated once for them and for its own
         if services.now() > until:
             return
-        waiting = [one for one in found if one.id == host and one.slack.turn > now + SHORT_WAIT_MS]
-        progress = (  # the lease of one that waits would be refused
+        waiting = [one for one in found if one.id == host and not _may_be_leased(one, those, now)]
+        progress = (
             _come_back(waiting[0], those, now) if waiting else _tell_below(services, host, those, me=me, until=until)
         )
         if progress.incidents or (progress.done and not isinstance(progress, _Left)):  # it was told with them, or waits
@@ -166,6 +166,17 @@ def _tell_each(
         if services.now() > until:
             return
         yield [name], settled.get(name) or _project_to_the_end(services, name, me=me, until=until)
+
+
+def _may_be_leased(host: Incident, told: Sequence[Incident], now: int) -> bool:
+    """Whether the turn of a host lets others tell incidents below it: see _IS_LET_GO and _MAY_POST."""
+    is_update = host.slack.queue == UPDATES.name
+    return host.slack.turn <= now + SHORT_WAIT_MS or (is_update and _are_new(told))
+
+
+def _are_new(told: Sequence[Incident]) -> bool:
+    """Whether Slack has never told one of some incidents."""
+    return any(one.slack.version == 0 for one in told)
 
 
 def _queue_up(services: Services, found: Sequence[Incident]) -> tuple[list[str], int]:
@@ -213,9 +224,13 @@ def _turn(incident: Incident, queue: Queue, now: int) -> int:
 
 
 # Who takes the lease finds an incident whose turn has come, and nobody at it;
-_IS_LET_GO = (
-    "attribute_exists(pk) AND (attribute_not_exists(#slack_turn) OR #slack_turn <= :soon)"
-    " AND (attribute_not_exists(#slack_lease) OR #slack_lease < :now OR #slack_owner = :me)"
+_NOBODY_IS_AT_IT = (
+    "attribute_exists(pk) AND (attribute_not_exists(#slack_lease) OR #slack_lease < :now OR #slack_owner = :me)"
+)
+_IS_LET_GO = f"{_NOBODY_IS_AT_IT} AND (attribute_not_exists(#slack_turn) OR #slack_turn <= :soon)"
+# or whose turn is an update's, if there is something to post as well;
+_MAY_POST = (
+    f"{_NOBODY_IS_AT_IT} AND (attribute_not_exists(#slack_turn) OR #slack_turn <= :soon OR #slack_queue = :updates)"
 )
 # and to project it, something to tell,
 _IS_FREE = (
@@ -631,7 +646,10 @@ def _tell_below(services: Services, host_id: str, told: list[Incident], *, me: s
     updated first if it has news: their lines may take long, and be refused.
     """
     try:
-        host, notes = _lease(services, host_id, me=me)
+        if _are_new(told):
+            host, notes = _lease(services, host_id, _MAY_POST, me=me, updates=UPDATES.name)
+        else:
+            host, notes = _lease(services, host_id, me=me)
     except ConditionFailedError as refused:
         if refused.item is None:
             return _stand_alone(services, told)
@@ -672,7 +690,10 @@ def _tell_lines(services: Services, host: Incident, notes: _Notes, wanted: Set[s
     if host.slack.posting and host.slack.posting.what.startswith(_EVENT):
         host = _find_line(services, host, notes, host.slack.posting)
     replies, read = together.read(services.table, host.id), dict[int, list[Incident]]()
+    seconds = -(-(_turn(host, UPDATES, services.now()) - services.now()) // 1000)
     late: NotNowError | None = None
+    if seconds * 1000 > SHORT_WAIT_MS:
+        late = TurnError("Slack has a queue", seconds=seconds)
     is_stale = all(one.is_complete for one in replies.all) and replies.below != host.slack.below
     if (is_stale or host.slack.shown < host.version) and not host.is_told_by_peer(services.now()):
         host, replies, read = _count(services, host, notes, replies)
@@ -685,11 +706,12 @@ def _tell_lines(services: Services, host: Incident, notes: _Notes, wanted: Set[s
             if not (is_refused or isinstance(error, TurnError)):
                 raise
             late = error
-    kept = {name: notes.known[name] for name in ("turn", "queue") if name in notes.known}
-    is_in_turn = not isinstance(late, TurnError)
-    host = _tell_replies(services, host, notes, replies, read, wanted, until, may_update=is_in_turn)
+    waits = isinstance(late, TurnError)
+    turn = notes.known.get("turn", host.slack.turn)
+    host = _tell_replies(services, host, notes, replies, read, wanted, until, may_update=not waits)
+    if waits:
+        notes.put(turn=turn, queue=UPDATES.name)  # whatever a new reply has taken since
     if late:
-        notes.put(**kept)
         raise late
     return host
 
@@ -745,7 +767,9 @@ def _tell_replies(
     language = host.language or services.settings.language
 
     def those(found: Sequence[Reply]) -> list[Reply]:
-        return [one for one in found if may_update or one.root != host.slack.ts]
+        """New ones first: they wait for no update's turn."""
+        new = [one for one in found if one.root != host.slack.ts]
+        return new + [one for one in found if may_update and one not in new]
 
     left = those(replies.wanted(wanted))
     while left:
