@@ -714,6 +714,22 @@ def test_a_page_that_covers_nothing_any_more_ends_instead_of_turning_in_a_circle
     assert world.rung == [SATO]
 
 
+@pytest.mark.parametrize("settled_by", ["its owner", "the next incident"])
+def test_a_page_that_is_taken_although_it_covers_nothing_any_more_is_followed_by_others(
+    world: World, settled_by: str
+) -> None:
+    """A key arrives between the two writes of a resolution."""
+    run = world.fire()
+    world.resolves_half(run)
+    if settled_by == "its owner":
+        world.hears(world.last_call, "1")
+    else:
+        pages.acknowledge(world.table, world.page(), who="Sato", responder="sato", via="phone", now=world.clock.now())
+    world.clock.time += 10 * MINUTE * 1000
+    world.fire(webhook(key="another group"))
+    assert world.rung == [SATO, SATO]
+
+
 def test_a_step_of_an_execution_that_lost_the_page_does_nothing(world: World) -> None:
     run = world.fire()
     pages.take_over(world.table, world.page(), execution="another", now=world.clock.now())

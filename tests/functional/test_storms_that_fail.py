@@ -265,3 +265,34 @@ def test_who_is_not_in_slack_yet_is_told_although_the_hosts_turn_is_far_off(worl
     world.clock.time = turn
     tells(world, runs)
     assert "4 that somebody has" in said_in(told_in(world, host)[0])
+
+
+def test_a_host_that_slack_asks_for_a_seconds_patience_keeps_those_below_it(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs = storm(world, 8)
+    monkeypatch.setattr("oncall.slack.delivery._retry_after", lambda _: 1)
+    world.slack.faults = [429]
+    world.project(*ids(runs[OWN:]))
+    assert world.slack.requests == ["chat.postMessage"], "it waits"
+    tells(world, runs)
+    assert [len(told_in(world, one)) for one in ids(runs)] == [1] * 8
+    assert len(world.slack.posts) == OWN
+
+
+def test_a_count_that_slack_did_not_take_is_tried_again(world: World) -> None:
+    """All lines are told and noted, and then the host's message is refused."""
+    runs = storm(world, 9)
+    tells(world, runs)
+    host = read(world, runs[:1])[0]
+    stale = {"slack_below": {"states": {"triggered": 9}, "names": {}}}  # as after a death between two writes
+    incidents.note(world.table, host.id, stale)
+    world.hears(world.last_call, "1")
+    tells(world, runs[:1])
+    incidents.note(world.table, host.id, stale)
+    world.slack.faults = ["refused connection"]
+    asked = ids(runs[OWN:])
+    world.project(*asked)
+    world.clock.time += 11_000
+    tells(world, runs)
+    assert "4 that somebody has" in said_in(told_in(world, host.id)[0])

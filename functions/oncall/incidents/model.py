@@ -40,7 +40,7 @@ class KeptAlert:
 class Posting:
     """What may have been posted to Slack: a post whose answer was lost is looked for."""
 
-    what: str  # "message", or "event" and its number
+    what: str  # "message", or "event" or "reply" and its number
     at: int
     version: int = 0  # of the incident that it shows
     look: str = ""  # the hash of what is seen

@@ -459,8 +459,10 @@ def carry_end(
 
 def _first_in_channels(page: Page) -> dict[str, list[str]]:
     """The first incident of a page in each channel, with the others that are told there."""
-    found = page.by_channel or {"": sorted(page.incidents, key=lambda one: (one != page.lead, one))}  # an older page
-    return {first: others for first, *others in found.values()}
+    found = page.by_channel.values() or [
+        sorted(page.incidents, key=lambda one: (one != page.lead, one))
+    ]  # an older page
+    return {some[0]: some[1:] for some in found if some}
 
 
 def _taken(page: Page, incident: str, tellers: Mapping[str, Sequence[str]]) -> Change:

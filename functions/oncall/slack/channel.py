@@ -70,6 +70,11 @@ class _Left(Progress):
 
 
 @dataclass(frozen=True, slots=True)
+class _Changed(Progress):
+    """It has changed while we were at it. Equal to no other that has to be asked for again."""
+
+
+@dataclass(frozen=True, slots=True)
 class _Below:
     """An incident that is told below another one's message."""
 
@@ -79,7 +84,7 @@ class _Below:
 DONE = Progress(done=True)
 LEFT = _Left(done=True)
 BUSY = Progress(done=False, wait_seconds=2)  # somebody else is at it, and looks for changes before he leaves
-CHANGED = Progress(done=False, wait_seconds=1)  # while we were at it
+CHANGED = _Changed(done=False, wait_seconds=1)
 
 
 @dataclass(slots=True)
@@ -171,10 +176,10 @@ def _tell_each(
 def _may_be_leased(host: Incident, told: Sequence[Incident], now: int) -> bool:
     """Whether the turn of a host lets others tell incidents below it: see _IS_LET_GO and _MAY_POST."""
     is_update = host.slack.queue == UPDATES.name
-    return host.slack.turn <= now + SHORT_WAIT_MS or (is_update and _are_new(told))
+    return host.slack.turn <= now + SHORT_WAIT_MS or (is_update and _has_new(told))
 
 
-def _are_new(told: Sequence[Incident]) -> bool:
+def _has_new(told: Sequence[Incident]) -> bool:
     """Whether Slack has never told one of some incidents."""
     return any(one.slack.version == 0 for one in told)
 
@@ -598,7 +603,8 @@ def _take_turn(services: Services, incident: Incident, notes: _Notes, queue: Que
         services.sleep((turn - now) / 1000)
     if incident.slack.turn:
         notes.drop("turn", "queue")
-    notes.turns = count - 1 if queue == UPDATES else 0
+    if queue == UPDATES:
+        notes.turns = count - 1
 
 
 def _later(services: Services, incident: Incident, notes: _Notes, error: NotNowError, *, me: str) -> Progress:
@@ -646,7 +652,7 @@ def _tell_below(services: Services, host_id: str, told: list[Incident], *, me: s
     updated first if it has news: their lines may take long, and be refused.
     """
     try:
-        if _are_new(told):
+        if _has_new(told):
             host, notes = _lease(services, host_id, _MAY_POST, me=me, updates=UPDATES.name)
         else:
             host, notes = _lease(services, host_id, me=me)
@@ -683,37 +689,50 @@ def _tell_below(services: Services, host_id: str, told: list[Incident], *, me: s
 def _tell_lines(services: Services, host: Incident, notes: _Notes, wanted: Set[str], until: int) -> Incident:
     """Brings a host's message and the replies to it up to date; if the message has no news, the replies alone.
 
-    Whoever is not in Slack yet does not wait for the message's turn.
-
-    Returns the host, behind if its message has to say something else of them. Raises NotNowError.
+    New replies do not wait for an update's turn. Returns the host, behind if its message has to say something else of them.
+    Raises NotNowError.
     """
     if host.slack.posting and host.slack.posting.what.startswith(_EVENT):
         host = _find_line(services, host, notes, host.slack.posting)
     replies, read = together.read(services.table, host.id), dict[int, list[Incident]]()
-    seconds = -(-(_turn(host, UPDATES, services.now()) - services.now()) // 1000)
-    late: NotNowError | None = None
-    if seconds * 1000 > SHORT_WAIT_MS:
-        late = TurnError("Slack has a queue", seconds=seconds)
+    late = _later_turn(services, host)
+    if late and all(one.root == host.slack.ts for one in replies.all):
+        raise late
     is_stale = all(one.is_complete for one in replies.all) and replies.below != host.slack.below
-    if (is_stale or host.slack.shown < host.version) and not host.is_told_by_peer(services.now()):
+    is_behind = is_stale or host.slack.shown < host.version
+    if is_behind and not late and not host.is_told_by_peer(services.now()):
+        before = host.slack.below
         host, replies, read = _count(services, host, notes, replies)
         wanted |= {one.id for some in read.values() for one in some if one.slack.version < one.version}
         updated = [one for one in replies.wanted(wanted) if one.root == host.slack.ts]
         try:
             host = _refresh(services, host, notes, followed_by=min(len(updated), MOST_TURNS - 1))
         except NotNowError as error:
+            notes.known.pop("below")  # it says something else
+            host = replace(host, slack=replace(host.slack, below=before))
             is_refused = error.code and not error.wrong and error.code not in GONE  # this message: lines may be told
             if not (is_refused or isinstance(error, TurnError)):
                 raise
             late = error
     waits = isinstance(late, TurnError)
     turn = notes.known.get("turn", host.slack.turn)
-    host = _tell_replies(services, host, notes, replies, read, wanted, until, may_update=not waits)
+    try:
+        host = _tell_replies(services, host, notes, replies, read, wanted, until, may_update=not waits)
+    except NotNowError as error:
+        if waits and not isinstance(error, TurnError):  # of a new reply, which comes first
+            notes.put(turn=turn, queue=UPDATES.name)
+        raise
     if waits:
         notes.put(turn=turn, queue=UPDATES.name)  # whatever a new reply has taken since
     if late:
         raise late
     return host
+
+
+def _later_turn(services: Services, host: Incident) -> TurnError | None:
+    """That a host has a turn for its update, and it is far off."""
+    seconds = -(-(_turn(host, UPDATES, services.now()) - services.now()) // 1000)
+    return TurnError("Slack has a queue", seconds=seconds) if seconds * 1000 > SHORT_WAIT_MS else None
 
 
 def _count(
@@ -741,7 +760,7 @@ def _due(services: Services) -> dict[str, object]:
 
 def _come_back(host: Incident, told: list[Incident], now: int) -> Progress:
     """How long to wait while somebody else has the host's lease: who asks for many comes back first."""
-    turn = max(0, -(-(host.slack.turn - now) // 1000))
+    turn = 0 if _may_be_leased(host, told, now) else -(-(host.slack.turn - now) // 1000)
     if len(told) > 1:
         return Progress(done=False, wait_seconds=max(BATCH_SECONDS, turn))
     behind = (now - told[0].changed_at) // 1000  # the longer it has waited, the less often it looks
@@ -762,7 +781,7 @@ def _tell_replies(
     """Brings the replies that have something new up to date. Returns the host, behind if its message has to say so.
 
     `read` are the incidents of replies, by the reply's number, that were read just now. Those who join meanwhile are told
-    as well. While updates wait for their turn, new replies are posted all the same (`may_update`). Raises NotNowError.
+    as well. Without `may_update` new replies alone are posted: updates wait for their turn. Raises NotNowError.
     """
     language = host.language or services.settings.language
 
@@ -822,7 +841,7 @@ def _tell_reply(
         if posted.look != seen.look:  # it was posted before, and will be updated
             together.save(services.table, host, reply)
     if reply.look != seen.look:
-        _take_turn(services, host, notes, UPDATES)
+        _take_turn(services, host, notes, UPDATES)  # without a turn it has to wait, although it is new: it was found
         host = replace(host, slack=replace(host.slack, turn=0))
         try:
             say(services, "chat_update", blocks, channel=host.slack.channel, ts=reply.ts, text=text)
