@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
-from devstack.system.monitoring import program
+from devstack.system.browser import chromium
 
 expect.set_options(timeout=30_000)  # ms: a machine that runs eight systems at once is slow to show what happens
 
@@ -14,10 +14,8 @@ expect.set_options(timeout=30_000)  # ms: a machine that runs eight systems at o
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """A browser. Fails where there is none: the page is a part of the demonstration."""
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program("chromium"), args=["--no-sandbox"])
+    with chromium() as browser:
         yield browser
-        browser.close()
 
 
 @contextmanager

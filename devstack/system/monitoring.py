@@ -14,7 +14,7 @@ import yaml
 from oncall_cli.monitoring import write_configuration
 
 _ROOT = Path(__file__).parents[2]
-_PROGRAMS = _ROOT / ".devstack" / "programs" / "usr"  # where `make setup` unpacks Debian's packages
+PROGRAMS = _ROOT / ".devstack" / "programs" / "usr"  # where `make setup` unpacks Debian's packages
 _PRODUCT = "product-a"  # of roster.yaml: whose URL the site to break is
 
 # Debian's name of a program, and upstream's.
@@ -78,11 +78,11 @@ def program(name: str) -> Path:
 
     Raises ProgramMissingError if it is in neither place.
     """
-    for path in (os.environ.get("PATH", os.defpath), str(_PROGRAMS / "bin")):
+    for path in (os.environ.get("PATH", os.defpath), str(PROGRAMS / "bin")):
         for candidate in _NAMES[name]:
             if found := shutil.which(candidate, path=path):
                 return Path(found)
-    raise ProgramMissingError(f"{name} is neither on PATH nor in {_PROGRAMS / 'bin'}: run `make setup`")
+    raise ProgramMissingError(f"{name} is neither on PATH nor in {PROGRAMS / 'bin'}: run `make setup`")
 
 
 def render(

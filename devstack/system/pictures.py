@@ -6,9 +6,9 @@ import tempfile
 from pathlib import Path
 from typing import Literal
 
-from playwright.sync_api import Browser, Error, Page, ViewportSize, sync_playwright
+from playwright.sync_api import Browser, Error, Page, ViewportSize
 
-from devstack.system.monitoring import program
+from devstack.system.browser import chromium
 from devstack.system.stack import ROOT, Options, StackError, running
 
 FOLDER = ROOT / "docs/pictures"
@@ -57,15 +57,12 @@ def _play(browser: Browser, url: str) -> None:
 
 def main() -> None:
     """Make them all. Ends with 1 if the incident does not happen."""
-    chromium = program("chromium")
     FOLDER.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
         options = Options(Path(folder), monitoring=True, roster=ROOT / "devstack/system/roster.yaml")
         try:
-            with running(options) as stack, sync_playwright() as playwright:
-                browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+            with chromium() as browser, running(options) as stack:
                 _play(browser, stack.endpoints["console"])
-                browser.close()
         except (StackError, Error) as error:
             print(f"pictures: {error}", file=sys.stderr)
             raise SystemExit(1) from None

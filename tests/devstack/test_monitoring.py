@@ -198,7 +198,7 @@ def test_a_program_is_found_on_path_or_where_it_was_unpacked(tmp_path: Path, mon
     unpacked = tmp_path / "unpacked/bin/prometheus-alertmanager"
     unpacked.parent.mkdir(parents=True)
     unpacked.touch(mode=0o755)
-    monkeypatch.setattr(monitoring, "_PROGRAMS", tmp_path / "unpacked")
+    monkeypatch.setattr(monitoring, "PROGRAMS", tmp_path / "unpacked")
     monkeypatch.setenv("PATH", str(tmp_path / "empty"))
     assert program("alertmanager") == unpacked
     with pytest.raises(ProgramMissingError, match="make setup"):
