@@ -695,7 +695,7 @@ def _tell_lines(services: Services, host: Incident, notes: _Notes, wanted: Set[s
     if host.slack.posting and host.slack.posting.what.startswith(_EVENT):
         host = _find_line(services, host, notes, host.slack.posting)
     replies, read = together.read(services.table, host.id), dict[int, list[Incident]]()
-    late = _later_turn(services, host)
+    late: NotNowError | None = _later_turn(services, host)
     if late and all(one.root == host.slack.ts for one in replies.all):
         raise late
     is_stale = all(one.is_complete for one in replies.all) and replies.below != host.slack.below
