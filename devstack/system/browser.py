@@ -28,7 +28,9 @@ def chromium() -> Iterator[Browser]:
         else:
             os.environ[_SEARCHED] = before
     try:
-        browser = driver.chromium.launch(executable_path=executable, args=["--no-sandbox"])
+        ours: dict[str, str | float | bool] = {**os.environ}
+        ours["XDG_CONFIG_HOME"] = str(PROGRAMS.parent / "config")  # crash reports would be in the home folder
+        browser = driver.chromium.launch(executable_path=executable, args=["--no-sandbox"], env=ours)
         yield browser
         browser.close()
     finally:
