@@ -315,6 +315,23 @@ def test_messages_that_wait_for_their_updates_take_their_turns_together(world: W
     assert world.slack.requests.count("chat.update") == 8
 
 
+def test_no_turn_passes_while_an_execution_waits_for_another_one(world: World) -> None:
+    runs = [world.receive(webhook(key=f"group {number}", product="silent")) for number in range(10)]
+    ids = [run.decision["incidents"][0] for run in runs]
+    for one in ids:
+        while not world.project(one).done:
+            world.clock.time += 1_000
+        taken_together(world, one)
+    world.slack.faults = [429]
+    world.project(ids[0])
+    world.project(ids[1])
+    incidents.note(world.table, ids[1], {"slack_turn": world.clock.now() + 90_000, "slack_queue": "C0OTHER"})
+    progress = world.project(*ids[1:])
+    turns = sorted(one.slack.turn for one in incidents.read_many(world.table, ids[2:]))
+    assert turns[0] > world.clock.now()
+    assert world.clock.now() + progress.wait_seconds * 1_000 <= turns[0] + 30_000, "by then it is another's"
+
+
 def test_a_page_that_somebody_took_updates_each_of_its_messages_once(world: World) -> None:
     runs = joined(world, 12)
     ids = [run.decision["incidents"][0] for run in runs]

@@ -39,7 +39,7 @@ logger = Logger(child=True)
 TIMEOUT_SECONDS = 10  # of one request to Slack
 PASSED_MS = 30_000  # a turn that came so long ago is another's
 MOST_TURNS = 8  # that an execution takes at once: it comes back for the last before the first has passed
-SPREAD_SECONDS = 25  # and waits no longer than so for others
+SPREAD_SECONDS = (PASSED_MS - MOST_TURNS * UPDATES.spacing_ms) // 1000  # and waits no longer than so for others
 ENOUGH = 3  # incidents that have to wait for Slack: then the others of an execution do, too
 LEASE_MS = 60_000  # longer than the function's time limit allows one incident to take
 SHORT_WAIT_MS = 3_000  # a turn that comes so soon is waited for in the function
