@@ -96,6 +96,7 @@ GROUPS = (
     ("soak/test_soak.py",),
     ("e2e/test_heartbeat.py",),
     ("statemachine/test_paths.py",),
+    ("functional/test_storms_that_fail.py",),
     ("functional/test_storms_in_slack.py",),
     ("template/test_lint.py",),
 )
