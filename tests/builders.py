@@ -230,7 +230,7 @@ class _Validator(ParamValidator):
 
     def _validate_structure(self, params: Any, shape: Any, errors: Any, name: str) -> None:
         if shape.name != "AttributeValue" or not is_written(params):
-            super()._validate_structure(params, shape, errors, name)
+            super()._validate_structure(params, shape, errors, name)  # type: ignore[misc]  # its types leave that out
 
 
 @cache

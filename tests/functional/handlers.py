@@ -96,9 +96,15 @@ class Stack:
         return sorted(items, key=lambda item: (item["pk"]["S"], item["sk"]["S"]))
 
 
+@pytest.fixture(scope="module")
+def of_moto(dynamodb: Any) -> dict[str, Any]:  # noqa: ARG001  it has begun
+    """Clients, each of which takes longer to make than most tests."""
+    return {name: boto3.client(name, region_name=REGION) for name in ("ssm", "cloudwatch")}
+
+
 @pytest.fixture
-def stack(world: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stack]:
-    ssm = boto3.client("ssm", region_name=REGION)
+def stack(world: World, of_moto: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> Iterator[Stack]:
+    ssm = of_moto["ssm"]
     for name, value in SECRETS.items():
         monkeypatch.setenv(name, f"/oncall/{name}")
         ssm.put_parameter(Name=f"/oncall/{name}", Value=value, Type="SecureString", Overwrite=True)
@@ -120,11 +126,10 @@ def stack(world: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stack]:
     made = Stack(world, StepFunctions(), Lambda())
     clients: dict[str, Any] = {
         "dynamodb": world.dynamo.client,
-        "ssm": ssm,
+        **of_moto,
         "stepfunctions": made.stepfunctions,
         "lambda": made.functions,
         "sns": world.topic,
-        "cloudwatch": boto3.client("cloudwatch", region_name=REGION),
     }
     monkeypatch.setattr(aws, "client", lambda service, *_: clients[service])
     monkeypatch.setattr(aws, "_secrets", {})
