@@ -1141,15 +1141,18 @@ def alert(*, labels: Any = None, **others: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    "payload",
+    "made",
     [
-        webhook([alert(labels={LABEL: LABEL})], groupKey=LABEL, commonLabels={LABEL: LABEL}, newField=[1, None, 2.5]),
-        webhook([alert(annotations=LABEL, startsAt=None)], commonLabels=None),
-        webhook([alert()] * 300),
-        webhook([alert(labels={"a": "漢" * 70_000})]),
+        lambda: webhook(
+            [alert(labels={LABEL: LABEL})], groupKey=LABEL, commonLabels={LABEL: LABEL}, newField=[1, None, 2.5]
+        ),
+        lambda: webhook([alert(annotations=LABEL, startsAt=None)], commonLabels=None),
+        lambda: webhook([alert()] * 300),
+        lambda: webhook([alert(labels={"a": "漢" * 70_000})]),
     ],
 )
-def test_a_webhook_that_fits_is_handed_on_as_it_is(own: Client, payload: dict[str, Any]) -> None:
+def test_a_webhook_that_fits_is_handed_on_as_it_is(own: Client, made: Callable[[], Any]) -> None:
+    payload = made()
     response = own.alerts(payload)
     (started,) = own.aws.started
     assert (response.status_code, response.json()) == (202, {"execution": started["name"]})
@@ -1184,18 +1187,25 @@ def test_a_wrong_path_says_the_right_one_with_a_bearer_header_too(
 
 
 @pytest.mark.parametrize(
-    "payload",
+    "made",
     [
-        webhook([alert(labels={"a": "x" * 1_000_000})]),
-        webhook([alert(labels={"alertname": "a", "n": str(n)}, annotations={"s": LABEL}) for n in range(10_000)]),
-        webhook([alert(labels={f"{LABEL}{n}": LABEL for n in range(2_000)})], commonLabels={LABEL * 9: LABEL * 99}),
-        webhook([alert(labels={"a": "😀" * 100_000, "b": "a" + "😀" * 100_000})], groupKey="😀" * 100_000),
-        webhook([alert(labels={"a": "\x01" * 20_000}, annotations={"a": "\x02" * 300}) for _ in range(12)]),
-        webhook([alert(annotations="x" * 100_000), alert(annotations=[1]), alert(annotations=None)], commonLabels=[]),
-        webhook([alert(generatorURL="http://example.com/" + "x" * 90_000, fingerprint={"a": 1})]),
+        lambda: webhook([alert(labels={"a": "x" * 1_000_000})]),
+        lambda: webhook(
+            [alert(labels={"alertname": "a", "n": str(n)}, annotations={"s": LABEL}) for n in range(10_000)]
+        ),
+        lambda: webhook(
+            [alert(labels={f"{LABEL}{n}": LABEL for n in range(2_000)})], commonLabels={LABEL * 9: LABEL * 99}
+        ),
+        lambda: webhook([alert(labels={"a": "😀" * 100_000, "b": "a" + "😀" * 100_000})], groupKey="😀" * 100_000),
+        lambda: webhook([alert(labels={"a": "\x01" * 20_000}, annotations={"a": "\x02" * 300}) for _ in range(12)]),
+        lambda: webhook(
+            [alert(annotations="x" * 100_000), alert(annotations=[1]), alert(annotations=None)], commonLabels=[]
+        ),
+        lambda: webhook([alert(generatorURL="http://example.com/" + "x" * 90_000, fingerprint={"a": 1})]),
     ],
 )
-def test_an_oversized_webhook_is_cut_to_fit_and_says_so(own: Client, payload: dict[str, Any]) -> None:
+def test_an_oversized_webhook_is_cut_to_fit_and_says_so(own: Client, made: Callable[[], Any]) -> None:
+    payload = made()
     response = own.alerts(payload)
     assert response.status_code == 202
     given = json.loads(own.aws.started[0]["input"])

@@ -110,9 +110,9 @@ def heard(system: Devstack, call: dict[str, Any]) -> list[str]:
     return said
 
 
-@pytest.mark.parametrize("body", ["", "not JSON", "[]", "x" * 9_000_000])
-def test_a_heartbeat_of_any_shape_and_size_counts(system: Devstack, body: str) -> None:
-    assert beat(system, body).status_code == 202
+@pytest.mark.parametrize(("body", "times"), [("", 1), ("not JSON", 1), ("[]", 1), ("x", 9_000_000)])
+def test_a_heartbeat_of_any_shape_and_size_counts(system: Devstack, body: str, times: int) -> None:
+    assert beat(system, body * times).status_code == 202
 
 
 def test_a_heartbeat_without_the_token_does_not_count(system: Devstack) -> None:
