@@ -113,6 +113,12 @@ class LongestFirst(LoadScopeScheduling):  # type: ignore[misc]  # it has no type
                 self.workqueue.move_to_end(rest, last=False)
         super()._assign_work_unit(node)
 
+    def _reschedule(self, node: "WorkerController") -> None:
+        """xdist gives the next group while two tests are left, which may be two minutes before a worker can begin it."""
+        if self.workqueue and not node.shutting_down and self._pending_of(self.assigned_work[node]) > 1:
+            return
+        super()._reschedule(node)
+
     def _split_scope(self, nodeid: str) -> str:
         return _group(nodeid)
 
