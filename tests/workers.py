@@ -104,9 +104,14 @@ _PLACES = {f"tests/{file}": place for place, files in enumerate(GROUPS) for file
 
 
 class LongestFirst(LoadScopeScheduling):  # type: ignore[misc]  # it has no types
-    """Gives a worker that has nothing left the next group."""
+    """Gives a worker that has one test left the next group, the longest first."""
 
     def _assign_work_unit(self, node: "WorkerController") -> None:
+        for scope in [scope for scope, tests in self.workqueue.items() if all(tests.values())]:
+            del self.workqueue[scope]  # a worker that crashed gave it back; who got it would wait for ever
+        if not self.workqueue:
+            node.shutdown()
+            return
         if int(node.gateway.id.removeprefix("gw")) == self.numnodes - 1:
             rest = next((scope for scope in self.workqueue if not scope.isdigit()), None)
             if rest:
@@ -114,7 +119,9 @@ class LongestFirst(LoadScopeScheduling):  # type: ignore[misc]  # it has no type
         super()._assign_work_unit(node)
 
     def _reschedule(self, node: "WorkerController") -> None:
-        """xdist gives the next group while two tests are left, which may be two minutes before a worker can begin it."""
+        """A worker has to know what comes next before it begins its last test. xdist says it one test earlier, which may be a
+        minute in which another worker becomes free.
+        """
         if self.workqueue and not node.shutting_down and self._pending_of(self.assigned_work[node]) > 1:
             return
         super()._reschedule(node)

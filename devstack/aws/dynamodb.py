@@ -50,8 +50,8 @@ class _Copies:
         self._named, self._made = named, {}
 
     def deepcopy(self, value: Any, memo: dict[int, Any] | None = None) -> Any:
-        """A copy; of a table, which moto copies for each write of a transaction, the same for all of them."""
-        if not isinstance(value, Table):
+        """A copy. A table is copied once for a transaction, though moto asks for it at each write."""
+        if not isinstance(value, Table) or not self._named:
             return copy.deepcopy(value, memo)
         if id(value) not in self._made:
             self._made[id(value)] = self._copied_table(value)
@@ -149,7 +149,7 @@ def _operand(self: ConditionExpressionParser, node: Any) -> Any:
 
 
 def bear_storms() -> None:
-    """Put these in moto's place."""
+    """Put these in moto's place, before it has a table: they have other hashes."""
     setattr(models, "copy", _copies)  # noqa: B010  # replacing is the purpose; mypy would refuse the assignment
     setattr(DynamoDBBackend, "transact_write_items", _transact_write_items)  # noqa: B010
     setattr(DynamoHandler, "transact_get_items", _transact_get_items)  # noqa: B010

@@ -168,14 +168,13 @@ def _step(action: str, holder: dict[str, Any], name: str, value: DynamoType | No
 
 
 def _united(there: DynamoType, more: DynamoType) -> DynamoType:
-    there.value += [one for one in more.value if one not in there.value]
-    return there
+    return DynamoType({there.type: [*there.value, *(one for one in more.value if one not in there.value)]})
 
 
 def _take_out(holder: dict[str, Any], name: str, less: DynamoType) -> None:
     """A set that has nothing left goes, too."""
     if name in holder:
-        holder[name].value[:] = [one for one in holder[name].value if one not in less.value]
+        holder[name].value = [one for one in holder[name].value if one not in less.value]
         if not holder[name].value:
             del holder[name]
 

@@ -1,7 +1,7 @@
 """Handles the values of moto's DynamoDB without asking of each what it is in ten ways.
 
-A request of this table's takes moto a millisecond or two, and most of it goes here: each value of an item is compared, measured,
-copied and written into an answer one by one. In an answer moto looks for each of the ten types of each value by every name that
+moto spends most of a request's time here: each value of an item is compared, measured, copied and written into an answer one by
+one. In an answer moto looks for each of the ten types of each value by every name that
 it might have in Python; a value that is written as DynamoDB writes it already is passed on. What is rare is left to moto.
 """
 
@@ -13,7 +13,7 @@ from moto.dynamodb.exceptions import ItemSizeTooLarge
 from moto.dynamodb.models import utilities
 from moto.dynamodb.models.dynamo_type import DynamoType, Item, LimitedSizeDict
 
-MOST_BYTES = 405_000  # of an item; DynamoDB's 400 KB is a little more
+_MOST_BYTES = 405_000  # of an item, as in moto; DynamoDB's 400 KB are a little more
 
 _cast_value = DynamoType.__dict__["cast_value"].fget
 _size = DynamoType.size
@@ -54,7 +54,7 @@ def _attributes(values: dict[str, DynamoType]) -> LimitedSizeDict:
 def _make_item(self: Item, hash_key: DynamoType, range_key: DynamoType | None, attrs: dict[str, Any]) -> None:
     self.hash_key, self.range_key = hash_key, range_key
     self.attrs = _attributes({name: DynamoType(value) for name, value in attrs.items()})
-    if self.size() > MOST_BYTES:
+    if self.size() > _MOST_BYTES:
         raise ItemSizeTooLarge
 
 
@@ -79,7 +79,7 @@ def _cast(self: DynamoType) -> Any:
 def _measured(self: DynamoType) -> int:
     """Bytes."""
     match self.type:
-        case "S":
+        case "S" if isinstance(self.value, str):
             return _bytes(self.value)
         case "M":
             return sum(_bytes(name) + _measured(inner) for name, inner in self.value.items())
@@ -110,7 +110,9 @@ def is_written(value: Any) -> bool:
         return False
     [(kind, content)] = value.items()
     if kind == "M":
-        return isinstance(content, dict) and all(map(is_written, content.values()))
+        return isinstance(content, dict) and all(
+            isinstance(name, str) and is_written(content[name]) for name in content
+        )
     if kind == "L":
         return isinstance(content, list) and all(map(is_written, content))
     if kind in {"SS", "NS"}:

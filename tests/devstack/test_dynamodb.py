@@ -132,6 +132,16 @@ def test_an_expression_that_was_parsed_before_is_worked_out_anew(client: "Dynamo
     }
 
 
+def test_attributes_that_were_given_one_set_have_a_set_each(client: "DynamoDBClient") -> None:
+    _update(client, "ADD p :set, q :set", set={"SS": ["a", "b"]})
+    _update(client, "ADD p :more DELETE q :one", more={"SS": ["c"]}, one={"SS": ["a"]})
+    assert _update(client, "SET n = :one", one={"N": "1"}) == {
+        "n": {"N": "1"},
+        "p": {"SS": ["a", "b", "c"]},
+        "q": {"SS": ["b"]},
+    }
+
+
 def test_an_expression_creates_the_item_that_it_names(client: "DynamoDBClient") -> None:
     for pk in ("new", "newer"):
         client.update_item(

@@ -1141,7 +1141,7 @@ def alert(*, labels: Any = None, **others: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    "made",
+    "make",
     [
         lambda: webhook(
             [alert(labels={LABEL: LABEL})], groupKey=LABEL, commonLabels={LABEL: LABEL}, newField=[1, None, 2.5]
@@ -1151,8 +1151,8 @@ def alert(*, labels: Any = None, **others: Any) -> dict[str, Any]:
         lambda: webhook([alert(labels={"a": "漢" * 70_000})]),
     ],
 )
-def test_a_webhook_that_fits_is_handed_on_as_it_is(own: Client, made: Callable[[], Any]) -> None:
-    payload = made()
+def test_a_webhook_that_fits_is_handed_on_as_it_is(own: Client, make: Callable[[], Any]) -> None:
+    payload = make()
     response = own.alerts(payload)
     (started,) = own.aws.started
     assert (response.status_code, response.json()) == (202, {"execution": started["name"]})
@@ -1187,7 +1187,7 @@ def test_a_wrong_path_says_the_right_one_with_a_bearer_header_too(
 
 
 @pytest.mark.parametrize(
-    "made",
+    "make",
     [
         lambda: webhook([alert(labels={"a": "x" * 1_000_000})]),
         lambda: webhook(
@@ -1204,8 +1204,8 @@ def test_a_wrong_path_says_the_right_one_with_a_bearer_header_too(
         lambda: webhook([alert(generatorURL="http://example.com/" + "x" * 90_000, fingerprint={"a": 1})]),
     ],
 )
-def test_an_oversized_webhook_is_cut_to_fit_and_says_so(own: Client, made: Callable[[], Any]) -> None:
-    payload = made()
+def test_an_oversized_webhook_is_cut_to_fit_and_says_so(own: Client, make: Callable[[], Any]) -> None:
+    payload = make()
     response = own.alerts(payload)
     assert response.status_code == 202
     given = json.loads(own.aws.started[0]["input"])

@@ -11,13 +11,13 @@ from moto import mock_aws
 
 from devstack.aws.dynamodb import bear_storms
 from tests.builders import REGION, World
-from tests.functional.handlers import of_moto, stack
+from tests.functional.handlers import moto_clients, stack
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 
-__all__ = ["of_moto", "stack"]  # fixtures
+__all__ = ["moto_clients", "stack"]  # fixtures
 
 
 @pytest.fixture(scope="module")

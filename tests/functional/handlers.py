@@ -97,14 +97,14 @@ class Stack:
 
 
 @pytest.fixture(scope="module")
-def of_moto(dynamodb: Any) -> dict[str, Any]:  # noqa: ARG001  it has begun
+def moto_clients(dynamodb: Any) -> dict[str, Any]:  # noqa: ARG001  moto has begun
     """Clients, each of which takes longer to make than most tests."""
     return {name: boto3.client(name, region_name=REGION) for name in ("ssm", "cloudwatch")}
 
 
 @pytest.fixture
-def stack(world: World, of_moto: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> Iterator[Stack]:
-    ssm = of_moto["ssm"]
+def stack(world: World, moto_clients: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> Iterator[Stack]:
+    ssm = moto_clients["ssm"]
     for name, value in SECRETS.items():
         monkeypatch.setenv(name, f"/oncall/{name}")
         ssm.put_parameter(Name=f"/oncall/{name}", Value=value, Type="SecureString", Overwrite=True)
@@ -126,7 +126,7 @@ def stack(world: World, of_moto: dict[str, Any], monkeypatch: pytest.MonkeyPatch
     made = Stack(world, StepFunctions(), Lambda())
     clients: dict[str, Any] = {
         "dynamodb": world.dynamo.client,
-        **of_moto,
+        **moto_clients,
         "stepfunctions": made.stepfunctions,
         "lambda": made.functions,
         "sns": world.topic,
