@@ -15,7 +15,7 @@ socket as well; neither needs a file (unix(7): abstract sockets).
 import contextlib
 import gc
 import importlib
-import json
+import marshal
 import os
 import runpy
 import select
@@ -40,6 +40,7 @@ PACKAGES = (
     "twilio.rest",
 )
 _STATUS = struct.Struct("!i")  # as waitpid(2) has it
+_LENGTH_BYTES = 4  # of a request
 _STREAMS = (0, 1, 2)
 
 
@@ -65,13 +66,12 @@ def _keep(client: socket.socket) -> list[str]:
     """Makes a copy for whoever asks, and waits for the end of either. Returns in the copy."""
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     with client:
-        request, streams, _, _ = socket.recv_fds(client, 1, len(_STREAMS))
-        while not request.endswith(b"\n"):
-            received = client.recv(65536)
-            if not received:
-                os._exit(0)  # it was killed before it had asked
-            request += received
-        asked = json.loads(request)
+        first, streams, _, _ = socket.recv_fds(client, 1, len(_STREAMS))
+        length = int.from_bytes(first + client.recv(_LENGTH_BYTES - 1, socket.MSG_WAITALL))
+        request = client.recv(length, socket.MSG_WAITALL)
+        if not request or len(request) < length:
+            os._exit(0)  # it was killed before it had asked
+        asked = marshal.loads(request)  # noqa: S302  what fork_client.py has written
         copy = os.fork()
         if copy == 0:
             return _become(asked, streams)
