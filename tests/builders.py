@@ -209,7 +209,7 @@ class Dynamo:
 
     def _send(self, operation: str, arguments: Json) -> Any:
         shape: Any = self.client.meta.service_model.operation_model(operation).input_shape
-        report = _Validator().validate(arguments, shape)
+        report = Validator().validate(arguments, shape)
         if report.has_errors():
             raise ParamValidationError(report=report.generate_report())
         handler: Any = copy.copy(_handler())
@@ -225,7 +225,7 @@ class Dynamo:
         raise kind({"Error": error, **said}, operation)
 
 
-class _Validator(ParamValidator):
+class Validator(ParamValidator):
     """botocore's, but passes at once over values that are plainly right: most of its time goes there."""
 
     def _validate_structure(self, params: Any, shape: Any, errors: Any, name: str) -> None:

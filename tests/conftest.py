@@ -18,7 +18,7 @@ from tests.workers import (
 
 # Started in a shell's background, SIGINT is ignored, and all that a test starts would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
-C = ctypes.CDLL(None)
+LIBC = ctypes.CDLL(None)
 zoneinfo.reset_tzpath(())  # the package's time zones, as in the functions and the command
 
 
@@ -27,8 +27,8 @@ def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> 
     """Ends the systems that a group of files has shared, and gives back the memory of what was large: glibc would keep it."""
     if nextitem is None or group_of(nextitem) != group_of(item):
         SHARED.end()
-        if hasattr(C, "malloc_trim"):  # glibc's own
-            C.malloc_trim(0)
+        if hasattr(LIBC, "malloc_trim"):  # glibc's own
+            LIBC.malloc_trim(0)
 
 
 __all__ = [

@@ -1,8 +1,8 @@
 """Handles the values of moto's DynamoDB without asking of each what it is in ten ways.
 
 moto spends most of a request's time here: each value of an item is compared, measured, copied and written into an answer one by
-one. In an answer moto looks for each of the ten types of each value by every name that
-it might have in Python; a value that is written as DynamoDB writes it already is passed on. What is rare is left to moto.
+one. In an answer moto looks for each of the ten types of each value by every name that it might have in Python; a value that is
+written as DynamoDB writes it already is passed on. What is rare is left to moto.
 """
 
 from typing import Any

@@ -292,8 +292,8 @@ def taken_together(world: World, incident: str) -> None:
     incidents.tell(world.table, incident, event, now=world.clock.now(), state="acknowledged", set_=set_)
 
 
-def test_messages_that_wait_for_their_updates_take_their_turns_together(world: World) -> None:
-    """Slack has refused an update, so they have turns: each its own, and all in the time that Slack's limit gives them."""
+def behind(world: World) -> list[str]:
+    """Ten incidents whose messages do not say yet who has them; Slack refuses the next request."""
     runs = [world.receive(webhook(key=f"group {number}", product="silent")) for number in range(10)]
     ids = [run.decision["incidents"][0] for run in runs]
     for one in ids:
@@ -301,6 +301,12 @@ def test_messages_that_wait_for_their_updates_take_their_turns_together(world: W
             world.clock.time += 1_000
         taken_together(world, one)
     world.slack.faults = [429]
+    return ids
+
+
+def test_messages_that_wait_for_their_updates_take_their_turns_together(world: World) -> None:
+    """Slack has refused an update, so they have turns: each its own, and all in the time that Slack's limit gives them."""
+    ids = behind(world)
     assert world.project(ids[0]).wait_seconds == 7
     assert not world.project(ids[1]).done
     world.slack.requests.clear()
@@ -316,13 +322,7 @@ def test_messages_that_wait_for_their_updates_take_their_turns_together(world: W
 
 
 def test_no_turn_passes_while_an_execution_waits_for_another_one(world: World) -> None:
-    runs = [world.receive(webhook(key=f"group {number}", product="silent")) for number in range(10)]
-    ids = [run.decision["incidents"][0] for run in runs]
-    for one in ids:
-        while not world.project(one).done:
-            world.clock.time += 1_000
-        taken_together(world, one)
-    world.slack.faults = [429]
+    ids = behind(world)
     world.project(ids[0])
     world.project(ids[1])
     incidents.note(world.table, ids[1], {"slack_turn": world.clock.now() + 90_000, "slack_queue": "C0OTHER"})

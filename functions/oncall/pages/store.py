@@ -459,9 +459,8 @@ def carry_end(
 
 def _first_in_channels(page: Page) -> dict[str, list[str]]:
     """The first incident of a page in each channel, with the others that are told there."""
-    found = page.by_channel.values() or [
-        sorted(page.incidents, key=lambda one: (one != page.lead, one))
-    ]  # an older page
+    # An older page has no channels.
+    found = page.by_channel.values() or [sorted(page.incidents, key=lambda one: (one != page.lead, one))]
     return {some[0]: some[1:] for some in found if some}
 
 
